@@ -1,0 +1,110 @@
+"""The expected/got messages: one sentence each, with function, argument, what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from anymax._dims import Dims
+from anymax._dispatch import values_are_readable
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def tensor(function: str, argument: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{function}: {argument} must be a tensor, got {value!r} of type {type(value).__name__}")
+    if isinstance(value, DTensor):
+        raise NotImplementedError(
+            f"{function}: {argument} is a DTensor, which no backend serves yet; pass {argument}.full_tensor()"
+        )
+
+
+def floating(function: str, argument: str, value: object) -> None:
+    tensor(function, argument, value)
+    if isinstance(value, Tensor) and not value.is_floating_point():
+        hint = "" if value.is_complex() else f"; write {argument}.float()"
+        raise TypeError(f"{function}: {argument} must be a floating-point tensor, got {value.dtype}{hint}")
+
+
+def mask(function: str, value: Tensor | None, shape: Sequence[int]) -> None:
+    if value is None:
+        return
+    tensor(function, "mask", value)
+    if value.dtype != torch.bool:
+        raise TypeError(
+            f"{function}: mask must be a boolean tensor in which True takes part, got {value.dtype}; "
+            "write mask.bool() if nonzero means that an entry takes part"
+        )
+    broadcasts(function, "mask", value, shape)
+
+
+def broadcasts(function: str, argument: str, value: Tensor, shape: Sequence[int]) -> None:
+    """`value` must broadcast against `shape` without enlarging it."""
+    fits = value.ndim <= len(shape) and all(
+        mine == 1 or mine == theirs for mine, theirs in zip(reversed(value.shape), reversed(shape), strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"{function}: {argument} must broadcast against the input's shape {tuple(shape)} without enlarging it, "
+            f"got shape {tuple(value.shape)}"
+        )
+
+
+def per_row(function: str, argument: str, value: object, shape: Sequence[int], dims: Dims) -> None:
+    """A number, or a floating-point tensor that broadcasts and has size 1 on every competing axis."""
+    if isinstance(value, Tensor):
+        floating(function, argument, value)
+        broadcasts(function, argument, value, shape)
+        for axis in dims.axes:
+            at = axis - len(shape) + value.ndim
+            if at >= 0 and value.shape[at] != 1:
+                raise ValueError(
+                    f"{function}: {argument} must have size 1 on axis {dims.label(axis)}, which is normalised, "
+                    f"got shape {tuple(value.shape)} for an input of shape {tuple(shape)}"
+                )
+    else:
+        number(function, argument, value)
+
+
+def number(function: str, argument: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, torch.SymInt, torch.SymFloat)):
+        raise TypeError(f"{function}: {argument} must be a number, got {value!r} of type {type(value).__name__}")
+
+
+def positive(function: str, argument: str, value: float | Tensor) -> None:
+    """Greater than 0: numbers always; tensors where their values can be read."""
+    if isinstance(value, Tensor):
+        if values_are_readable(value) and not bool((value > 0).all()):
+            smallest = value[~(value > 0)].flatten()[0].item()
+            raise ValueError(f"{function}: {argument} must be greater than 0 everywhere, got {smallest}")
+    elif not value > 0:
+        raise ValueError(f"{function}: {argument} must be greater than 0, got {value}")
+
+
+def at_least_zero(function: str, argument: str, value: object) -> None:
+    number(function, argument, value)
+    if not value >= 0:  # type: ignore[operator]
+        raise ValueError(f"{function}: {argument} must be at least 0, got {value}")
+
+
+def flag(function: str, argument: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{function}: {argument} must be True or False, got {value!r}")
+
+
+def count(function: str, argument: str, value: object) -> None:
+    """An int of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
+        raise TypeError(f"{function}: {argument} must be an int, got {value!r} of type {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{function}: {argument} must be at least 1, got {value}")
+
+
+def one_of(function: str, argument: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"{function}: {argument} must be one of {choices}, got {value!r}")

@@ -1,0 +1,134 @@
+"""gumbel_softmax and sample: random draws from the law of the scores, relaxed or hard."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from anymax import _checks
+from anymax._dims import Dim, resolve_one, resolve_or_last
+from anymax._dispatch import implementation, public, values_are_readable
+from anymax.ops.gumbel import reference
+from anymax.ops.kernels import philox
+from anymax.ops.kernels.philox import Generator
+from anymax.ops.kernels.rows import map_dtype
+
+EPS = 1e-10
+
+
+@public(reference=reference.gumbel_softmax)
+def gumbel_softmax(
+    logits: Tensor,
+    tau: float | Tensor = 1.0,
+    hard: bool = False,
+    eps: float = EPS,
+    dim: Dim | None = None,
+    *,
+    mask: Tensor | None = None,
+    generator: Generator = None,
+) -> Tensor:
+    r"""Draw a relaxed one-hot sample from the law of the scores: the softmax of scores plus Gumbel noise.
+
+    .. math:: y = \mathrm{softmax}\big((x + G) / \tau\big), \quad G_i = -\log E_i, \; E_i \sim \mathrm{Exp}(1)
+
+    With `hard` the value is the one-hot vector of the largest :math:`x_i + G_i`, which has the law softmax(x) for
+    every tau, and the gradient is that of y (straight-through).
+
+    Args:
+        logits: scores (nats), floating point, any shape.
+        tau: temperature > 0, a number or a tensor that broadcasts and has size 1 along `dim`.
+        hard: return exactly one-hot samples.
+        eps: stands for torch's positional order only; any value but the default is an error.
+        dim: the axes that compete, as in :func:`anymax.softmax`. None takes the last axis, as torch does, with an
+            `ImplicitDimWarning` from rank 3 on.
+        mask: boolean, broadcasts against `logits`; True takes part.
+        generator: where the seed comes from: a CPU torch.Generator, None (torch's default CPU generator, on every
+            device), or a 0-d int64 tensor that is the seed, which also works inside compiled code and transforms.
+
+    Returns:
+        A sample of the input's shape and dtype; noise and softmax are computed in float32 (float64 for float64). A
+        row whose mask is all False is 0. The noise of an element depends on the seed and its row-major index alone.
+        It has 32 bits: a class of odds 1e-10 is drawn about a fifth too rarely.
+
+    Raises:
+        As :func:`anymax.softmax`.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> anymax.gumbel_softmax(torch.zeros(2, 3), hard=True, dim=1).sum(1)
+        tensor([1., 1.])
+
+    Source: Jang et al. 2016, arXiv 1611.01144; Maddison et al. 2016, arXiv 1611.00712.
+    """
+    _checks.floating("gumbel_softmax", "logits", logits)
+    if eps != EPS:
+        raise ValueError(
+            f"gumbel_softmax: eps has no effect and stands here for torch's positional order only, got {eps!r}; "
+            "the axis is a keyword: gumbel_softmax(logits, tau, hard, dim=...)"
+        )
+    _checks.flag("gumbel_softmax", "hard", hard)
+    dims = resolve_or_last("gumbel_softmax", dim, logits.shape)
+    _checks.per_row("gumbel_softmax", "tau", tau, logits.shape, dims)
+    _checks.positive("gumbel_softmax", "tau", tau)
+    _checks.mask("gumbel_softmax", mask, logits.shape)
+    philox.check_generator("gumbel_softmax", generator)
+    seed = philox.seed_from(generator)
+    return implementation("gumbel_softmax")(logits, dims, tau, hard, mask, seed).to(map_dtype(logits))
+
+
+@public(reference=reference.sample)
+def sample(
+    input: Tensor,
+    dim: Dim,
+    *,
+    num_samples: int | None = None,
+    temperature: float | Tensor = 1.0,
+    mask: Tensor | None = None,
+    generator: Generator = None,
+) -> Tensor:
+    r"""Draw class ids from the law softmax(input / temperature) along one axis.
+
+    .. math:: k = \arg\max_i (x_i / T + G_i), \quad P(k = i) = \mathrm{softmax}(x / T)_i
+
+    Args:
+        input: scores (nats), floating point, any shape; for probabilities p pass p.log().
+        dim: the axis of the classes.
+        num_samples: draw this many ids per row, with replacement, along a new first axis. None draws one, without
+            that axis.
+        temperature: T > 0, as in :func:`anymax.softmax`.
+        mask: boolean, broadcasts against `input`; only classes under True are drawn. `keep_mask` makes top-k, top-p
+            and min-p masks.
+        generator: as in :func:`anymax.gumbel_softmax`.
+
+    Returns:
+        int64 ids of the input's shape without `dim`, after a first axis of `num_samples`. Sample k of element i uses
+        the random word k * input.numel() + i.
+
+    Raises:
+        ValueError: also for a row from which nothing can be drawn (all masked or -inf, or with NaN or +inf). Where
+            values cannot be read (compiled code, transforms, accelerators) such a row's id is -1.
+
+    Example:
+        >>> anymax.sample(torch.tensor([[0.0, 99.0], [99.0, 0.0]]), dim=1)
+        tensor([1, 0])
+
+    Source: Gumbel 1954 (the Gumbel-max trick).
+    """
+    _checks.floating("sample", "input", input)
+    dims = resolve_one("sample", dim, input.ndim)
+    (axis,) = dims.axes
+    if input.ndim and input.shape[axis] == 0:
+        raise ValueError(f"sample: nothing can be drawn along axis {dims.label(axis)} of size 0")
+    if num_samples is not None:
+        _checks.count("sample", "num_samples", num_samples)
+    _checks.per_row("sample", "temperature", temperature, input.shape, dims)
+    _checks.positive("sample", "temperature", temperature)
+    _checks.mask("sample", mask, input.shape)
+    philox.check_generator("sample", generator)
+    seed = philox.seed_from(generator)
+    ids = implementation("sample")(input, dims, num_samples, temperature, mask, seed)
+    if values_are_readable(input) and bool((ids < 0).any()):
+        raise ValueError(
+            f"sample: {int((ids < 0).sum())} of {ids.numel()} rows define no law: every score masked or -inf, or one "
+            "of them NaN or +inf"
+        )
+    return ids

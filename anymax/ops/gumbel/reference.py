@@ -1,0 +1,55 @@
+"""Gumbel-softmax and Gumbel-max in pure torch. Formulas: api.py. Precision policy: ops/kernels/rows.py."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from anymax._dims import Dims, join, split
+from anymax.ops.kernels import philox
+from anymax.ops.kernels.rows import scores_of
+
+
+def gumbel_softmax(
+    logits: Tensor, dims: Dims, tau: float | Tensor, hard: bool, mask: Tensor | None, seed: Tensor
+) -> Tensor:
+    scores = scores_of(logits, dims, mask=mask).values
+    noise = philox.gumbel(philox.words(seed, logits.shape, logits.device), scores.dtype)
+    perturbed = _from_maximum(scores, dims) + noise
+    rows, axis = join(scores_of(perturbed, dims, temperature=tau).values, dims)
+    sample = torch.softmax(rows, axis)
+    if hard and sample.numel() > 0:
+        # decided before the temperature, whose rounding would make ties
+        winner = join(perturbed, dims)[0].argmax(axis, keepdim=True)
+        one_hot = torch.zeros_like(sample).scatter(axis, winner, 1.0)
+        # y - y is exactly 0, and NaN where the row is spoilt
+        sample = one_hot + (sample - sample.detach())
+    sample = split(sample, dims, logits.shape)
+    return sample if mask is None else torch.where(mask, sample, 0.0)
+
+
+def sample(
+    input: Tensor,
+    dims: Dims,
+    num_samples: int | None,
+    temperature: float | Tensor,
+    mask: Tensor | None,
+    seed: Tensor,
+) -> Tensor:
+    """Ids along a leading axis of samples where `num_samples` is given; -1 for rows that define no law."""
+    scores = scores_of(input, dims, temperature=temperature, mask=mask, keep_dead_rows=True).values
+    scores = _from_maximum(scores, dims)
+    shape = input.shape if num_samples is None else (num_samples, *input.shape)
+    noise = philox.gumbel(philox.words(seed, shape, input.device), scores.dtype)
+    (axis,) = dims.axes
+    from_end = axis - dims.ndim
+    ids = (scores + noise).argmax(from_end if dims.ndim else -1)
+    spoilt = scores.isnan().any(axis) if dims.ndim else scores.isnan()
+    return torch.where(spoilt, -1, ids)
+
+
+def _from_maximum(scores: Tensor, dims: Dims) -> Tensor:
+    """Scores minus their row's maximum: 0 or less, and NaN in a row that has no finite maximum."""
+    if scores.numel() == 0:
+        return scores
+    return scores - scores.amax(dims.axes, keepdim=True).detach()

@@ -1,0 +1,99 @@
+"""What the references share: scores as they compete, and the dtype in which they do.
+
+Precision policy of every reference: float16 and bfloat16 are computed in float32, float64 in float64; only the
+result is rounded to the input's dtype.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from anymax._dims import Dims
+
+INFINITY = float("inf")
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which scores of `dtype` are computed."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def map_dtype(input: Tensor) -> torch.dtype:
+    """The dtype of a map's result: the input's, or float32 where torch's autocast says so (not on CPU)."""
+    device = input.device.type
+    if device != "cpu" and torch.is_autocast_enabled(device):
+        return compute_dtype(input.dtype)
+    return input.dtype
+
+
+def loss_dtype(input: Tensor) -> torch.dtype:
+    """The dtype of a loss: the input's, or at least float32 under autocast on any device."""
+    if torch.is_autocast_enabled(input.device.type):
+        return compute_dtype(input.dtype)
+    return input.dtype
+
+
+class Scores(NamedTuple):
+    """Scores ready to compete: `values + offset`, -inf where masked.
+
+    `alive` is None without a mask; else it is False for rows in which nothing takes part. Those rows hold zeros, so
+    that no NaN arises in them, and the caller writes their answer.
+    """
+
+    values: Tensor
+    offset: Tensor | None
+    alive: Tensor | None
+
+    def unshifted(self, log_z: Tensor) -> Tensor:
+        """A log-sum over `values` as one over the true scores: the offset added, -inf for dead rows."""
+        if self.offset is not None:
+            log_z = log_z + self.offset
+        return log_z if self.alive is None else torch.where(self.alive, log_z, -INFINITY)
+
+
+def scores_of(
+    input: Tensor,
+    dims: Dims,
+    *,
+    temperature: float | Tensor = 1.0,
+    mask: Tensor | None = None,
+    softcap: float | None = None,
+    keep_dead_rows: bool = False,
+) -> Scores:
+    """softcap(input) / temperature, masked, in the compute dtype; a score of -inf stays -inf.
+
+    `keep_dead_rows` leaves rows without a participant at -inf (for callers that add one more score).
+    """
+    values = input.to(compute_dtype(input.dtype))
+    tempered = isinstance(temperature, Tensor) or temperature != 1.0
+    if mask is None and softcap is None and not tempered:
+        return Scores(values, None, None)
+    # What does not compete leaves before any arithmetic: 0 * inf or 0 * NaN would bring it back in a derivative.
+    excluded = values == -INFINITY if mask is None else (values == -INFINITY) | ~mask
+    values = torch.where(excluded, 0.0, values)
+    if softcap is not None:
+        values = softcap * torch.tanh(values / softcap)
+    offset = None
+    if tempered and values.numel() > 0:
+        divisor = temperature if isinstance(temperature, Tensor) else values.new_tensor(temperature)
+        divisor = torch.where(divisor > 0, divisor, float("nan")).to(values.dtype)
+        # The maximum goes first, so that 1e-30 does not overflow. It is a constant: what it takes from the
+        # scores comes back with the offset, also in every derivative.
+        top = torch.where(excluded, -INFINITY, values).amax(dims.axes, keepdim=True).detach()
+        top = torch.where(top == -INFINITY, 0.0, top)
+        values = (values - top) / divisor
+        offset = top / divisor
+    values = torch.where(excluded, -INFINITY, values)
+    if mask is None:
+        return Scores(values, offset, None)
+    alive = mask.expand(input.shape).any(dims.axes, keepdim=True) if dims.ndim else mask
+    return Scores(values if keep_dead_rows else torch.where(alive, values, 0.0), offset, alive)
+
+
+def times(weight: Tensor, value: Tensor) -> Tensor:
+    """weight * value, with 0 * inf = 0: a term of weight 0 is no term."""
+    void = (weight == 0) & torch.isinf(value)
+    return torch.where(void, 0.0, weight * torch.where(void, 0.0, value))

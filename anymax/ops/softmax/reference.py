@@ -1,0 +1,59 @@
+"""The softmax family in pure torch: the definition. Formulas: api.py. Precision policy: ops/kernels/rows.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from anymax._dims import Dims, join, reduced_shape, split
+from anymax.ops.kernels.rows import INFINITY, Scores, scores_of
+
+Number = float | Tensor
+
+
+def softmax(input: Tensor, dims: Dims, temperature: Number, mask: Tensor | None, sink: Number | None) -> Tensor:
+    return _normalised(torch.softmax, 0.0, input, dims, temperature, mask, sink)
+
+
+def log_softmax(input: Tensor, dims: Dims, temperature: Number, mask: Tensor | None, sink: Number | None) -> Tensor:
+    return _normalised(torch.log_softmax, -INFINITY, input, dims, temperature, mask, sink)
+
+
+def logsumexp(input: Tensor, dims: Dims, mask: Tensor | None, sink: Number | None) -> Tensor:
+    """The result keeps the competing axes, with size 1."""
+    scores = scores_of(input, dims, mask=mask, keep_dead_rows=sink is not None)
+    rows, axis = _competing(scores, dims, sink)
+    log_z = split(torch.logsumexp(rows, axis, keepdim=True), dims, reduced_shape(input.shape, dims))
+    return log_z if sink is not None else scores.unshifted(log_z)
+
+
+def _normalised(
+    function: Callable[..., Tensor],
+    absent: float,
+    input: Tensor,
+    dims: Dims,
+    temperature: Number,
+    mask: Tensor | None,
+    sink: Number | None,
+) -> Tensor:
+    scores = scores_of(input, dims, temperature=temperature, mask=mask)
+    rows, axis = _competing(scores, dims, sink)
+    result = function(rows, axis)
+    if sink is not None:
+        result = result.narrow(axis, 0, result.shape[axis] - 1)
+    result = split(result, dims, input.shape)
+    return result if mask is None else torch.where(mask, result, absent)
+
+
+def _competing(scores: Scores, dims: Dims, sink: Number | None) -> tuple[Tensor, int]:
+    """The scores as rows along one axis, with the sink as one more score at the end."""
+    rows, axis = join(scores.values, dims)
+    if sink is None:
+        return rows, axis
+    column = sink.to(rows.dtype) if isinstance(sink, Tensor) else rows.new_tensor(sink)
+    if scores.offset is not None:
+        column = column - scores.offset
+    column, _ = join(column.expand(reduced_shape(scores.values.shape, dims)), dims)
+    return torch.cat([rows, column], axis), axis
