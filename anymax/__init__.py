@@ -2,6 +2,8 @@
 
 from anymax._dims import ImplicitDimWarning
 from anymax._dispatch import explain_backend, use_backend
+from anymax.ops.binary.api import binary_cross_entropy_with_logits
+from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
 from anymax.ops.gumbel.api import gumbel_softmax, sample
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
 
@@ -9,8 +11,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ImplicitDimWarning",
+    "LogProb",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
     "explain_backend",
     "gumbel_softmax",
+    "log_prob",
     "log_softmax",
     "logsumexp",
     "sample",

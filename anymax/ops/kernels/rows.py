@@ -97,3 +97,9 @@ def times(weight: Tensor, value: Tensor) -> Tensor:
     """weight * value, with 0 * inf = 0: a term of weight 0 is no term."""
     void = (weight == 0) & torch.isinf(value)
     return torch.where(void, 0.0, weight * torch.where(void, 0.0, value))
+
+
+def mean_of(total: Tensor, count: Tensor) -> Tensor:
+    """total / count, and 0 with zero gradient where there is nothing to take a mean of."""
+    empty = count == 0
+    return torch.where(empty, 0.0, total / torch.where(empty, 1.0, count))

@@ -1,0 +1,66 @@
+"""binary_cross_entropy_with_logits: independent yes/no decisions, from scores."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from anymax import _checks
+from anymax._dispatch import implementation, public, values_are_readable
+from anymax.ops.binary import reference
+from anymax.ops.kernels.rows import loss_dtype
+
+
+@public(reference=reference.binary_cross_entropy_with_logits)
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    r"""Measure how many nats a sigmoid of each score needs for its own yes/no target.
+
+    .. math:: \ell = w\,\big(p\, y\, \mathrm{softplus}(-x) + (1 - y)\, \mathrm{softplus}(x)\big)
+
+    Args:
+        input: scores (nats), floating point, any shape. Never probabilities.
+        target: the input's shape, in [0, 1]; any real dtype.
+        weight: w, broadcasts against the input.
+        reduction: "none", "mean" (over all entries) or "sum".
+        pos_weight: p, broadcasts against the input; n_negative / n_positive balances rare positives.
+
+    Returns:
+        A scalar, or one loss per entry, in the input's dtype (at least float32 under autocast); computed in float32,
+        float64 for float64. Small losses keep their digits: 2.06e-9 at x = -20, y = 0. A score of +-inf costs 0 where
+        the target agrees. A mean over nothing is 0.
+
+    Raises:
+        ValueError: shapes that do not fit, a target outside [0, 1] (NaN where values cannot be read). TypeError: a
+            wrong dtype.
+
+    Example:
+        >>> anymax.binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([0.0, 1.0]))
+        tensor(0.6931)
+    """
+    function = "binary_cross_entropy_with_logits"
+    _checks.one_of(function, "reduction", reduction, _checks.REDUCTIONS)
+    _checks.floating(function, "input", input)
+    _checks.tensor(function, "target", target)
+    if target.shape != input.shape:
+        hint = ""
+        if target.numel() == input.numel():
+            hint = "; write target.reshape(input.shape) if the entries are in the same order"
+        raise ValueError(
+            f"{function}: target must have the input's shape {tuple(input.shape)}, got {tuple(target.shape)}{hint}"
+        )
+    for argument, value in (("weight", weight), ("pos_weight", pos_weight)):
+        if value is not None:
+            _checks.tensor(function, argument, value)
+            _checks.broadcasts(function, argument, value, input.shape)
+    if values_are_readable(target) and not bool(((target >= 0) & (target <= 1)).all()):
+        raise ValueError(
+            f"{function}: target must be in [0, 1], got entries from {target.min().item()} to {target.max().item()}"
+        )
+    loss = implementation(function)(input, target, weight, reduction, pos_weight)
+    return loss.to(loss_dtype(input))

@@ -1,0 +1,140 @@
+"""Cross-entropy and log-probabilities in pure torch. Formulas: api.py. Precision policy: ops/kernels/rows.py."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from anymax._dims import Dims
+from anymax.ops.kernels.rows import INFINITY, Scores, mean_of, scores_of, times
+
+
+class Options(NamedTuple):
+    """What shapes the law and the loss of a row, from the scores to the weighted sum."""
+
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+    softcap: float | None = None
+    temperature: float | Tensor = 1.0
+    mask: Tensor | None = None
+
+
+class Rows(NamedTuple):
+    """The loss of each row in parts; ignored rows hold 0 in all of them."""
+
+    nll: Tensor  # weighted and smoothed
+    z_penalty: Tensor | None  # z_loss * (log Z)^2
+    weight: Tensor  # what `mean` divides the nll by
+    counted: Tensor  # 1 for a row that is not ignored, what `mean` divides the penalty by
+
+
+def cross_entropy(input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> Tensor:
+    return reduce(row_losses(input, target, dims, options), reduction)
+
+
+def log_prob(input: Tensor, target: Tensor, dims: Dims, options: Options) -> tuple[Tensor, Tensor, Tensor]:
+    (axis,) = dims.axes
+    scores = _scores(input, dims, options)
+    log_probs = _log_probs(scores, axis, options.mask)
+    taken, counted = _target_term(log_probs, target, axis, None, options.ignore_index)
+    entropy = -times(log_probs.exp(), log_probs).sum(axis)
+    return torch.where(counted, -taken, 0.0), _log_z(scores, axis), entropy
+
+
+def row_losses(input: Tensor, target: Tensor, dims: Dims, options: Options) -> Rows:
+    """The differentiable core: everything else is a sum over its rows."""
+    (axis,) = dims.axes
+    scores = _scores(input, dims, options)
+    log_probs = _log_probs(scores, axis, options.mask)
+    class_weight = None if options.weight is None else options.weight.to(log_probs.dtype)
+    nll, counted = _target_term(log_probs, target, axis, class_weight, options.ignore_index)
+    if options.label_smoothing > 0:
+        uniform = _uniform_term(log_probs, axis, class_weight, options.mask)
+        nll = (1 - options.label_smoothing) * nll + options.label_smoothing * uniform
+    row_weight = counted.to(log_probs.dtype)
+    penalty = None
+    if options.z_loss > 0:
+        penalty = torch.where(counted, options.z_loss * _log_z(scores, axis).square(), 0.0)
+    weight = row_weight
+    if class_weight is not None and not target.is_floating_point():
+        weight = torch.where(counted, class_weight[_readable(target, counted, log_probs.shape[axis])], 0.0)
+    return Rows(torch.where(counted, nll, 0.0), penalty, weight, row_weight)
+
+
+def reduce(rows: Rows, reduction: str) -> Tensor:
+    """Rows to a loss: each part has its own mean."""
+    if reduction == "none":
+        return rows.nll if rows.z_penalty is None else rows.nll + rows.z_penalty
+    loss = rows.nll.sum()
+    if reduction == "mean":
+        loss = mean_of(loss, rows.weight.sum())
+    if rows.z_penalty is not None:
+        penalty = rows.z_penalty.sum()
+        loss = loss + (mean_of(penalty, rows.counted.sum()) if reduction == "mean" else penalty)
+    return loss
+
+
+def _scores(input: Tensor, dims: Dims, options: Options) -> Scores:
+    return scores_of(input, dims, temperature=options.temperature, mask=options.mask, softcap=options.softcap)
+
+
+def _log_probs(scores: Scores, axis: int, mask: Tensor | None) -> Tensor:
+    log_probs = torch.log_softmax(scores.values, axis)
+    return log_probs if mask is None else torch.where(mask, log_probs, -INFINITY)
+
+
+def _log_z(scores: Scores, axis: int) -> Tensor:
+    return scores.unshifted(torch.logsumexp(scores.values, axis, keepdim=True)).squeeze(axis)
+
+
+def _target_term(
+    log_probs: Tensor, target: Tensor, axis: int, class_weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor]:
+    """-sum over the target of weight * log p per row, and which rows are not ignored."""
+    if target.is_floating_point():
+        target = target.to(log_probs.dtype)
+        # rows off the simplex have no law to be compared with
+        total = target.sum(axis, keepdim=True)
+        valid = ((total - 1).abs() <= SIMPLEX_TOLERANCE) & (target >= 0).all(axis, keepdim=True)
+        terms = times(target * torch.where(valid, 1.0, float("nan")), -log_probs)
+        if class_weight is not None:
+            terms = times(_along(class_weight, terms.ndim, axis), terms)
+        return terms.sum(axis), torch.ones_like(total, dtype=torch.bool).squeeze(axis)
+    num_classes = log_probs.shape[axis]
+    counted = target != ignore_index
+    valid = ~counted | ((target >= 0) & (target < num_classes))
+    index = _readable(target, counted, num_classes)
+    nll = -log_probs.gather(axis, index.unsqueeze(axis)).squeeze(axis)
+    if class_weight is not None:
+        nll = times(class_weight[index], nll)
+    # a factor, not a choice: an unreadable target spoils the row's gradient too
+    return nll * torch.where(valid, 1.0, float("nan")), counted
+
+
+def _uniform_term(log_probs: Tensor, axis: int, class_weight: Tensor | None, mask: Tensor | None) -> Tensor:
+    """-mean of weight * log p over the classes that take part."""
+    terms = -log_probs
+    if class_weight is not None:
+        terms = times(_along(class_weight, terms.ndim, axis), terms)
+    if mask is None:
+        return terms.mean(axis)
+    takes_part = mask.expand(log_probs.shape)
+    return mean_of(torch.where(takes_part, terms, 0.0).sum(axis), takes_part.sum(axis))
+
+
+def _readable(target: Tensor, counted: Tensor, num_classes: int) -> Tensor:
+    """Ids that can be looked up, whatever the target holds."""
+    return torch.where(counted, target.long(), 0).clamp(0, num_classes - 1)
+
+
+def _along(vector: Tensor, ndim: int, axis: int) -> Tensor:
+    """A vector over the classes, shaped to broadcast along `axis`."""
+    return vector.reshape([-1 if at == axis else 1 for at in range(ndim)])
+
+
+# Sums of float16 or bfloat16 probabilities and of mixed-up batches stay inside; counts and scores do not.
+SIMPLEX_TOLERANCE = 1e-2
