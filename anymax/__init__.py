@@ -1,11 +1,13 @@
 """Everything between scores and probabilities in PyTorch."""
 
+from anymax import nn
 from anymax._dims import ImplicitDimWarning
 from anymax._dispatch import explain_backend, use_backend
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
 from anymax.ops.gumbel.api import gumbel_softmax, sample
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
+from anymax.ops.truncation.api import keep_mask
 
 __version__ = "0.1.0"
 
@@ -16,9 +18,11 @@ __all__ = [
     "cross_entropy",
     "explain_backend",
     "gumbel_softmax",
+    "keep_mask",
     "log_prob",
     "log_softmax",
     "logsumexp",
+    "nn",
     "sample",
     "softmax",
     "softmin",

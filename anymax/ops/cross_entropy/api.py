@@ -178,7 +178,7 @@ def check_target(function: str, target: Tensor, shape: torch.Size, dims: Dims, d
         return
     if target.shape == shape:
         hint = f"; a one-hot target is target.float(), or target.argmax({axis}) as ids"
-    elif target.shape == (*shape[:axis], 1, *shape[axis + 1:]):
+    elif target.shape == (*shape[:axis], 1, *shape[axis + 1 :]):
         hint = f"; write target.squeeze({axis})"
     else:
         fitting = [at for at in range(len(shape)) if target.shape == _without(shape, at)]

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from anymax._dims import Dims
-from anymax.ops.kernels.rows import INFINITY, Scores, mean_of, scores_of, times
+from anymax.ops.kernels.rows import INFINITY, Scores, along, mean_of, scores_of, times
+
+# Sums of float16 or bfloat16 probabilities and of mixed-up batches stay inside; counts and scores do not.
+SIMPLEX_TOLERANCE = 1e-2
 
 
 class Options(NamedTuple):
@@ -102,7 +105,7 @@ def _target_term(
         valid = ((total - 1).abs() <= SIMPLEX_TOLERANCE) & (target >= 0).all(axis, keepdim=True)
         terms = times(target * torch.where(valid, 1.0, float("nan")), -log_probs)
         if class_weight is not None:
-            terms = times(_along(class_weight, terms.ndim, axis), terms)
+            terms = times(along(class_weight, terms.ndim, axis), terms)
         return terms.sum(axis), torch.ones_like(total, dtype=torch.bool).squeeze(axis)
     num_classes = log_probs.shape[axis]
     counted = target != ignore_index
@@ -119,7 +122,7 @@ def _uniform_term(log_probs: Tensor, axis: int, class_weight: Tensor | None, mas
     """-mean of weight * log p over the classes that take part."""
     terms = -log_probs
     if class_weight is not None:
-        terms = times(_along(class_weight, terms.ndim, axis), terms)
+        terms = times(along(class_weight, terms.ndim, axis), terms)
     if mask is None:
         return terms.mean(axis)
     takes_part = mask.expand(log_probs.shape)
@@ -129,12 +132,3 @@ def _uniform_term(log_probs: Tensor, axis: int, class_weight: Tensor | None, mas
 def _readable(target: Tensor, counted: Tensor, num_classes: int) -> Tensor:
     """Ids that can be looked up, whatever the target holds."""
     return torch.where(counted, target.long(), 0).clamp(0, num_classes - 1)
-
-
-def _along(vector: Tensor, ndim: int, axis: int) -> Tensor:
-    """A vector over the classes, shaped to broadcast along `axis`."""
-    return vector.reshape([-1 if at == axis else 1 for at in range(ndim)])
-
-
-# Sums of float16 or bfloat16 probabilities and of mixed-up batches stay inside; counts and scores do not.
-SIMPLEX_TOLERANCE = 1e-2

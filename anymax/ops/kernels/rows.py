@@ -103,3 +103,8 @@ def mean_of(total: Tensor, count: Tensor) -> Tensor:
     """total / count, and 0 with zero gradient where there is nothing to take a mean of."""
     empty = count == 0
     return torch.where(empty, 0.0, total / torch.where(empty, 1.0, count))
+
+
+def along(vector: Tensor, ndim: int, axis: int) -> Tensor:
+    """A vector over the classes, shaped to broadcast along `axis` of a tensor of `ndim` axes."""
+    return vector.reshape([-1 if at == axis else 1 for at in range(ndim)])

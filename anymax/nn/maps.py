@@ -1,0 +1,151 @@
+"""Modules over the maps: each stores its arguments and calls the function of the same name."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from anymax._dims import Dim
+from anymax.nn._arguments import describe, store
+from anymax.ops.gumbel.api import gumbel_softmax
+from anymax.ops.kernels.philox import Generator
+from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
+
+
+class _SoftmaxFamily(nn.Module):
+    """dim, temperature and sink; a tensor becomes a buffer, a Parameter stays one."""
+
+    temperature: float | Tensor
+    sink: float | Tensor | None
+
+    def __init__(
+        self, dim: Dim | None = None, *, temperature: float | Tensor = 1.0, sink: float | Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        store(self, "temperature", temperature)
+        store(self, "sink", sink)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "temperature", "sink")
+
+
+class Softmax(_SoftmaxFamily):
+    """:func:`anymax.softmax` as a module.
+
+    Args:
+        dim, temperature, sink: as in the function. A Parameter learns, a tensor becomes a buffer.
+
+    Shape:
+        input and mask as in the function; the output has the input's shape.
+
+    Example:
+        >>> anymax.nn.Softmax(dim=1)(torch.zeros(1, 4))
+        tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return softmax(input, self.dim, temperature=self.temperature, mask=mask, sink=self.sink)
+
+
+class Softmin(_SoftmaxFamily):
+    """:func:`anymax.softmin` as a module; arguments as :class:`Softmax`.
+
+    Example:
+        >>> anymax.nn.Softmin(dim=0)(torch.tensor([0.0, 99.0]))
+        tensor([1., 0.])
+    """
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return softmin(input, self.dim, temperature=self.temperature, mask=mask, sink=self.sink)
+
+
+class LogSoftmax(_SoftmaxFamily):
+    """:func:`anymax.log_softmax` as a module; arguments as :class:`Softmax`.
+
+    Example:
+        >>> anymax.nn.LogSoftmax(dim=1)(torch.zeros(1, 2))
+        tensor([[-0.6931, -0.6931]])
+    """
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return log_softmax(input, self.dim, temperature=self.temperature, mask=mask, sink=self.sink)
+
+
+class Softmax2d(nn.Module):
+    """Softmax over the channels of (N, C, H, W) or (C, H, W): one distribution per pixel, as torch's module.
+
+    Raises:
+        ValueError: for an input of any other rank.
+
+    Example:
+        >>> anymax.nn.Softmax2d()(torch.zeros(1, 2, 1, 1)).flatten()
+        tensor([0.5000, 0.5000])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(
+                f"Softmax2d: input must be (N, C, H, W) or (C, H, W), got shape {tuple(input.shape)}; "
+                "anymax.nn.Softmax(dim=...) takes any shape"
+            )
+        return softmax(input, -3)
+
+
+class LogSumExp(nn.Module):
+    """:func:`anymax.logsumexp` as a module.
+
+    Args:
+        dim, keepdim, sink: as in the function. A Parameter learns, a tensor becomes a buffer.
+
+    Example:
+        >>> anymax.nn.LogSumExp(dim=0)(torch.zeros(2))
+        tensor(0.6931)
+    """
+
+    sink: float | Tensor | None
+
+    def __init__(self, dim: Dim, keepdim: bool = False, *, sink: float | Tensor | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+        self.keepdim = keepdim
+        store(self, "sink", sink)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return logsumexp(input, self.dim, self.keepdim, mask=mask, sink=self.sink)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "keepdim", "sink")
+
+
+class GumbelSoftmax(nn.Module):
+    """:func:`anymax.gumbel_softmax` as a module: it samples in training and in eval mode alike.
+
+    A noise-free answer is `anymax.softmax(logits, dim)`, or `logits.argmax(dim)`.
+
+    Args:
+        tau: temperature. A number becomes a buffer, so that a schedule can move it (`module.tau.fill_(0.5)`) and
+            `state_dict` keeps it; a Parameter learns.
+        hard, dim: as in the function.
+
+    Example:
+        >>> module = anymax.nn.GumbelSoftmax(hard=True, dim=1)
+        >>> module(torch.zeros(2, 3)).sum(1)
+        tensor([1., 1.])
+        >>> module.state_dict()
+        OrderedDict({'tau': tensor(1.)})
+    """
+
+    tau: Tensor
+
+    def __init__(self, tau: float | Tensor = 1.0, hard: bool = False, dim: Dim | None = None) -> None:
+        super().__init__()
+        store(self, "tau", tau if isinstance(tau, Tensor) else torch.tensor(float(tau)))
+        self.hard = hard
+        self.dim = dim
+
+    def forward(self, logits: Tensor, mask: Tensor | None = None, generator: Generator = None) -> Tensor:
+        return gumbel_softmax(logits, self.tau, self.hard, dim=self.dim, mask=mask, generator=generator)
+
+    def extra_repr(self) -> str:
+        return describe(self, "tau", "hard", "dim")
