@@ -1,4 +1,4 @@
-"""What can be wrong with a request to compare; each message is one sentence that the command line prints as it is."""
+"""What can be wrong with a request to compare: each message is one sentence, printed as it is."""
 
 from __future__ import annotations
 

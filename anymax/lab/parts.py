@@ -1,0 +1,62 @@
+"""Training, validation and test part: what a trial sees of the data, whatever the data were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from anymax.lab.results import DataInfo
+
+IGNORED = -100  # the target at positions where nothing is to be predicted; every head's `ignore_index`
+
+Task = Literal["classification", "text"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Inputs with their targets: features (rows, columns), or word ids (windows, length) with the next words."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    @property
+    def num_items(self) -> int:
+        """How many targets there are to predict."""
+        return int((self.targets != IGNORED).sum())
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three parts of one repeat, and what was counted on the first of them alone."""
+
+    train: Part
+    validation: Part
+    test: Part
+    class_counts: Tensor  # (num_classes,), in the training part
+
+
+class Dataset(Protocol):
+    """Data that methods can be compared on."""
+
+    @property
+    def task(self) -> Task:
+        """Rows of features to be classified, or text whose next word is to be told."""
+        ...
+
+    @property
+    def measured_classes(self) -> list[int]:
+        """The classes that stand in every part; measures per class are taken over these."""
+        ...
+
+    def parts(self, repeat: int) -> Parts:
+        """The parts of one repeat: drawn anew for each where the data can be split anew, always in the same way."""
+        ...
+
+    def info(self) -> DataInfo:
+        """What was read, and what a reader of the results must know about it."""
+        ...
