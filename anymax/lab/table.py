@@ -1,0 +1,163 @@
+"""Numbers of a comparison as a reader sees them: what the terminal, the report and the verdict have in common."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anymax.lab.results import MEASURES, Comparison, Difference, MethodInfo, Trial
+
+# How a table heads its columns; MEASURES holds the full titles.
+SHORT_TITLES = {
+    "top1": "top-1",
+    "macro_f1": "macro-F1",
+    "nll": "NLL",
+    "perplexity": "perplexity",
+    "brier": "Brier",
+    "ece": "cal. error",
+}
+# They are taken from the probabilities, so a head that defines none has none of them.
+LAW_MEASURES = ("nll", "perplexity", "brier", "ece")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A number over the repeats: its mean and its standard deviation (0 for a single repeat)."""
+
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class EdgeChoice:
+    """How often a method chose the smallest or the largest learning rate of its grid: the best may lie beyond."""
+
+    method: str
+    learning_rate: float
+    chosen: int
+    repeats: int
+
+
+def is_number(value: float | None) -> bool:
+    """Whether `value` is there and finite."""
+    return value is not None and math.isfinite(value)
+
+
+def summarise(values: Sequence[float | None]) -> Summary | None:
+    """Mean and standard deviation, or None where a value is missing: the rest would flatter a head that failed."""
+    numbers = [value for value in values if value is not None and math.isfinite(value)]
+    if not numbers or len(numbers) < len(values):
+        return None
+    return Summary(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0)
+
+
+def measure_values(comparison: Comparison, method: str, key: str) -> list[float | None]:
+    """One measure of one method, by repeat."""
+    return [trial.measures.get(key) for trial in comparison.of(method)]
+
+
+def measure_keys(comparison: Comparison) -> list[str]:
+    """The measures that some method has a value of, the deciding one first."""
+    present = [key for key in MEASURES if any(is_number(trial.measures.get(key)) for trial in comparison.trials)]
+    return sorted(present, key=lambda key: key != comparison.decide_by)
+
+
+def repeats_of(comparison: Comparison) -> int:
+    """How many repeats were made."""
+    return len({trial.repeat for trial in comparison.trials})
+
+
+def diverged(trial: Trial) -> bool:
+    """Whether training broke down: top-1 accuracy exists for every head, so its absence says so."""
+    return not is_number(trial.measures.get("top1"))
+
+
+def seconds_to_train(trials: Sequence[Trial]) -> Summary | None:
+    """Seconds in training steps up to the epoch that was kept or given up at."""
+    return summarise([trial.train_seconds for trial in trials])
+
+
+def edge_choices(comparison: Comparison) -> list[EdgeChoice]:
+    """Where the chosen learning rate was the smallest or the largest that was tried, by method and rate."""
+    found: dict[tuple[str, float], int] = {}
+    for trial in comparison.trials:
+        rates = sorted(point.learning_rate for point in trial.tuning)
+        if len(rates) > 1 and trial.learning_rate in (rates[0], rates[-1]):
+            key = (trial.method, trial.learning_rate)
+            found[key] = found.get(key, 0) + 1
+    return [
+        EdgeChoice(method.name, rate, found[name, rate], len(comparison.of(method.name)))
+        for method in comparison.methods
+        for name, rate in sorted(found)
+        if name == method.name
+    ]
+
+
+def number(key: str, value: float) -> str:
+    """A measure's value: three decimals, or four figures for a perplexity."""
+    if key != "perplexity":
+        return f"{value:.3f}"
+    return f"{value:,.{max(0, 3 - int(math.log10(max(value, 1))))}f}"
+
+
+def cell(comparison: Comparison, method: MethodInfo, key: str, *, spread: bool) -> str:
+    """One cell of the table of measures: mean ± spread over the repeats, or why there is no number."""
+    if key in LAW_MEASURES and not method.defines_law:
+        return "no law"
+    values = measure_values(comparison, method.name, key)
+    missing = sum(not is_number(value) for value in values)
+    summary = summarise(values)
+    if summary is None:
+        return f"diverged {missing}/{len(values)}"
+    return summary_text(key, summary, spread=spread)
+
+
+def baseline_cell(comparison: Comparison, key: str, *, spread: bool) -> str:
+    """The same for the trivial answer."""
+    summary = summarise([row.get(key) for row in comparison.baseline])
+    return "" if summary is None else summary_text(key, summary, spread=spread)
+
+
+def summary_text(key: str, summary: Summary, *, spread: bool) -> str:
+    """Mean, with ± spread where asked."""
+    mean = number(key, summary.mean)
+    return f"{mean} ± {number(key, summary.spread)}" if spread else mean
+
+
+def seconds(value: float) -> str:
+    """A duration with its unit, two or three figures."""
+    if value < 1e-3:
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1e3:.3g} ms"
+    if value < 120:
+        return f"{value:.3g} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def count(value: int) -> str:
+    """A count with separators, or in thousands and millions where it is large."""
+    if value < 100_000:
+        return f"{value:,}"
+    return f"{value / 1e3:.0f} k" if value < 1_000_000 else f"{value / 1e6:.1f} M"
+
+
+def signed(key: str, difference: Difference) -> tuple[str, str, str]:
+    """Mean, low and high with their signs: in per cent for a perplexity, compared on the log scale."""
+    values = [difference.mean, difference.low, difference.high]
+    unit = ""
+    if key == "perplexity":
+        values = [100 * math.expm1(value) for value in values]
+        unit = " %"
+    half = (values[2] - values[1]) / 2
+    # Two figures of the half width: fewer would round a bound to zero, more would be noise.
+    decimals = min(6, max(1 if unit else 3, 1 - math.floor(math.log10(half)))) if half > 0 else 3
+    mean, low, high = (f"{value:+.{decimals}f}{unit}" for value in values)
+    return mean, low, high
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -1,0 +1,296 @@
+"""Which method to pick, whether the data decide it, and the paragraph that says so: functions of a `Comparison`."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from anymax.lab.inference import (
+    Estimate,
+    NotTestable,
+    fixed_estimate,
+    identical,
+    redrawn_estimate,
+    with_holm,
+)
+from anymax.lab.results import MEASURES, Comparison, Difference, Verdict
+from anymax.lab.table import diverged, is_number, listed, measure_values, number, repeats_of, signed, summarise
+
+FEWEST_REPEATS = 3
+# Measures that count test items right or wrong, so that their difference cannot be surer than those items allow.
+COUNTING = ("top1", "macro_f1")
+# Measures of which the ratio is compared: differences are taken between logarithms.
+LOG_SCALE = ("perplexity",)
+# The measures whose sums are kept per block of a test part that stays the same.
+SUMMED_OVER_BLOCKS = ("nll", "perplexity")
+# A method this many times as fast as the pick, in every repeat, is worth a sentence.
+WORTHWHILE_SPEED = 1.25
+WORTHWHILE_SIZE = 0.8
+# Heads that touch a sample of the classes per step, and the number of classes from which on that is what counts.
+SAMPLING_METHODS = ("nce", "sampled")
+MANY_CLASSES = 10_000
+
+
+def judge(comparison: Comparison) -> Verdict:
+    """Compare every method with the reference in the deciding measure, decide which to pick, and say why.
+
+    The reference is softmax where it has a number in every repeat, else the first method that has. A method
+    without a number in some repeat (it diverged, or defines no law) is not compared: its good repeats alone would
+    flatter it. The pick is the best of the methods that are decidedly better than the reference. Where there is
+    none it is the reference, and the verdict counts as decided only if every other method is decidedly worse.
+    """
+    key = comparison.decide_by
+    names = [method.name for method in comparison.methods]
+    repeats = repeats_of(comparison)
+    complete = [name for name in names if _is_complete(comparison, name, key)]
+    if not complete:
+        # Nothing speaks for any of them; the first stands for "none".
+        text = f"No verdict: no method has a {MEASURES[key].title} in every repeat. {_why_none(comparison)}"
+        return Verdict(names[0], [], names[0], decided=False, text=text)
+
+    reference = "softmax" if "softmax" in complete else complete[0]
+    if repeats < FEWEST_REPEATS:
+        text = (
+            f"No verdict: {'one repeat' if repeats == 1 else 'two repeats'} cannot tell a difference from chance, "
+            f"{FEWEST_REPEATS} or more can (--seeds {FEWEST_REPEATS}). Until then take {reference}, the simplest."
+        )
+        return Verdict(reference, [], reference, decided=False, text=text)
+
+    estimates: dict[str, Estimate] = {}
+    not_compared = {name: _why_incomplete(comparison, name) for name in names if name not in complete}
+    for name in complete:
+        if name != reference:
+            try:
+                estimates[name] = estimate(comparison, name, reference, key)
+            except NotTestable as reason:
+                not_compared[name] = str(reason)
+    differences = list(with_holm(estimates).values())
+    better = [d for d in differences if d.decided and _is_better(key, d)]
+    if better:
+        pick = max(better, key=lambda d: abs(d.mean)).method
+        decided = True
+    else:
+        pick = reference
+        decided = bool(differences) and all(d.decided for d in differences)
+    text = " ".join(
+        [
+            *_decision(comparison, reference, differences, pick, decided),
+            *(f"{name} is not compared: {reason}." for name, reason in not_compared.items()),
+            *_against_baseline(comparison, pick),
+            *_otherwise(comparison, pick, complete),
+        ]
+    )
+    return Verdict(reference, differences, pick, decided, text)
+
+
+def estimate(comparison: Comparison, method: str, reference: str, key: str) -> Estimate:
+    """`method` minus `reference` in the measure `key`, or `NotTestable` with the reason.
+
+    Both have a number in every repeat. Perplexities are compared by their logarithms.
+    """
+    theirs, ours = _on_scale(comparison, method, key), _on_scale(comparison, reference, key)
+    differences = [t - o for t, o in zip(theirs, ours, strict=True)]
+    if identical(theirs, ours):
+        return Estimate(0.0, 0.0, len(differences) - 1)
+    if comparison.data.splits_redrawn:
+        return redrawn_estimate(
+            differences,
+            test_items=comparison.data.test_items,
+            train_items=comparison.data.train_items,
+            counting=key in COUNTING,
+        )
+    if key not in SUMMED_OVER_BLOCKS:
+        raise NotTestable("the test part is the same in every repeat, and only log-likelihoods are kept by its blocks")
+    return fixed_estimate(differences, comparison.of(method), comparison.of(reference))
+
+
+def _is_complete(comparison: Comparison, method: str, key: str) -> bool:
+    values = measure_values(comparison, method, key)
+    return len(values) == repeats_of(comparison) and all(is_number(value) for value in values)
+
+
+def _on_scale(comparison: Comparison, method: str, key: str) -> list[float]:
+    """One measure of one method by repeat, on the scale on which differences are taken."""
+    values = [value for value in measure_values(comparison, method, key) if value is not None]
+    return [math.log(value) for value in values] if key in LOG_SCALE else values
+
+
+def _is_better(key: str, difference: Difference) -> bool:
+    return (difference.mean > 0) == MEASURES[key].higher_is_better
+
+
+def _why_incomplete(comparison: Comparison, method: str) -> str:
+    title = MEASURES[comparison.decide_by].title
+    trials = comparison.of(method)
+    broken = sum(diverged(trial) for trial in trials)
+    if broken:
+        return f"training diverged in {broken} of {len(trials)} repeats"
+    return f"it has no {title} in every repeat"
+
+
+def _why_none(comparison: Comparison) -> str:
+    if any(diverged(trial) for trial in comparison.trials):
+        return "Training diverged; try a smaller learning rate (--lr) and look at the data."
+    return "Choose another measure (--decide-by top1 exists for every method)."
+
+
+def _decision(
+    comparison: Comparison, reference: str, differences: list[Difference], pick: str, decided: bool
+) -> list[str]:
+    """The numbers that decide, in sentences."""
+    key = comparison.decide_by
+    title = MEASURES[key].title
+    over = f"over {repeats_of(comparison)} repeats"
+    by_name = {d.method: d for d in differences}
+    better = [d.method for d in differences if d.decided and _is_better(key, d) and d.method != pick]
+    worse = [d.method for d in differences if d.decided and not _is_better(key, d)]
+    undecided = [d.method for d in differences if not d.decided]
+
+    if pick == reference and decided:
+        closest = min(worse, key=lambda name: abs(by_name[name].mean))
+        return [
+            f"Take {pick}: its {title} is {_mean(comparison, pick, key)} {over}, and every other method is decidedly "
+            f"worse; the closest is {closest}, by {_with_interval(key, by_name[closest])}."
+        ]
+    sentences = []
+    if pick != reference:
+        sentences.append(
+            f"Take {pick}: its {title} is {_mean(comparison, pick, key)} against {_mean(comparison, reference, key)} "
+            f"for {reference} {over}, a difference of {_with_interval(key, by_name[pick])}."
+        )
+        if better:
+            sentences.append(
+                f"{listed(better)} also beat{'s' if len(better) == 1 else ''} {reference}; which of the winners is "
+                "best, this run does not decide."
+            )
+        if undecided:
+            sentences.append(f"Not decided against {reference}: {listed(undecided)}.")
+    elif undecided:
+        largest = max(undecided, key=lambda name: abs(by_name[name].mean))
+        if by_name[largest].mean == 0:
+            why = f"{listed(undecided)} gave the same {title} as {reference} in every repeat"
+        else:
+            why = (
+                f"in {title} {over} the largest difference to {reference} is that of {largest}, "
+                f"{_with_interval(key, by_name[largest])}, and chance alone can make it"
+            )
+        sentences.append(
+            f"The data do not decide between {listed([reference, *undecided])}: {why}. "
+            f"Take {reference}, the simplest of them."
+        )
+    else:
+        why = "nothing could be compared with it" if len(comparison.methods) > 1 else "no other method took part"
+        sentences.append(f"No verdict on {reference}, with a {title} of {_mean(comparison, reference, key)}: {why}.")
+    if worse:
+        names = [f"{name} ({signed(key, by_name[name])[0]})" for name in worse]
+        sentences.append(f"Decidedly worse than {reference}: {listed(names)}.")
+    return sentences
+
+
+def _against_baseline(comparison: Comparison, pick: str) -> list[str]:
+    """A warning where the pick is no better than the answer that looks at no feature."""
+    key = comparison.decide_by
+    baseline = summarise([row.get(key) for row in comparison.baseline])
+    reached = summarise(measure_values(comparison, pick, key))
+    if baseline is None or reached is None:
+        return []
+    if (reached.mean > baseline.mean) if MEASURES[key].higher_is_better else (reached.mean < baseline.mean):
+        return []
+    return [
+        f"But the trivial answer, which looks at no feature, reaches {number(key, baseline.mean)}: "
+        f"as trained here, {pick} has learnt nothing from them."
+    ]
+
+
+def _otherwise(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
+    """The case in which it would be another: what the run says about other aims than the deciding measure."""
+    cases = [
+        *_for_speed(comparison, pick, complete),
+        *_for_size(comparison, pick, complete),
+        *_for_other_measures(comparison, pick),
+        *_for_a_law(comparison, pick),
+        *_for_many_classes(comparison, pick),
+    ]
+    return [f"The choice would be another {'; '.join(cases)}."] if cases else []
+
+
+def _for_speed(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
+    gains: dict[str, float] = {}
+    for name in complete:
+        pairs = zip(comparison.of(pick), comparison.of(name), strict=True)
+        ratios = [ours.seconds_per_step / theirs.seconds_per_step for ours, theirs in pairs]
+        if min(ratios) > WORTHWHILE_SPEED:
+            gains[name] = statistics.fmean(ratios)
+    if not gains:
+        return []
+    fastest = max(gains, key=lambda name: gains[name])
+    key = comparison.decide_by
+    return [
+        f"where speed counts more: {fastest} takes a step {gains[fastest]:.2g} times as fast, "
+        f"at a {MEASURES[key].title} of {_mean(comparison, fastest, key)}"
+    ]
+
+
+def _for_size(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
+    sizes = {name: comparison.of(name)[0].parameters for name in complete}
+    smallest = min(sizes, key=lambda name: sizes[name])
+    if sizes[smallest] > WORTHWHILE_SIZE * sizes[pick]:
+        return []
+    return [f"where memory counts more: {smallest} has {sizes[smallest] / sizes[pick]:.0%} of its parameters"]
+
+
+def _for_other_measures(comparison: Comparison, pick: str) -> list[str]:
+    """Measures in which another method is decidedly better, all of them and all methods corrected for together."""
+    estimates: dict[str, Estimate] = {}
+    pairs: dict[str, tuple[str, str]] = {}
+    for key in MEASURES:
+        # Perplexity says again what the log-likelihood says.
+        said = key == "perplexity" or (key == "nll" and comparison.decide_by == "perplexity")
+        if said or key == comparison.decide_by or not _is_complete(comparison, pick, key):
+            continue
+        for method in comparison.methods:
+            if method.name != pick and _is_complete(comparison, method.name, key):
+                pair = f"{key} {method.name}"
+                pairs[pair] = (key, method.name)
+                try:
+                    estimates[pair] = estimate(comparison, method.name, pick, key)
+                except NotTestable:
+                    continue
+    best: dict[str, Difference] = {}
+    for pair, difference in with_holm(estimates).items():
+        key = pairs[pair][0]
+        if not (difference.decided and _is_better(key, difference)):
+            continue
+        if key not in best or abs(difference.mean) > abs(best[key].mean):
+            best[key] = difference
+    return [
+        f"by {MEASURES[key].title}: {(name := pairs[difference.method][1])} has {_mean(comparison, name, key)} "
+        f"against {_mean(comparison, pick, key)}"
+        for key, difference in best.items()
+    ]
+
+
+def _for_a_law(comparison: Comparison, pick: str) -> list[str]:
+    with_law = [method.name for method in comparison.methods if method.defines_law]
+    if pick in with_law or not with_law:
+        return []
+    return [f"where probabilities over the classes are needed, which {pick} does not define: {listed(with_law)} do"]
+
+
+def _for_many_classes(comparison: Comparison, pick: str) -> list[str]:
+    if pick in SAMPLING_METHODS or comparison.data.num_classes >= MANY_CLASSES:
+        return []
+    return [
+        f"perhaps with tens of thousands of classes instead of {comparison.data.num_classes:,}, where computing every "
+        f"score takes most of the time and {' or '.join(SAMPLING_METHODS)} may win"
+    ]
+
+
+def _mean(comparison: Comparison, method: str, key: str) -> str:
+    summary = summarise(measure_values(comparison, method, key))
+    return "none" if summary is None else number(key, summary.mean)
+
+
+def _with_interval(key: str, difference: Difference) -> str:
+    mean, low, high = signed(key, difference)
+    return f"{mean} (95 % interval {low} to {high})"

@@ -1,0 +1,105 @@
+"""Comparisons made by hand: the numbers a test needs, plausible values for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from anymax.lab.results import (
+    ColumnInfo,
+    Comparison,
+    Curve,
+    DataInfo,
+    LeftOut,
+    MethodInfo,
+    ReliabilityBin,
+    Trial,
+    TuningPoint,
+)
+
+Values = Mapping[str, Sequence[float | None]]
+RATES = (1e-3, 3e-3, 1e-2)
+
+
+def make_comparison(
+    values: Values,
+    *,
+    decide_by: str = "top1",
+    others: Mapping[str, Values] | None = None,
+    without_law: Sequence[str] = (),
+    seconds_per_step: Mapping[str, float] | None = None,
+    parameters: Mapping[str, int] | None = None,
+    rates: Mapping[str, float] | None = None,
+    blocks: Mapping[str, Sequence[Sequence[float]]] | None = None,
+    block_tokens: Sequence[int] = (),
+    baseline: float | None = 0.1,
+    task: str = "classification",
+    splits_redrawn: bool = True,
+    train_items: int = 1200,
+    test_items: int = 300,
+    num_classes: int = 10,
+    class_names: Sequence[str] | None = None,
+    columns: Sequence[ColumnInfo] = (),
+    notes: Sequence[str] = (),
+    left_out: Sequence[LeftOut] = (),
+    name: str = "made up",
+) -> Comparison:
+    """A comparison in which each method of `values` reached these values of `decide_by`, one per repeat.
+
+    `others` holds further measures alike; `blocks` the nll sums per block of the test part, one list per repeat.
+    """
+    trials = []
+    for method, reached in values.items():
+        for repeat, value in enumerate(reached):
+            measures: dict[str, float | None] = {"top1": 0.9 if value is not None else None}
+            measures |= {key: more[method][repeat] for key, more in (others or {}).items() if method in more}
+            measures[decide_by] = value
+            step = (seconds_per_step or {}).get(method, 1e-3)
+            rate = (rates or {}).get(method, RATES[1])
+            trials.append(
+                Trial(
+                    method=method,
+                    repeat=repeat,
+                    learning_rate=rate,
+                    tuning=[TuningPoint(r, None if value is None else value - (r != rate) * 0.01) for r in RATES],
+                    best_epoch=3,
+                    curve=Curve(
+                        [100 * step * (epoch + 1) for epoch in range(4)],
+                        [None if value is None else value - 0.1 * 0.5**epoch for epoch in range(4)],
+                    ),
+                    measures=measures,
+                    ece_if_calibrated=None if method in without_law else 0.01,
+                    reliability=[]
+                    if method in without_law
+                    else [ReliabilityBin(0.55, 0.5, 20), ReliabilityBin(0.97, 0.95, test_items - 20)],
+                    train_seconds=400 * step,
+                    seconds_per_step=step,
+                    parameters=(parameters or {}).get(method, 6_600),
+                    block_nll=list(blocks[method][repeat]) if blocks else [],
+                    block_tokens=list(block_tokens),
+                )
+            )
+    repeats = len(next(iter(values.values())))
+    return Comparison(
+        data=DataInfo(
+            name=name,
+            task=task,
+            train_items=train_items,
+            validation_items=test_items,
+            test_items=test_items,
+            num_classes=num_classes,
+            class_names=list(class_names or map(str, range(num_classes))),
+            class_counts=[100] * num_classes,
+            columns=list(columns),
+            notes=list(notes),
+            splits_redrawn=splits_redrawn,
+        ),
+        decide_by=decide_by,
+        options={"data": name, "seeds": repeats, "epochs": 4},
+        versions={"anymax": "0.1.0", "torch": "2.13.0"},
+        machine={"processor": "a processor", "cores": 2},
+        methods=[MethodInfo(method, method.capitalize(), method not in without_law) for method in values],
+        left_out=list(left_out),
+        baseline=[{decide_by: baseline} for _ in range(repeats)],
+        trials=trials,
+        total_seconds=12.0,
+    )

@@ -1,0 +1,385 @@
+"""The verdict on results whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from comparisons import make_comparison
+from scipy import stats
+
+from anymax.lab.inference import Estimate, NotTestable, fixed_estimate, redrawn_estimate, with_holm
+from anymax.lab.verdict import estimate, judge
+
+SIMULATIONS = 1500
+# Four standard errors of a share near 5 % among so many.
+SLACK = 4 * math.sqrt(0.05 * 0.95 / SIMULATIONS)
+
+
+def around(mean, spread, repeats=10, seed=0):
+    return list(mean + spread * np.random.default_rng(seed).standard_normal(repeats))
+
+
+def redrawn_parts(random, item_scores, *, repeats, test_items, noise):
+    """Mean score per method over test parts drawn anew: scores (methods, items) -> (methods, repeats).
+
+    Overlapping parts correlate as they do in truth; `noise` is what training adds, anew for each repeat.
+    """
+    methods, items = item_scores.shape
+    parts = random.random((repeats, items)).argpartition(test_items, axis=1)[:, :test_items]
+    return item_scores[:, parts].mean(axis=2) + noise * random.standard_normal((methods, repeats))
+
+
+# Redrawn splits: the corrected resampled t
+
+
+def test_matches_the_formula_of_nadeau_and_bengio():
+    differences = [0.01, 0.03, 0.02, 0.06]
+    found = redrawn_estimate(differences, test_items=100, train_items=400)
+    variance = np.var(differences, ddof=1) * (1 / 4 + 100 / 400)
+    t = np.mean(differences) / math.sqrt(variance)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(t, 3))
+    half = stats.t.ppf(0.975, 3) * math.sqrt(variance)
+    assert found.half_width(0.05) == pytest.approx(half)
+
+
+def test_interval_covers_and_null_is_kept_on_overlapping_parts():
+    """One method: the interval misses the truth in about 5 %, with and without a true difference."""
+    random = np.random.default_rng(1)
+    missed = missed_without_correction = 0
+    for _ in range(SIMULATIONS):
+        truth = 0.05
+        scores = truth + random.standard_normal((1, 300))
+        differences = redrawn_parts(random, scores, repeats=10, test_items=60, noise=0.0)[0]
+        found = redrawn_estimate(list(differences), test_items=60, train_items=240)
+        missed += abs(found.mean - truth) > found.half_width(0.05)
+        plain = stats.t.ppf(0.975, 9) * differences.std(ddof=1) / math.sqrt(10)
+        missed_without_correction += abs(found.mean - truth) > plain
+    assert missed / SIMULATIONS == pytest.approx(0.05, abs=SLACK)
+    # The test can tell: the plain t is wrong on these draws.
+    assert missed_without_correction / SIMULATIONS > 0.15
+
+
+def test_false_alarms_over_the_methods_together():
+    """Four methods no better than the reference: any decision at all comes up in at most 5 % of the runs."""
+    random = np.random.default_rng(2)
+    alarms = missed = 0
+    truths = {"a": 0.0, "b": 0.0, "c": 0.0, "d": 0.0}
+    for _ in range(SIMULATIONS):
+        scores = random.standard_normal((5, 300))
+        reached = redrawn_parts(random, scores, repeats=10, test_items=60, noise=0.05)
+        differences = judged(reached, truths)
+        alarms += any(d.decided for d in differences)
+        missed += any(not d.low <= 0 <= d.high for d in differences)
+    assert alarms == missed
+    assert 0.01 < alarms / SIMULATIONS < 0.05 + SLACK
+
+
+def test_intervals_hold_together_where_some_methods_differ():
+    random = np.random.default_rng(3)
+    truths = {"a": 0.0, "b": 0.3, "c": -0.6, "d": 0.0}
+    missed = false_alarms = 0
+    for _ in range(SIMULATIONS):
+        scores = random.standard_normal((5, 300)) + np.array([[0.0], *([t] for t in truths.values())])
+        differences = judged(redrawn_parts(random, scores, repeats=10, test_items=60, noise=0.05), truths)
+        missed += any(not d.low <= truths[d.method] <= d.high for d in differences)
+        false_alarms += any(d.decided and truths[d.method] == 0 for d in differences)
+        assert all(d.decided == (not d.low <= 0 <= d.high) for d in differences)
+    assert missed / SIMULATIONS < 0.05 + SLACK
+    assert false_alarms / SIMULATIONS < 0.05 + SLACK
+
+
+def judged(reached, truths):
+    ours, *theirs = reached
+    return with_holm(
+        {
+            name: redrawn_estimate(list(values - ours), test_items=60, train_items=240)
+            for name, values in zip(truths, theirs, strict=True)
+        }
+    ).values()
+
+
+def test_a_count_is_no_surer_than_its_items_allow():
+    """The same one item of 30 in each of three repeats is chance; the same 10 of 100 in ten is not."""
+    assert redrawn_estimate([1 / 30] * 3, test_items=30, train_items=120, counting=True).p_value > 0.2
+    assert redrawn_estimate([0.1] * 10, test_items=100, train_items=400, counting=True).p_value < 0.05
+
+
+# One text: block bootstrap and starts
+
+
+def text_trials(random, truth, *, repeats=4, blocks=40, tokens=200, shared=0.02, own=0.01, start=0.005):
+    """nll sums of a reference and a method whose mean differs by `truth` nats: block effects and start effects."""
+    counts = [tokens] * blocks
+    block_effect = shared * random.standard_normal(blocks)
+    sums = {"softmax": [], "nce": []}
+    for _ in range(repeats):
+        base = 5 + random.standard_normal(blocks) * 0.3
+        effect = truth + block_effect + start * random.standard_normal() + own * random.standard_normal(blocks)
+        sums["softmax"].append(list(tokens * base))
+        sums["nce"].append(list(tokens * (base + effect)))
+    return sums, counts
+
+
+def text_comparison(sums, counts):
+    perplexities = {name: [math.exp(sum(repeat) / sum(counts)) for repeat in repeats] for name, repeats in sums.items()}
+    return make_comparison(
+        perplexities,
+        decide_by="perplexity",
+        blocks=sums,
+        block_tokens=counts,
+        task="text",
+        splits_redrawn=False,
+        num_classes=4000,
+        baseline=600.0,
+    )
+
+
+@pytest.mark.parametrize(("shared", "start"), [(0.02, 0.001), (0.002, 0.02), (0.02, 0.005)])
+def test_blocks_and_starts_give_intervals_that_cover(shared, start):
+    random = np.random.default_rng(4)
+    runs, missed, truth = 400, 0, 0.01
+    for _ in range(runs):
+        comparison = text_comparison(*text_trials(random, truth, shared=shared, start=start))
+        found = estimate(comparison, "nce", "softmax", "perplexity")
+        missed += abs(found.mean - truth) > found.half_width(0.05)
+    # Each source is estimated with the other's noise in it, which errs on the wide side.
+    assert 0.01 < missed / runs < 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_text_verdict_speaks_in_perplexity():
+    comparison = text_comparison(*text_trials(np.random.default_rng(5), truth=-0.1))
+    verdict = judge(comparison)
+    assert (verdict.pick, verdict.decided) == ("nce", True)
+    assert verdict.differences[0].mean == pytest.approx(-0.1, abs=0.02)
+    assert "perplexity" in verdict.text
+    assert "%" in verdict.text
+
+
+def test_text_starts_alone_do_not_decide():
+    """Seeds agree, blocks do not: what helps on half of the text is no difference on text of the kind."""
+    tokens = [100] * 8
+    base = [500.0] * 8
+    shifted = [s + d for s, d in zip(base, [40, -35, 30, -28, 36, -30, 25, -20], strict=True)]
+    verdict = judge(text_comparison({"softmax": [base] * 3, "nce": [shifted] * 3}, tokens))
+    assert not verdict.decided
+    assert verdict.pick == "softmax"
+
+
+def test_text_measured_on_different_blocks_is_refused():
+    sums, counts = text_trials(np.random.default_rng(0), 0.0)
+    comparison = text_comparison(sums, counts)
+    for trial in comparison.of("nce"):
+        trial.block_tokens[0] += 1
+    with pytest.raises(ValueError, match="same blocks"):
+        judge(comparison)
+
+
+def test_a_single_block_is_no_measure_of_chance():
+    comparison = text_comparison({"softmax": [[500.0]] * 3, "nce": [[501.0], [502.0], [503.0]]}, [100])
+    with pytest.raises(NotTestable):
+        fixed_estimate([1.0, 2.0, 3.0], comparison.of("nce"), comparison.of("softmax"))
+    verdict = judge(comparison)
+    assert not verdict.decided
+    assert "single block" in verdict.text
+
+
+def test_accuracy_on_a_fixed_text_gets_no_verdict():
+    comparison = make_comparison(
+        {"softmax": around(0.3, 0.01), "nce": around(0.5, 0.01, seed=1)}, task="text", splits_redrawn=False
+    )
+    verdict = judge(comparison)
+    assert (verdict.pick, verdict.decided, verdict.differences) == ("softmax", False, [])
+    assert "same in every repeat" in verdict.text
+
+
+# Many methods
+
+
+def test_holm_steps_down_in_order():
+    p_values = {"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.005}
+    found = with_holm({name: estimate_with(p) for name, p in p_values.items()})
+    assert list(found) == ["a", "b", "c", "d"]
+    adjusted = {name: d.p_adjusted for name, d in found.items()}
+    # d: 4 x .005, b: 3 x .01, c: 2 x .03, a: 1 x .04, not below c's.
+    assert adjusted == pytest.approx({"d": 0.02, "b": 0.03, "c": 0.06, "a": 0.06})
+    assert [name for name, d in found.items() if d.decided] == ["b", "d"]
+
+
+def estimate_with(p_value, freedom=9):
+    return Estimate(float(stats.t.isf(p_value / 2, freedom)), 1.0, freedom)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("p_values", [(0.03,), (0.01, 0.04), (0.03, 0.04), (0.02, 0.024, 0.2), (0.001, 0.03, 0.2)])
+def test_an_interval_excludes_zero_exactly_where_it_is_decided(p_values, sign):
+    estimates = {str(p): estimate_with(p) for p in p_values}
+    estimates = {name: Estimate(sign * e.mean, e.error, e.freedom) for name, e in estimates.items()}
+    for difference in with_holm(estimates).values():
+        assert difference.decided == (difference.low > 0 or difference.high < 0)
+        assert difference.low < difference.mean < difference.high
+
+
+# Whole verdicts
+
+
+def test_a_head_better_by_a_known_margin_is_picked():
+    softmax = around(0.90, 0.01)
+    nce = [value + d for value, d in zip(softmax, around(0.03, 0.006, seed=1), strict=True)]
+    verdict = judge(make_comparison({"softmax": softmax, "nce": nce, "gumbel": around(0.90, 0.01, seed=2)}))
+    assert (verdict.reference, verdict.pick, verdict.decided) == ("softmax", "nce", True)
+    nce_difference, gumbel_difference = verdict.differences
+    assert nce_difference.low < 0.03 < nce_difference.high
+    assert nce_difference.low > 0
+    assert not gumbel_difference.decided
+    assert verdict.text.startswith("Take nce: its top-1 accuracy is 0.9")
+
+
+def test_lower_is_better_where_the_measure_says_so():
+    softmax = around(0.30, 0.01)
+    nce = [value + 0.05 + d for value, d in zip(softmax, around(0, 0.005, seed=1), strict=True)]
+    verdict = judge(make_comparison({"nce": nce, "softmax": softmax}, decide_by="nll", baseline=2.3))
+    assert (verdict.reference, verdict.pick, verdict.decided) == ("softmax", "softmax", True)
+    assert "the closest is nce" in verdict.text
+
+
+def test_one_head_under_two_names_is_not_decided():
+    same = around(0.9, 0.01)
+    for repeats in (same, [0.9] * 10):
+        verdict = judge(make_comparison({"softmax": repeats, "twin": list(repeats)}))
+        assert (verdict.pick, verdict.decided) == ("softmax", False)
+        (difference,) = verdict.differences
+        assert (difference.mean, difference.low, difference.high, difference.p_adjusted) == (0, 0, 0, 1)
+        assert "the same top-1 accuracy" in verdict.text
+
+
+def test_a_constant_difference_has_no_measure_of_chance():
+    ours = around(0.5, 0.01)
+    verdict = judge(make_comparison({"softmax": ours, "nce": [v - 0.125 for v in ours]}, decide_by="nll", baseline=2.3))
+    assert (verdict.pick, verdict.decided, verdict.differences) == ("softmax", False, [])
+    assert "the same to the last digit" in verdict.text
+
+
+def test_undecided_takes_the_simplest_and_names_the_worse():
+    softmax = around(0.9, 0.01)
+    verdict = judge(
+        make_comparison(
+            {
+                "gumbel": around(0.9, 0.01, seed=1),
+                "softmax": softmax,
+                "nce": [v - 0.1 + d for v, d in zip(softmax, around(0, 0.01, seed=2), strict=True)],
+            }
+        )
+    )
+    assert (verdict.reference, verdict.pick, verdict.decided) == ("softmax", "softmax", False)
+    assert "do not decide between softmax and gumbel" in verdict.text
+    assert "Decidedly worse than softmax: nce" in verdict.text
+
+
+def test_without_softmax_the_first_method_is_the_reference():
+    verdict = judge(make_comparison({"nce": around(0.9, 0.01), "sampled": around(0.9, 0.01, seed=1)}))
+    assert (verdict.reference, verdict.pick) == ("nce", "nce")
+
+
+def test_two_winners_are_both_named():
+    softmax = around(0.8, 0.01)
+    better = {
+        name: [v + 0.08 + shift + d for v, d in zip(softmax, around(0, 0.01, seed=seed), strict=True)]
+        for name, shift, seed in (("nce", 0.0, 1), ("sampled", 0.01, 2))
+    }
+    verdict = judge(make_comparison({"softmax": softmax, **better}))
+    assert verdict.pick == "sampled"
+    assert "nce also beats softmax" in verdict.text
+
+
+def test_better_in_one_measure_and_worse_in_another_is_said():
+    softmax, loss = around(0.90, 0.01), around(0.30, 0.01)
+    verdict = judge(
+        make_comparison(
+            {"softmax": softmax, "nce": [v + d for v, d in zip(softmax, around(0.04, 0.004, seed=1), strict=True)]},
+            others={
+                "nll": {
+                    "softmax": loss,
+                    "nce": [v + d for v, d in zip(loss, around(0.2, 0.01, seed=2), strict=True)],
+                }
+            },
+        )
+    )
+    assert (verdict.pick, verdict.decided) == ("nce", True)
+    assert "by negative log-likelihood (nats): softmax has 0.30" in verdict.text
+
+
+def test_speed_size_and_law_are_named_as_other_cases():
+    softmax = around(0.80, 0.01)
+    comparison = make_comparison(
+        {
+            "softmax": softmax,
+            "sigmoid": [v + 0.1 + d for v, d in zip(softmax, around(0, 0.01, seed=1), strict=True)],
+            "nce": around(0.80, 0.01, seed=2),
+        },
+        without_law=["sigmoid"],
+        seconds_per_step={"nce": 0.25e-3},
+        parameters={"nce": 1_000},
+    )
+    verdict = judge(comparison)
+    assert verdict.pick == "sigmoid"
+    assert "nce takes a step 4 times as fast" in verdict.text
+    assert "nce has 15% of its parameters" in verdict.text
+    assert (
+        "probabilities over the classes are needed, which sigmoid does not define: softmax and nce do" in verdict.text
+    )
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_fewer_than_three_repeats_get_no_verdict(repeats):
+    verdict = judge(make_comparison({"nce": [0.99] * repeats, "softmax": [0.2] * repeats}))
+    assert (verdict.pick, verdict.decided, verdict.differences) == ("softmax", False, [])
+    assert "--seeds 3" in verdict.text
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, math.inf])
+def test_a_method_that_diverged_is_not_compared(bad):
+    nce = [*around(0.99, 0.001, repeats=9), bad]
+    verdict = judge(make_comparison({"softmax": around(0.9, 0.01), "nce": nce, "gumbel": around(0.9, 0.01, seed=1)}))
+    assert [d.method for d in verdict.differences] == ["gumbel"]
+    assert "nce is not compared: training diverged in 1 of 10 repeats" in verdict.text
+
+
+def test_a_method_without_the_measure_is_not_compared():
+    verdict = judge(
+        make_comparison(
+            {"softmax": around(0.3, 0.01), "sigmoid": [None] * 10},
+            decide_by="nll",
+            others={"top1": {"softmax": [0.9] * 10, "sigmoid": [0.9] * 10}},
+            without_law=["sigmoid"],
+            baseline=2.3,
+        )
+    )
+    assert verdict.differences == []
+    assert "sigmoid is not compared: it has no negative log-likelihood" in verdict.text
+
+
+def test_softmax_that_diverged_is_not_the_reference():
+    verdict = judge(
+        make_comparison({"softmax": [None] * 10, "nce": around(0.9, 0.01), "gumbel": around(0.9, 0.01, seed=1)})
+    )
+    assert (verdict.reference, verdict.pick) == ("nce", "nce")
+
+
+def test_nothing_left_to_pick():
+    verdict = judge(make_comparison({"softmax": [None] * 3, "nce": [math.nan] * 3}))
+    assert not verdict.decided
+    assert verdict.text.startswith("No verdict")
+
+
+def test_one_method_alone():
+    verdict = judge(make_comparison({"softmax": around(0.9, 0.01)}))
+    assert (verdict.pick, verdict.decided) == ("softmax", False)
+    assert "no other method took part" in verdict.text
+
+
+def test_a_pick_no_better_than_the_trivial_answer_is_warned_of():
+    verdict = judge(make_comparison({"softmax": around(0.3, 0.01), "nce": around(0.3, 0.01, seed=1)}, baseline=0.6))
+    assert "trivial answer" in verdict.text
+    assert "0.600" in verdict.text
