@@ -35,6 +35,7 @@ class EdgeChoice:
     """How often a method chose the smallest or the largest learning rate of its grid: the best may lie beyond."""
 
     method: str
+    end: str  # "smallest" | "largest"
     learning_rate: float
     chosen: int
     repeats: int
@@ -53,9 +54,14 @@ def summarise(values: Sequence[float | None]) -> Summary | None:
     return Summary(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0)
 
 
+def diverged(trial: Trial) -> bool:
+    """Whether no epoch of the training had a finite value; its model is then the one it started from."""
+    return trial.best_epoch == 0
+
+
 def measure_values(comparison: Comparison, method: str, key: str) -> list[float | None]:
-    """One measure of one method, by repeat."""
-    return [trial.measures.get(key) for trial in comparison.of(method)]
+    """One measure of one method by repeat; None where training diverged or the method defines no such number."""
+    return [None if diverged(trial) else trial.measures.get(key) for trial in comparison.of(method)]
 
 
 def measure_keys(comparison: Comparison) -> list[str]:
@@ -69,30 +75,17 @@ def repeats_of(comparison: Comparison) -> int:
     return len({trial.repeat for trial in comparison.trials})
 
 
-def diverged(trial: Trial) -> bool:
-    """Whether training broke down: top-1 accuracy exists for every head, so its absence says so."""
-    return not is_number(trial.measures.get("top1"))
-
-
-def seconds_to_train(trials: Sequence[Trial]) -> Summary | None:
-    """Seconds in training steps up to the epoch that was kept or given up at."""
-    return summarise([trial.train_seconds for trial in trials])
-
-
 def edge_choices(comparison: Comparison) -> list[EdgeChoice]:
-    """Where the chosen learning rate was the smallest or the largest that was tried, by method and rate."""
-    found: dict[tuple[str, float], int] = {}
-    for trial in comparison.trials:
-        rates = sorted(point.learning_rate for point in trial.tuning)
-        if len(rates) > 1 and trial.learning_rate in (rates[0], rates[-1]):
-            key = (trial.method, trial.learning_rate)
-            found[key] = found.get(key, 0) + 1
-    return [
-        EdgeChoice(method.name, rate, found[name, rate], len(comparison.of(method.name)))
-        for method in comparison.methods
-        for name, rate in sorted(found)
-        if name == method.name
-    ]
+    """Where the chosen learning rate was the smallest or the largest of those tried, by method."""
+    choices = []
+    for method in comparison.methods:
+        trials = [trial for trial in comparison.of(method.name) if len(trial.tuning) > 1 and not diverged(trial)]
+        for end, outermost in (("smallest", min), ("largest", max)):
+            rates = [outermost(point.learning_rate for point in trial.tuning) for trial in trials]
+            chosen = sum(trial.learning_rate == rate for trial, rate in zip(trials, rates, strict=True))
+            if chosen:
+                choices.append(EdgeChoice(method.name, end, rates[0], chosen, len(comparison.of(method.name))))
+    return choices
 
 
 def number(key: str, value: float) -> str:
@@ -156,6 +149,29 @@ def signed(key: str, difference: Difference) -> tuple[str, str, str]:
     decimals = min(6, max(1 if unit else 3, 1 - math.floor(math.log10(half)))) if half > 0 else 3
     mean, low, high = (f"{value:+.{decimals}f}{unit}" for value in values)
     return mean, low, high
+
+
+def decision(key: str, difference: Difference) -> str:
+    """ "better", "worse" or "not decided"."""
+    if not difference.decided:
+        return "not decided"
+    return "better" if (difference.mean > 0) == MEASURES[key].higher_is_better else "worse"
+
+
+def cost_cells(comparison: Comparison, method: str) -> tuple[str, str, str]:
+    """Mean seconds of a training in its steps, mean seconds of a step, how many numbers are learned."""
+    trials = comparison.of(method)
+    training = statistics.fmean(trial.train_seconds for trial in trials)
+    step = statistics.fmean(trial.seconds_per_step for trial in trials)
+    return seconds(training), seconds(step), count(trials[0].parameters)
+
+
+def edge_text(choice: EdgeChoice) -> str:
+    """A choice at the grid's edge as a sentence."""
+    return (
+        f"{choice.method}: of the learning rates tried, the {choice.end}, {choice.learning_rate:g}, was best in "
+        f"{choice.chosen} of {choice.repeats} repeats; the best may lie beyond it."
+    )
 
 
 def listed(words: Sequence[str]) -> str:

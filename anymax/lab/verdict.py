@@ -203,7 +203,7 @@ def _against_baseline(comparison: Comparison, pick: str) -> list[str]:
 
 
 def _otherwise(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
-    """The case in which it would be another: what the run says about other aims than the deciding measure."""
+    """The cases in which it would be another: what the run says about other aims than the deciding measure."""
     cases = [
         *_for_speed(comparison, pick, complete),
         *_for_size(comparison, pick, complete),
@@ -211,14 +211,15 @@ def _otherwise(comparison: Comparison, pick: str, complete: list[str]) -> list[s
         *_for_a_law(comparison, pick),
         *_for_many_classes(comparison, pick),
     ]
-    return [f"The choice would be another {'; '.join(cases)}."] if cases else []
+    return cases or [f"No other number of this run, speed and size included, speaks against {pick}."]
 
 
 def _for_speed(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
     gains: dict[str, float] = {}
     for name in complete:
         pairs = zip(comparison.of(pick), comparison.of(name), strict=True)
-        ratios = [ours.seconds_per_step / theirs.seconds_per_step for ours, theirs in pairs]
+        # A training of very few steps has no timed ones.
+        ratios = [o.seconds_per_step / t.seconds_per_step if t.seconds_per_step else 0.0 for o, t in pairs]
         if min(ratios) > WORTHWHILE_SPEED:
             gains[name] = statistics.fmean(ratios)
     if not gains:
@@ -226,8 +227,8 @@ def _for_speed(comparison: Comparison, pick: str, complete: list[str]) -> list[s
     fastest = max(gains, key=lambda name: gains[name])
     key = comparison.decide_by
     return [
-        f"where speed counts more: {fastest} takes a step {gains[fastest]:.2g} times as fast, "
-        f"at a {MEASURES[key].title} of {_mean(comparison, fastest, key)}"
+        f"If speed counts more, {fastest}: its steps are {gains[fastest]:.2g} times as fast, "
+        f"at a {MEASURES[key].title} of {_mean(comparison, fastest, key)}."
     ]
 
 
@@ -236,11 +237,11 @@ def _for_size(comparison: Comparison, pick: str, complete: list[str]) -> list[st
     smallest = min(sizes, key=lambda name: sizes[name])
     if sizes[smallest] > WORTHWHILE_SIZE * sizes[pick]:
         return []
-    return [f"where memory counts more: {smallest} has {sizes[smallest] / sizes[pick]:.0%} of its parameters"]
+    return [f"If memory counts more, {smallest}: it has {100 * sizes[smallest] / sizes[pick]:.0f} % of the parameters."]
 
 
 def _for_other_measures(comparison: Comparison, pick: str) -> list[str]:
-    """Measures in which another method is decidedly better, all of them and all methods corrected for together."""
+    """Measures in which another method is decidedly better, corrected over all of them and all methods together."""
     estimates: dict[str, Estimate] = {}
     pairs: dict[str, tuple[str, str]] = {}
     for key in MEASURES:
@@ -264,9 +265,10 @@ def _for_other_measures(comparison: Comparison, pick: str) -> list[str]:
         if key not in best or abs(difference.mean) > abs(best[key].mean):
             best[key] = difference
     return [
-        f"by {MEASURES[key].title}: {(name := pairs[difference.method][1])} has {_mean(comparison, name, key)} "
-        f"against {_mean(comparison, pick, key)}"
+        f"By {MEASURES[key].title} it would be {name}, with {_mean(comparison, name, key)} against "
+        f"{_mean(comparison, pick, key)}."
         for key, difference in best.items()
+        for name in [pairs[difference.method][1]]
     ]
 
 
@@ -274,15 +276,15 @@ def _for_a_law(comparison: Comparison, pick: str) -> list[str]:
     with_law = [method.name for method in comparison.methods if method.defines_law]
     if pick in with_law or not with_law:
         return []
-    return [f"where probabilities over the classes are needed, which {pick} does not define: {listed(with_law)} do"]
+    return [f"If probabilities over the classes are needed, {' or '.join(with_law)}: {pick} defines none."]
 
 
 def _for_many_classes(comparison: Comparison, pick: str) -> list[str]:
     if pick in SAMPLING_METHODS or comparison.data.num_classes >= MANY_CLASSES:
         return []
     return [
-        f"perhaps with tens of thousands of classes instead of {comparison.data.num_classes:,}, where computing every "
-        f"score takes most of the time and {' or '.join(SAMPLING_METHODS)} may win"
+        f"With tens of thousands of classes instead of {comparison.data.num_classes:,}, computing every score takes "
+        f"most of the time; compare {' and '.join(SAMPLING_METHODS)} there."
     ]
 
 

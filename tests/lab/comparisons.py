@@ -50,7 +50,7 @@ def make_comparison(
     trials = []
     for method, reached in values.items():
         for repeat, value in enumerate(reached):
-            measures: dict[str, float | None] = {"top1": 0.9 if value is not None else None}
+            measures: dict[str, float | None] = {"top1": 0.9}
             measures |= {key: more[method][repeat] for key, more in (others or {}).items() if method in more}
             measures[decide_by] = value
             step = (seconds_per_step or {}).get(method, 1e-3)
@@ -61,7 +61,7 @@ def make_comparison(
                     repeat=repeat,
                     learning_rate=rate,
                     tuning=[TuningPoint(r, None if value is None else value - (r != rate) * 0.01) for r in RATES],
-                    best_epoch=3,
+                    best_epoch=0 if value is None else 3,
                     curve=Curve(
                         [100 * step * (epoch + 1) for epoch in range(4)],
                         [None if value is None else value - 0.1 * 0.5**epoch for epoch in range(4)],
