@@ -7,20 +7,18 @@ from torch import Tensor
 
 from anymax._dims import Dims, join, split
 from anymax.ops.kernels import philox
-from anymax.ops.kernels.rows import scores_of
+from anymax.ops.kernels.rows import compute_dtype, scores_of
 
 
 def gumbel_softmax(
     logits: Tensor, dims: Dims, tau: float | Tensor, hard: bool, mask: Tensor | None, seed: Tensor
 ) -> Tensor:
-    scores = scores_of(logits, dims, mask=mask).values
-    noise = philox.gumbel(philox.words(seed, logits.shape, logits.device), scores.dtype)
-    perturbed = _from_maximum(scores, dims) + noise
-    rows, axis = join(scores_of(perturbed, dims, temperature=tau).values, dims)
+    noisy = perturbed(_from_maximum(scores_of(logits, dims, mask=mask).values, dims), seed)
+    rows, axis = join(scores_of(noisy, dims, temperature=tau).values, dims)
     sample = torch.softmax(rows, axis)
     if hard and sample.numel() > 0:
         # decided before the temperature, whose rounding would make ties
-        winner = join(perturbed, dims)[0].argmax(axis, keepdim=True)
+        winner = join(noisy, dims)[0].argmax(axis, keepdim=True)
         one_hot = torch.zeros_like(sample).scatter(axis, winner, 1.0)
         # y - y is exactly 0, and NaN where the row is spoilt
         sample = one_hot + (sample - sample.detach())
@@ -46,6 +44,12 @@ def sample(
     ids = (scores + noise).argmax(from_end if dims.ndim else -1)
     spoilt = scores.isnan().any(axis) if dims.ndim else scores.isnan()
     return torch.where(spoilt, -1, ids)
+
+
+def perturbed(scores: Tensor, seed: Tensor) -> Tensor:
+    """Scores plus standard Gumbel noise, one word per element in row-major order, in the compute dtype."""
+    dtype = compute_dtype(scores.dtype)
+    return scores.to(dtype) + philox.gumbel(philox.words(seed, scores.shape, scores.device), dtype)
 
 
 def _from_maximum(scores: Tensor, dims: Dims) -> Tensor:

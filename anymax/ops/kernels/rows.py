@@ -24,14 +24,15 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 def map_dtype(input: Tensor) -> torch.dtype:
     """The dtype of a map's result: the input's, or float32 where torch's autocast says so (not on CPU)."""
     device = input.device.type
-    if device != "cpu" and torch.is_autocast_enabled(device):
+    if device != "cpu" and torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return compute_dtype(input.dtype)
     return input.dtype
 
 
 def loss_dtype(input: Tensor) -> torch.dtype:
     """The dtype of a loss: the input's, or at least float32 under autocast on any device."""
-    if torch.is_autocast_enabled(input.device.type):
+    device = input.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return compute_dtype(input.dtype)
     return input.dtype
 
@@ -79,7 +80,8 @@ def scores_of(
     offset = None
     if tempered and values.numel() > 0:
         divisor = temperature if isinstance(temperature, Tensor) else values.new_tensor(temperature)
-        divisor = torch.where(divisor > 0, divisor, float("nan")).to(values.dtype)
+        # a factor, not a choice: a temperature that is not positive spoils the gradient too
+        divisor = divisor.to(values.dtype) * torch.where(divisor > 0, 1.0, float("nan"))
         # The maximum goes first, so that 1e-30 does not overflow. It is a constant: what it takes from the
         # scores comes back with the offset, also in every derivative.
         top = torch.where(excluded, -INFINITY, values).amax(dims.axes, keepdim=True).detach()

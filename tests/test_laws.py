@@ -1,0 +1,33 @@
+"""Every op in the registry meets every law, in every way of calling it that the table of cases lists."""
+
+import pytest
+import torch
+
+from anymax._dispatch import OPS
+from anymax.testing import CASES, LAWS
+from anymax.testing.laws import compiles_whole
+
+# the last row of an op asks for the most
+RICHEST_CASES = [next(case for case in reversed(CASES) if case.op == op) for op in sorted({c.op for c in CASES})]
+INDUCTOR_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+@pytest.mark.parametrize("op", sorted(OPS))
+def test_every_op_has_a_case(op):
+    assert any(case.op == op for case in CASES), f"add a row for {op} to anymax/testing/cases.py"
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_law(case, law):
+    law(case)
+
+
+@pytest.mark.parametrize("dtype", INDUCTOR_DTYPES, ids=str)
+@pytest.mark.parametrize("case", RICHEST_CASES, ids=str)
+def test_inductor_agrees(case, dtype):
+    compiles_whole(case, backend="inductor", dtype=dtype)
+
+
+def test_inductor_compiles_stay_few():
+    assert len(RICHEST_CASES) * len(INDUCTOR_DTYPES) < 60
