@@ -1,11 +1,12 @@
 """Everything between scores and probabilities in PyTorch."""
 
-from anymax import nn
+from anymax import nn, noise
 from anymax._dims import ImplicitDimWarning
 from anymax._dispatch import explain_backend, use_backend
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
 from anymax.ops.gumbel.api import gumbel_softmax, sample
+from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
 from anymax.ops.truncation.api import keep_mask
 
@@ -22,8 +23,11 @@ __all__ = [
     "log_prob",
     "log_softmax",
     "logsumexp",
+    "nce_loss",
     "nn",
+    "noise",
     "sample",
+    "sampled_softmax_loss",
     "softmax",
     "softmin",
     "use_backend",

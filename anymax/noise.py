@@ -1,0 +1,275 @@
+"""Noise laws: what noise-contrastive estimation and sampled softmax compare a target with.
+
+No law is a default anywhere: a law that does not suit the classes costs accuracy silently.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from anymax import _checks
+from anymax._dispatch import values_are_readable
+from anymax.ops.kernels import philox
+from anymax.ops.kernels.philox import Generator
+from anymax.ops.kernels.rows import INFINITY
+from anymax.ops.nce import draws
+from anymax.ops.nce.draws import Candidates
+
+__all__ = ["All", "Candidates", "LogUniform", "Noise", "Uniform", "Unigram"]
+
+# the high half of a product of a 32-bit word and a number of classes must fit int64
+MOST_CLASSES = 2**31
+
+
+class Noise(nn.Module):
+    """A law over class ids that can be drawn from. Tables are buffers: `.to()` moves them, casts leave them alone.
+
+    A law defines `log_q`, and `ids_of`, which turns a pair of random words into an id.
+
+    Attributes:
+        num_classes: ids are 0 to num_classes - 1.
+        support: how many of them can be drawn.
+    """
+
+    _anchor: Tensor
+
+    def __init__(self, num_classes: int, support: int | None = None) -> None:
+        super().__init__()
+        name = type(self).__name__
+        _checks.count(name, "num_classes", num_classes)
+        if num_classes > MOST_CLASSES:
+            raise ValueError(f"{name}: num_classes must be at most 2**31, got {num_classes}")
+        self.num_classes = num_classes
+        self.support = num_classes if support is None else support
+        # says where a law without tables lives
+        self.register_buffer("_anchor", torch.empty(0, dtype=torch.uint8), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where draws are made."""
+        return self._anchor.device
+
+    def log_q(self, ids: Tensor) -> Tensor:
+        """The log-probability of ids that are in range, in float64."""
+        raise NotImplementedError(f"{type(self).__name__}: a noise law must define log_q")
+
+    def ids_of(self, words: Tensor) -> Tensor:
+        """One id per pair of 32-bit words along the last axis."""
+        raise NotImplementedError(f"{type(self).__name__}: a noise law must define ids_of")
+
+    def log_prob(self, ids: Tensor) -> Tensor:
+        """The log-probability (nats) that one draw gives each of `ids`.
+
+        Args:
+            ids: class ids, any integer dtype, any shape.
+
+        Returns:
+            float64, the shape of `ids`; -inf for a class that is never drawn.
+
+        Raises:
+            ValueError: an id out of range (NaN where values cannot be read). TypeError: ids that are no integers.
+        """
+        name = f"{type(self).__name__}.log_prob"
+        draws.check_ids(name, "ids", ids)
+        inside = (ids >= 0) & (ids < self.num_classes)
+        if values_are_readable(ids) and not bool(inside.all()):
+            bad = ids[~inside].flatten()[0].item()
+            raise ValueError(f"{name}: ids must be in [0, {self.num_classes - 1}], got {bad}")
+        return torch.where(inside, self.log_q(torch.where(inside, ids, 0).long()), float("nan"))
+
+    def sample(self, size: int | Sequence[int], *, unique: bool = False, generator: Generator = None) -> Candidates:
+        """Draw class ids, on the law's device, together with what a loss needs to know of how they were drawn.
+
+        Unique draws are the first arrivals of a race in which class j arrives at an exponential time of rate q_j: the
+        law of drawing one after the other and leaving out what was drawn already. The cost does not grow with the
+        number of classes as long as 4 (k + 2) draws with replacement hold k + 2 different ids, and one pass over the
+        classes if they do not; in compiled code and transforms, which cannot ask, that pass is always made.
+
+        Args:
+            size: the number of draws k, or a shape whose last entry is k: one draw per row.
+            unique: without replacement, within each row.
+            generator: as in :func:`anymax.gumbel_softmax`. Draw i (row-major) with replacement uses the random words
+                2i and 2i + 1; try i of a unique draw those from 4i to 4i + 3, with 4 (k + 2) tries per row.
+
+        Raises:
+            ValueError: unique draws of as many classes as there are to draw: that is `All`. TypeError: wrong types.
+
+        Example:
+            >>> law = anymax.noise.Uniform(1000)
+            >>> law.sample(5, generator=torch.tensor(0)).ids.shape
+            torch.Size([5])
+            >>> law.sample((2, 5), unique=True)
+            Candidates(5 draws, unique, ids of shape (2, 5))
+        """
+        return self.draw(f"{type(self).__name__}.sample", size, unique, generator)
+
+    def draw(self, function: str, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
+        """As `sample`; `function` is named in errors."""
+        shape = _shape(function, size)
+        _checks.flag(function, "unique", unique)
+        philox.check_generator(function, generator)
+        if unique and shape[-1] >= self.support:
+            raise ValueError(
+                f"{function}: {shape[-1]} unique draws are not fewer than the {self.support} classes that "
+                f"{type(self).__name__} can draw; draw fewer, or write noise.All({self.num_classes}) for all classes"
+            )
+        seed = philox.seed_from(generator)
+        return draws.unique(self, shape, seed) if unique else draws.with_replacement(self, shape, seed)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        # a float16 table would be another law: follow to the device, keep the dtype
+        tables = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, table in tables.items():
+            moved = self._buffers[name]
+            if table is not None and moved is not None and moved.dtype != table.dtype:
+                self._buffers[name] = table.to(moved.device)
+        return self
+
+    def extra_repr(self) -> str:
+        return f"num_classes={self.num_classes}"
+
+
+class Uniform(Noise):
+    r"""Every class alike.
+
+    .. math:: q_j = 1 / C
+
+    Args:
+        num_classes: C, at least 1.
+
+    Example:
+        >>> anymax.noise.Uniform(4).log_prob(torch.tensor([0, 3])).exp()
+        tensor([0.2500, 0.2500], dtype=torch.float64)
+    """
+
+    def log_q(self, ids: Tensor) -> Tensor:
+        return torch.zeros_like(ids, dtype=torch.float64) - math.log(self.num_classes)
+
+    def ids_of(self, words: Tensor) -> Tensor:
+        # the high half of a 64-bit word times C
+        return (words[..., 0] * self.num_classes + ((words[..., 1] * self.num_classes) >> 32)) >> 32
+
+
+class LogUniform(Noise):
+    r"""Zipf's law in closed form: ids must be sorted by falling frequency, 0 the most frequent.
+
+    .. math:: q_j = \frac{\log(j + 2) - \log(j + 1)}{\log(C + 1)}
+
+    Args:
+        num_classes: C, at least 1. On ids in any other order the law is wrong; take `Unigram(counts)` there.
+
+    Example:
+        >>> anymax.noise.LogUniform(3).log_prob(torch.tensor([0, 1, 2])).exp()
+        tensor([0.5000, 0.2925, 0.2075], dtype=torch.float64)
+
+    Source: TensorFlow's log-uniform candidate sampler.
+    """
+
+    def log_q(self, ids: Tensor) -> Tensor:
+        return torch.log(torch.log1p(1 / (ids.double() + 1))) - math.log(math.log1p(self.num_classes))
+
+    def ids_of(self, words: Tensor) -> Tensor:
+        rank = torch.exp(draws.uniform(words) * math.log1p(self.num_classes))
+        # rounding may reach 1 below the first and 1 above the last
+        return rank.long().clamp(1, self.num_classes) - 1
+
+
+class Unigram(Noise):
+    r"""The law of class counts, flattened or sharpened by a power.
+
+    .. math:: q_j = n_j^a / \sum_i n_i^a
+
+    Args:
+        counts: n >= 0, one per class: a tensor of any dtype, or a sequence of numbers; probabilities do as well. A
+            class of count 0 is never drawn, so it must not be a target: smooth the counts where it may be.
+        power: a >= 0; 0.75 is word2vec's choice.
+
+    Raises:
+        ValueError: counts that are negative, infinite, NaN, all 0, or not along one axis.
+
+    Example:
+        >>> anymax.noise.Unigram([3, 1, 0]).log_prob(torch.tensor([0, 1, 2])).exp()
+        tensor([0.7500, 0.2500, 0.0000], dtype=torch.float64)
+    """
+
+    _cumulative: Tensor
+    _log_probs: Tensor
+
+    def __init__(self, counts: Tensor | Sequence[float], power: float = 1.0) -> None:
+        _checks.at_least_zero("Unigram", "power", power)
+        counts = torch.as_tensor(counts).detach().double()
+        if counts.ndim != 1 or counts.numel() == 0:
+            raise ValueError(f"Unigram: counts must have one entry per class, got shape {tuple(counts.shape)}")
+        possible = counts > 0
+        if not bool((counts.isfinite() & (counts >= 0)).all()) or not bool(possible.any()):
+            raise ValueError(
+                "Unigram: counts must be at least 0, finite, and not all 0, "
+                f"got values from {counts.min().item():g} to {counts.max().item():g}"
+            )
+        super().__init__(counts.numel(), int(possible.sum()))
+        self._anchor = self._anchor.to(counts.device)
+        self.power = power
+        log_weights = torch.where(possible, power * torch.log(counts), -INFINITY)
+        log_probs = torch.log_softmax(log_weights, 0)
+        self.register_buffer("_log_probs", log_probs, persistent=False)
+        self.register_buffer("_cumulative", log_probs.exp().cumsum(0), persistent=False)
+        self._last = int(possible.nonzero()[-1])
+
+    def log_q(self, ids: Tensor) -> Tensor:
+        return self._log_probs[ids]
+
+    def ids_of(self, words: Tensor) -> Tensor:
+        # right: the first entry above, so that an entry which adds nothing is never the one
+        point = draws.uniform(words) * self._cumulative[-1]
+        return torch.searchsorted(self._cumulative, point, right=True).clamp(max=self._last)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, power={self.power}"
+
+
+class All(Noise):
+    """No draw at all: every class once. Turns a sampled loss into the exact one, at its full cost.
+
+    With it `sampled_softmax_loss` is cross-entropy. `sample` takes the number of classes only.
+
+    Args:
+        num_classes: at least 1.
+
+    Example:
+        >>> anymax.noise.All(3).sample(3).ids
+        tensor([0, 1, 2])
+    """
+
+    def log_q(self, ids: Tensor) -> Tensor:
+        return torch.zeros_like(ids, dtype=torch.float64) - math.log(self.num_classes)
+
+    def draw(self, function: str, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
+        shape = _shape(function, size)
+        _checks.flag(function, "unique", unique)
+        if shape[-1] != self.num_classes:
+            raise ValueError(f"{function}: All takes all {self.num_classes} classes, got a size of {shape[-1]}")
+        if generator is not None:
+            raise ValueError(f"{function}: generator has no effect on All, which draws nothing, got {generator!r}")
+        ids = torch.arange(self.num_classes, device=self.device).expand(shape)
+
+        def once(classes: Tensor) -> Tensor:
+            return torch.zeros_like(classes, dtype=torch.float64)
+
+        return Candidates(ids, once(ids), target_log_expected_count=once, unique=True)
+
+
+def _shape(function: str, size: int | Sequence[int]) -> tuple[int, ...]:
+    shape = (size,) if isinstance(size, (int, torch.SymInt)) else size
+    if not isinstance(shape, (tuple, list)) or not all(
+        isinstance(entry, (int, torch.SymInt)) and not isinstance(entry, bool) for entry in shape
+    ):
+        raise TypeError(f"{function}: size must be an int or a tuple of ints, got {size!r}")
+    if not shape or shape[-1] < 1 or min(shape) < 0:
+        raise ValueError(f"{function}: size must end in the number of draws, at least 1, got {size!r}")
+    return tuple(shape)

@@ -1,0 +1,312 @@
+"""nce_loss and sampled_softmax_loss: a target against a few drawn classes, without all the scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from anymax import _checks
+from anymax._dispatch import implementation, public, values_are_readable
+from anymax.noise import All, Noise
+from anymax.ops.kernels.philox import Generator
+from anymax.ops.kernels.rows import loss_dtype
+from anymax.ops.nce import reference
+from anymax.ops.nce.draws import Candidates, is_integral
+from anymax.ops.nce.reference import Problem
+
+NUM_NOISE = 64
+CORRECTIONS = ("ranking", "importance")
+
+
+# `target` and `noise` are required. They have a default so that calls as tutorials write them, with logits and too
+# few arguments, end in a sentence that shows the right call.
+@public(reference=reference.nce_loss)
+def nce_loss(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor | None = None,
+    noise: Noise | Candidates | None = None,
+    *,
+    num_noise: int = NUM_NOISE,
+    linear_bias: Tensor | None = None,
+    log_partition: float | Tensor = 0.0,
+    shared: bool = True,
+    sparse: bool = False,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    generator: Generator = None,
+) -> Tensor:
+    r"""Train scores to tell each target from drawn noise classes (binary noise-contrastive estimation).
+
+    .. math::
+        \ell = \mathrm{softplus}\big(-(s_y - c - \log e_y)\big) + \sum_{j \in S} \mathrm{softplus}(s_j - c - \log e_j)
+
+    where :math:`s_j = w_j \cdot x + b_j`, S are the draws and :math:`e_j` is how often j is expected among them:
+    :math:`k q_j` for k draws with replacement, the probability to be drawn for unique ones. Draws that hit the target
+    stay in S. The expected gradient is zero where :math:`s = \log p + c`: scores learn log-probabilities, shifted by
+    c, without a sum over the classes.
+
+    Args:
+        input: x, features, floating point, (..., d). Not logits: the scores are computed here.
+        linear_weight: w, the class table (C, d).
+        target: class ids, any integer dtype, (...).
+        noise: a law of `anymax.noise`, drawn here with replacement; or `Candidates` drawn before, which decide for
+            themselves: `law.sample(64, unique=True)` for unique draws. Every class that occurs as a target must have
+            a positive probability.
+        num_noise: k, how many classes to draw.
+        linear_bias: b, (C,).
+        log_partition: c, a number or a tensor that broadcasts against `target`; it may learn.
+        shared: one draw for all rows (one matrix product); False draws for each row (a gather of (..., k, d)).
+        sparse: the gradients of class table and bias are sparse tensors that hold the rows of targets and draws only.
+            Optimisers: SGD without weight decay, SparseAdam, Adagrad.
+        ignore_index: rows with this target cost nothing and are not counted.
+        reduction: "none", "mean" (over rows not ignored) or "sum".
+        generator: as in :func:`anymax.gumbel_softmax`; word indices in `Noise.sample`.
+
+    Returns:
+        A scalar, or one loss per row (nats), in the input's dtype (at least float32 under autocast); computed in
+        float32, float64 for float64. A mean over nothing is 0. Not comparable with a cross-entropy.
+
+    Raises:
+        ValueError: shapes or values that do not fit, targets out of range or of noise probability 0, arguments
+            without effect. TypeError: wrong types. Where values cannot be read (compiled code, transforms,
+            accelerators) a row with a bad target is NaN.
+
+    Example:
+        >>> features, target = torch.zeros(2, 3), torch.tensor([1, 7])
+        >>> classes = torch.nn.Linear(3, 10)
+        >>> loss = anymax.nce_loss(
+        ...     features, classes.weight, target, anymax.noise.Uniform(10), num_noise=4, linear_bias=classes.bias
+        ... )
+        >>> loss.shape
+        torch.Size([])
+
+    Source: Gutmann and Hyvarinen 2010; Mnih and Teh 2012, arXiv 1206.6426.
+    """
+    problem, noise = _check("nce_loss", input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
+    _checks.one_of("nce_loss", "reduction", reduction, _checks.REDUCTIONS)
+    if isinstance(log_partition, Tensor):
+        _checks.floating("nce_loss", "log_partition", log_partition)
+        _broadcasts_to_rows("nce_loss", log_partition, problem.target)
+    else:
+        _checks.number("nce_loss", "log_partition", log_partition)
+    candidates = _candidates("nce_loss", problem, noise, num_noise, shared, False, False, generator)
+    loss = implementation("nce_loss")(problem, candidates, log_partition, reduction)
+    return loss.to(loss_dtype(input))
+
+
+@public(reference=reference.sampled_softmax_loss)
+def sampled_softmax_loss(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor | None = None,
+    noise: Noise | Candidates | None = None,
+    *,
+    num_noise: int = NUM_NOISE,
+    correction: str = "ranking",
+    unique: bool = True,
+    linear_bias: Tensor | None = None,
+    shared: bool = True,
+    sparse: bool = False,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    generator: Generator = None,
+) -> Tensor:
+    r"""Softmax cross-entropy over the target and a few drawn classes, corrected for how they were drawn.
+
+    .. math::
+        \ell = -\tilde s_y + \log\Big(e^{\tilde s_y} + \sum_{j \in S} e^{s_j - \log e_j}\Big), \quad
+        \tilde s_y = s_y - \log e_y \text{ (ranking)}, \;\; \tilde s_y = s_y \text{ (importance)}
+
+    with :math:`s`, S and :math:`e` as in :func:`anymax.nce_loss`. "ranking" (TensorFlow's rule) has its optimum at
+    the true law for any number of draws, but its value is no cross-entropy. "importance" estimates cross-entropy: the
+    sum is unbiased for the normaliser, loss and gradient are biased for few draws.
+
+    Whether draws that hit the target stay in S follows from the mode: they do for "ranking" with replacement, and are
+    left out otherwise. Without its target a row of unique draws is filled up to k from the next arrival.
+
+    Args:
+        input, linear_weight, target, num_noise, linear_bias, shared, sparse, ignore_index, reduction, generator: as
+            in :func:`anymax.nce_loss`.
+        noise: a law of `anymax.noise`; or `Candidates` drawn before. `All(C)` gives the exact cross-entropy.
+        correction: "ranking" or "importance".
+        unique: draw without replacement. As many unique draws as there are classes are an error: that is `All`.
+
+    Returns:
+        As :func:`anymax.nce_loss`.
+
+    Raises:
+        As :func:`anymax.nce_loss`.
+
+    Example:
+        >>> features, target, table = torch.zeros(2, 3), torch.tensor([1, 7]), torch.zeros(10, 3)
+        >>> anymax.sampled_softmax_loss(features, table, target, anymax.noise.All(10))
+        tensor(2.3026)
+
+    Source: Bengio and Senecal 2008; Jean et al. 2015, arXiv 1412.2007; Ma and Collins 2018, arXiv 1809.01812.
+    """
+    function = "sampled_softmax_loss"
+    problem, noise = _check(function, input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
+    _checks.one_of(function, "reduction", reduction, _checks.REDUCTIONS)
+    _checks.one_of(function, "correction", correction, CORRECTIONS)
+    candidates = _candidates(function, problem, noise, num_noise, shared, unique, True, generator)
+    loss = implementation(function)(problem, candidates, correction, reduction)
+    return loss.to(loss_dtype(input))
+
+
+def _check(
+    function: str,
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    noise: Any,
+    linear_bias: Tensor | None,
+    ignore_index: int,
+    sparse: bool,
+) -> tuple[Problem, Noise | Candidates]:
+    _check_roles(function, input, linear_weight, target, noise)
+    for name, value in (("input", input), ("linear_weight", linear_weight), ("target", target)):
+        _checks.tensor(function, name, value)
+    num_classes, width = linear_weight.shape
+    if input.ndim == 0 or input.shape[-1] != width:
+        hint = ""
+        if input.ndim and input.shape[-1] == num_classes:
+            hint = "; features go in, not logits, and the class table is (num_classes, features)"
+        raise ValueError(
+            f"{function}: input must end in the {width} features of the class table {tuple(linear_weight.shape)}, "
+            f"got shape {tuple(input.shape)}{hint}"
+        )
+    if target.shape != input.shape[:-1]:
+        raise ValueError(
+            f"{function}: target must have the input's shape without the features, {tuple(input.shape[:-1])}, "
+            f"got {tuple(target.shape)}"
+        )
+    if linear_bias is not None:
+        _checks.floating(function, "linear_bias", linear_bias)
+        if linear_bias.shape != (num_classes,):
+            raise ValueError(
+                f"{function}: linear_bias must have one entry per class, shape ({num_classes},), "
+                f"got {tuple(linear_bias.shape)}"
+            )
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+        raise TypeError(f"{function}: ignore_index must be an int, got {ignore_index!r}")
+    _checks.flag(function, "sparse", sparse)
+    if isinstance(noise, Noise) and noise.num_classes != num_classes:
+        raise ValueError(
+            f"{function}: noise must be a law over the {num_classes} classes of linear_weight, got {noise!r}"
+        )
+    device = noise.device if isinstance(noise, Noise) else noise.ids.device
+    for name, where in (("linear_weight", linear_weight.device), ("target", target.device), ("noise", device)):
+        if where != input.device:
+            raise ValueError(
+                f"{function}: {name} must be on the input's device {input.device}, got {where}; "
+                f"write {name}.to(input.device)"
+            )
+    if values_are_readable(target):
+        bad = (target != ignore_index) & ((target < 0) | (target >= num_classes))
+        if bool(bad.any()):
+            raise ValueError(
+                f"{function}: target ids must be in [0, {num_classes - 1}] or ignore_index ({ignore_index}), "
+                f"got {target[bad].flatten()[0].item()}"
+            )
+    return Problem(input, linear_weight, linear_bias, target, ignore_index, sparse), noise
+
+
+def _check_roles(function: str, input: Any, linear_weight: Any, target: Any, noise: Any) -> None:
+    """Each argument is what its place asks for; calls as tutorials write them pass logits and no class table."""
+    wrong = None
+    if not (isinstance(input, Tensor) and input.is_floating_point()):
+        wrong = f"input must be floating-point features (..., in_features), got {_named(input)}"
+    elif not (isinstance(linear_weight, Tensor) and linear_weight.is_floating_point() and linear_weight.ndim == 2):
+        expected = "a floating-point class table (num_classes, in_features)"
+        wrong = f"linear_weight must be {expected}, got {_named(linear_weight)}"
+    elif not (isinstance(target, Tensor) and is_integral(target)):
+        wrong = f"target must hold class ids (integers), got {_named(target)}"
+    elif not isinstance(noise, (Noise, Candidates)):
+        wrong = f"noise must be a law of anymax.noise or Candidates drawn from one, got {_named(noise)}"
+        if isinstance(noise, Tensor):
+            wrong += " (counts or probabilities per class make the law noise.Unigram(counts))"
+    if wrong is not None:
+        raise TypeError(
+            f"{function}: features, class table and target go in, not logits: {wrong}; write "
+            f"{function}(features, linear.weight, target, noise.Unigram(class_counts), linear_bias=linear.bias)"
+        )
+
+
+def _named(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.dtype} and shape {tuple(value.shape)}"
+    if isinstance(value, type):
+        return f"the class {value.__name__} itself"
+    if isinstance(value, nn.Module):
+        return f"the module {type(value).__name__}"
+    return f"{value!r} of type {type(value).__name__}"
+
+
+def _candidates(
+    function: str,
+    problem: Problem,
+    noise: Noise | Candidates,
+    num_noise: int,
+    shared: bool,
+    unique: bool,
+    unique_default: bool,
+    generator: Generator,
+) -> Candidates:
+    """What to compare the targets with: drawn here, or given."""
+    _checks.count(function, "num_noise", num_noise)
+    _checks.flag(function, "shared", shared)
+    _checks.flag(function, "unique", unique)
+    lead = tuple(problem.target.shape)
+    if isinstance(noise, Noise) and not isinstance(noise, All):
+        candidates = noise.draw(function, num_noise if shared else (*lead, num_noise), unique, generator)
+    else:
+        drawn = "All, which draws nothing" if isinstance(noise, All) else "Candidates, which are drawn already"
+        for name, value, default in (
+            ("num_noise", num_noise, NUM_NOISE),
+            ("shared", shared, True),
+            ("unique", unique, unique_default),
+            ("generator", generator, None),
+        ):
+            if value is not default and value != default:
+                raise ValueError(f"{function}: {name} has no effect on {drawn}, got {value!r}")
+        candidates = noise.sample(noise.num_classes) if isinstance(noise, All) else noise
+    _check_candidates(function, problem, candidates)
+    return candidates
+
+
+def _check_candidates(function: str, problem: Problem, candidates: Candidates) -> None:
+    ids, target, num_classes = candidates.ids, problem.target, problem.weight.shape[0]
+    if ids.ndim > 1 and ids.shape[:-1] != target.shape:
+        raise ValueError(
+            f"{function}: noise must hold ids of shape (k,), shared by all rows, or {(*target.shape, 'k')}, "
+            f"got {tuple(ids.shape)}"
+        )
+    if not values_are_readable(ids, target):
+        return
+    outside = (ids < 0) | (ids >= num_classes)
+    if bool(outside.any()):
+        raise ValueError(
+            f"{function}: noise must hold ids in [0, {num_classes - 1}], got {ids[outside].flatten()[0].item()}"
+        )
+    lookup = reference.look_up(problem, candidates)
+    never = lookup.counted & ~candidates.target_log_expected_count(lookup.ids).isfinite()
+    if bool(never.any()):
+        raise ValueError(
+            f"{function}: noise must give every target a positive probability, and class "
+            f"{target[never].flatten()[0].item()} has none; smooth the counts, such as noise.Unigram(counts + 1)"
+        )
+
+
+def _broadcasts_to_rows(function: str, log_partition: Tensor, target: Tensor) -> None:
+    fits = log_partition.ndim <= target.ndim and all(
+        mine in (1, theirs) for mine, theirs in zip(reversed(log_partition.shape), reversed(target.shape), strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"{function}: log_partition must broadcast against the target's shape {tuple(target.shape)}, "
+            f"got shape {tuple(log_partition.shape)}"
+        )

@@ -1,0 +1,260 @@
+"""Draws from a noise law that know how they were drawn: with replacement, or unique as the arrivals of a race.
+
+In the race class j arrives at an exponential time of rate q_j. Whether j arrives before a time t that does not depend
+on j's own arrival is then known exactly: with probability 1 - exp(-q_j t). Each loss takes the time that its own
+derivation needs (`for_nce`, `for_softmax`); with one shared time the NCE gradient at the truth is off by 12 %, 7 %
+and 4 % of p at k = 2, 4, 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.functional import pad
+
+from anymax import _checks
+from anymax._dispatch import values_are_readable
+from anymax.ops.kernels import philox
+from anymax.ops.kernels.rows import INFINITY
+
+if TYPE_CHECKING:
+    from anymax.noise import Noise
+
+# Below this many classes per arrival every class runs; above it, this many draws per arrival nearly always suffice.
+CLASSES_PER_ARRIVAL = 8
+DRAWS_PER_ARRIVAL = 4
+
+
+class Terms(NamedTuple):
+    """What a loss compares with the targets: log counts are float64, `removed` marks what takes no part."""
+
+    ids: Tensor  # (k,) or (..., k)
+    log_count: Tensor  # broadcasts against (..., k)
+    target_log_count: Tensor  # (...)
+    removed: Tensor | None  # (..., k)
+
+
+class Candidates:
+    """Drawn class ids that know how they were drawn, so that a loss picks correction and hit rule by itself.
+
+    `law.sample` makes them. By hand, for draws that come from somewhere else:
+
+    Args:
+        ids: int64, (k,) for one draw that all rows share, or (..., k), the target's shape with the draws of each row
+            at the end.
+        log_expected_count: how often each id is expected among the draws, as a log (nats), of the shape of `ids`:
+            log(k q) for draws with replacement, the log of the probability to be drawn for unique ones.
+        target_log_expected_count: a function of class ids (the targets) that gives the same for each of them.
+        unique: whether an id can be there once only.
+
+    Raises:
+        TypeError, ValueError: for arguments of a wrong type or shape.
+
+    Example:
+        >>> ids = torch.tensor([0, 2, 2])
+        >>> log_count = torch.tensor([1.5, 0.9, 0.6]).log()  # three draws from the law (.5, .3, .2)
+        >>> draws = anymax.noise.Candidates(
+        ...     ids, log_count[ids], target_log_expected_count=lambda target: log_count[target], unique=False
+        ... )
+        >>> draws.log_expected_count.exp()
+        tensor([1.5000, 0.6000, 0.6000])
+    """
+
+    def __init__(
+        self,
+        ids: Tensor,
+        log_expected_count: Tensor,
+        *,
+        target_log_expected_count: Callable[[Tensor], Tensor],
+        unique: bool,
+    ) -> None:
+        check_ids("Candidates", "ids", ids)
+        if ids.ndim == 0 or ids.shape[-1] == 0:
+            raise ValueError(f"Candidates: ids must hold at least one draw along the last axis, got {tuple(ids.shape)}")
+        _checks.floating("Candidates", "log_expected_count", log_expected_count)
+        if log_expected_count.shape != ids.shape:
+            raise ValueError(
+                f"Candidates: log_expected_count must have the shape of ids {tuple(ids.shape)}, "
+                f"got {tuple(log_expected_count.shape)}"
+            )
+        if not callable(target_log_expected_count):
+            raise TypeError(
+                "Candidates: target_log_expected_count must be a function of class ids, "
+                f"got {target_log_expected_count!r}"
+            )
+        _checks.flag("Candidates", "unique", unique)
+        self.ids = ids
+        self.log_expected_count = log_expected_count
+        self.target_log_expected_count = target_log_expected_count
+        self.unique = unique
+
+    def __repr__(self) -> str:
+        mode = "unique" if self.unique else "with replacement"
+        return f"Candidates({self.ids.shape[-1]} draws, {mode}, ids of shape {tuple(self.ids.shape)})"
+
+    def for_nce(self, target: Tensor) -> Terms:
+        """Binary NCE: hits are kept."""
+        return Terms(self.ids, self.log_expected_count, self.target_log_expected_count(target), None)
+
+    def for_softmax(self, target: Tensor, remove_hits: bool) -> Terms:
+        """Sampled softmax: each row's draws, without those that hit its target if `remove_hits`."""
+        removed = self.ids == target.unsqueeze(-1) if remove_hits else None
+        return Terms(self.ids, self.log_expected_count, self.target_log_expected_count(target), removed)
+
+
+class Race(Candidates):
+    """Unique draws: the first k arrivals. One more arrival and two more times make every threshold exact."""
+
+    def __init__(self, law: Noise, arrivals: Tensor, times: Tensor) -> None:
+        self.law = law
+        self.arrivals = arrivals  # (..., k + 1)
+        self.times = times  # (..., k + 2)
+        ids = arrivals[..., :-1]
+        super().__init__(
+            ids,
+            # the k-th time among the others, for a class that is one of the first k
+            _log_inclusion(law.log_q(ids), times[..., -2:-1]),
+            target_log_expected_count=self._for_target,
+            unique=True,
+        )
+
+    def _for_target(self, target: Tensor) -> Tensor:
+        """The threshold is the k-th time among the others: it does not depend on when the target arrived."""
+        drawn = (self.ids == target.unsqueeze(-1)).any(-1)
+        return _log_inclusion(self.law.log_q(target), torch.where(drawn, self.times[..., -2], self.times[..., -3]))
+
+    def for_softmax(self, target: Tensor, remove_hits: bool) -> Terms:
+        """Without its target a row has the first k arrivals that remain, up to the time of the (k + 1)-th of these."""
+        hits = self.arrivals == target.unsqueeze(-1)
+        hit = hits.any(-1, keepdim=True)
+        surplus = torch.arange(hits.shape[-1], device=hits.device) == hits.shape[-1] - 1
+        log_q = self.law.log_q(self.arrivals)
+        last, last_but_one = self.times[..., -1:], self.times[..., -2:-1]
+        return Terms(
+            self.arrivals,
+            # two vectors and a choice: a logarithm per row and draw would cost more than the loss
+            torch.where(hit, _log_inclusion(log_q, last), _log_inclusion(log_q, last_but_one)),
+            _log_inclusion(self.law.log_q(target), torch.where(hit, last, last_but_one).squeeze(-1)),
+            torch.where(hit, hits, surplus),
+        )
+
+
+def check_ids(function: str, argument: str, ids: object) -> None:
+    _checks.tensor(function, argument, ids)
+    if isinstance(ids, Tensor) and not is_integral(ids):
+        raise TypeError(f"{function}: {argument} must hold class ids (integers), got {ids.dtype}")
+
+
+def is_integral(ids: Tensor) -> bool:
+    return not (ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex())
+
+
+def uniform(words: Tensor) -> Tensor:
+    """A float64 in [0, 1), on a grid of 2^-53, per pair of words along the last axis."""
+    return ((words[..., 0] << 21) | (words[..., 1] >> 11)).double() * 2.0**-53
+
+
+def with_replacement(law: Noise, shape: tuple[int, ...], seed: Tensor) -> Candidates:
+    """Draw i, in row-major order of `shape`, uses the words 2i and 2i + 1."""
+    ids = law.ids_of(philox.words(seed, (*shape, 2), law.device))
+    log_draws = math.log(shape[-1])
+
+    def log_expected_count(classes: Tensor) -> Tensor:
+        return law.log_q(classes) + log_draws
+
+    return Candidates(ids, log_expected_count(ids), target_log_expected_count=log_expected_count, unique=False)
+
+
+def unique(law: Noise, shape: tuple[int, ...], seed: Tensor) -> Candidates:
+    """The first arrivals of a race per row, at a cost that does not grow with the number of classes if it can.
+
+    Draws with replacement at the times of a Poisson process of rate 1, of which each class's first is kept, are this
+    race. Try i of row r uses the words 4 (r n + i) and on: two for the class, two for the gap, n tries per row. Where
+    they hold too few classes, the others race on from the last time: exact, as exponential times have no memory.
+    """
+    *lead, count = shape
+    rows, wanted = math.prod(lead), count + 2
+    if law.num_classes <= CLASSES_PER_ARRIVAL * wanted:
+        start = torch.zeros(rows, 1, dtype=torch.float64, device=law.device)
+        ids, times = _all_classes(law, wanted, _row_seeds(seed, rows, law.device), start, None)
+    else:
+        ids, times = _first_arrivals(law, rows, wanted, seed)
+    return Race(law, ids[:, :-1].reshape(*lead, count + 1), times.reshape(*lead, wanted))
+
+
+def _first_arrivals(law: Noise, rows: int, wanted: int, seed: Tensor) -> tuple[Tensor, Tensor]:
+    tries = DRAWS_PER_ARRIVAL * wanted
+    words = philox.words(seed, (rows, tries, 4), law.device)
+    tried = law.ids_of(words[..., :2])
+    clock = _exponential(words[..., 2:]).cumsum(-1)
+    ordered, order = tried.sort(dim=-1, stable=True)
+    again = pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
+    # by position, so that the rounding of a sum of gaps cannot change an order
+    first = torch.where(again, tries, order).sort(-1).values[:, :wanted]
+    missing = first == tries
+    first = first.clamp(max=tries - 1)
+    ids, times = tried.gather(-1, first), torch.where(missing, INFINITY, clock.gather(-1, first))
+    seeds = _row_seeds(seed, rows, law.device)
+    if not _can_branch(times):
+        return _completed(law, ids, times, seeds, clock[:, -1:], tried)
+    short = missing.any(-1)
+    if bool(short.any()):
+        ids, times = ids.clone(), times.clone()
+        ids[short], times[short] = _completed(
+            law, ids[short], times[short], seeds[short], clock[short, -1:], tried[short]
+        )
+    return ids, times
+
+
+def _completed(
+    law: Noise, ids: Tensor, times: Tensor, seeds: Tensor, start: Tensor, tried: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The arrivals so far and, after them, those of the classes that are still running."""
+    later_ids, later_times = _all_classes(law, ids.shape[-1], seeds, start, tried)
+    times, order = torch.cat([times, later_times], -1).sort(dim=-1, stable=True)
+    wanted = ids.shape[-1]
+    return torch.cat([ids, later_ids], -1).gather(-1, order[:, :wanted]), times[:, :wanted]
+
+
+def _all_classes(
+    law: Noise, wanted: int, seeds: Tensor, start: Tensor, arrived: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """A race of all classes but those that have arrived; class j of a row uses words 2j, 2j + 1 of the row's seed."""
+    classes = torch.arange(law.num_classes, device=law.device)
+    words = torch.vmap(lambda seed: philox.words(seed, (law.num_classes, 2), law.device))(seeds)
+    times = start + _exponential(words) / law.log_q(classes).exp()
+    if arrived is not None:
+        times = times.scatter(-1, arrived, INFINITY)
+    times, ids = times.topk(min(wanted, law.num_classes), largest=False)
+    # one class fewer than wanted: the draw leaves one class out, and the last time never comes
+    absent = wanted - times.shape[-1]
+    return pad(ids, (0, absent)), pad(times, (0, absent), value=INFINITY)
+
+
+def _row_seeds(seed: Tensor, rows: int, device: torch.device) -> Tensor:
+    """A seed per row for what follows the tries: words 2r and 2r + 1 under the complement of the seed."""
+    words = philox.words(~seed, (rows, 2), device)
+    return (words[:, 0] << 32) | words[:, 1]
+
+
+def _exponential(words: Tensor) -> Tensor:
+    """A standard exponential variate per pair of words: 64 bits, never 0 and never infinite."""
+    lower = words[..., :1] < 2**31
+    high, low = torch.where(lower, words, philox.LOW_32 - words).double().unbind(-1)
+    fraction = (high + (low + 0.5) * 2.0**-32) * 2.0**-32
+    return -torch.where(lower.squeeze(-1), torch.log1p(-fraction), torch.log(fraction))
+
+
+def _log_inclusion(log_q: Tensor, time: Tensor) -> Tensor:
+    """log(1 - exp(-q t)): the probability to arrive before the time t."""
+    return torch.log(-torch.expm1(-log_q.exp() * time))
+
+
+def _can_branch(tensor: Tensor) -> bool:
+    # on an accelerator one flag is read, which costs less than a race of all classes
+    return values_are_readable() and not tensor.is_meta and not isinstance(tensor, FakeTensor)

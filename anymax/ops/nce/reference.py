@@ -1,0 +1,126 @@
+"""NCE and sampled softmax in pure torch. Formulas: api.py. Which counts and hits: draws.py.
+
+Precision policy: rows of the class table are gathered first, then everything is computed in at least float32, also
+under autocast; counts arrive as float64 logs. Gradients of a row that several targets share are summed before they
+are rounded to a half dtype.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding, logsigmoid, pad
+
+from anymax.ops.kernels.rows import INFINITY, compute_dtype, mean_of
+from anymax.ops.nce.draws import Candidates, Terms
+
+
+class Problem(NamedTuple):
+    """Features, class table and targets, checked."""
+
+    input: Tensor  # (..., d)
+    weight: Tensor  # (C, d)
+    bias: Tensor | None  # (C,)
+    target: Tensor  # (...)
+    ignore_index: int
+    sparse: bool
+
+
+class Lookup(NamedTuple):
+    """Target ids that can be looked up whatever the target holds; which rows count; which of these are readable."""
+
+    ids: Tensor
+    counted: Tensor
+    valid: Tensor
+
+
+def nce_loss(problem: Problem, candidates: Candidates, log_partition: float | Tensor, reduction: str) -> Tensor:
+    lookup = look_up(problem, candidates)
+    terms = candidates.for_nce(lookup.ids)
+    of_target, of_noise = _scores(problem, lookup, terms.ids)
+    shift = log_partition if isinstance(log_partition, Tensor) else of_target.new_tensor(log_partition)
+    shift = shift.to(of_target.dtype).expand(of_target.shape)
+    of_target = of_target - shift - terms.target_log_count.to(of_target.dtype)
+    of_noise = of_noise - shift.unsqueeze(-1) - terms.log_count.to(of_noise.dtype)
+    # -logsigmoid(-x) is softplus(x), without its error of 1e-9 above 20
+    return _reduced(-logsigmoid(of_target) - logsigmoid(-of_noise).sum(-1), lookup, terms, reduction)
+
+
+def sampled_softmax_loss(problem: Problem, candidates: Candidates, correction: str, reduction: str) -> Tensor:
+    lookup = look_up(problem, candidates)
+    # a target that was drawn too is a second summand for importance, and a fair draw for ranking with replacement
+    terms = candidates.for_softmax(lookup.ids, remove_hits=candidates.unique or correction == "importance")
+    of_target, of_noise = _scores(problem, lookup, terms.ids)
+    of_noise = of_noise - terms.log_count.to(of_noise.dtype)
+    if correction == "ranking":
+        of_target = of_target - terms.target_log_count.to(of_target.dtype)
+    if terms.removed is not None:
+        of_noise = torch.where(terms.removed, -INFINITY, of_noise)
+    log_probs = torch.log_softmax(torch.cat([of_target.unsqueeze(-1), of_noise], -1), -1)
+    return _reduced(-log_probs[..., 0], lookup, terms, reduction)
+
+
+def look_up(problem: Problem, candidates: Candidates) -> Lookup:
+    counted = problem.target != problem.ignore_index
+    valid = (problem.target >= 0) & (problem.target < problem.weight.shape[0])
+    # a class that was drawn stands in, so that no other row of a sparse gradient is touched
+    ids = torch.where(counted & valid, problem.target.long(), candidates.ids[..., 0])
+    return Lookup(ids, counted, valid)
+
+
+def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """The scores of each row's target and draws, from one gather of B + k rows of the table."""
+    dtype = compute_dtype(torch.promote_types(problem.input.dtype, problem.weight.dtype))
+    features = torch.where(lookup.counted.unsqueeze(-1), problem.input.to(dtype), 0.0)
+    in_table = (ids >= 0) & (ids < problem.weight.shape[0])
+    count = lookup.ids.numel()
+    gathered = torch.cat([lookup.ids.flatten(), torch.where(in_table, ids, 0).flatten()])
+    rows = embedding(gathered, problem.weight, sparse=problem.sparse).to(dtype)
+    bias = None
+    if problem.bias is not None:
+        bias = problem.bias.gather(0, gathered, sparse_grad=problem.sparse).to(dtype)
+    if problem.weight.dtype != dtype:
+        first = _first_of_each(gathered)
+        rows, bias = rows[first], None if bias is None else bias[first]
+    of_target_rows = rows[:count].reshape(*lookup.ids.shape, -1)
+    of_noise_rows = rows[count:].reshape(*ids.shape, -1)
+    with _autocast_off(features.device.type):
+        of_target = (features * of_target_rows).sum(-1)
+        if ids.ndim == 1:
+            of_noise = features @ of_noise_rows.T
+        else:
+            of_noise = (of_noise_rows @ features.unsqueeze(-1)).squeeze(-1)
+    if bias is not None:
+        of_target = of_target + bias[:count].reshape(lookup.ids.shape)
+        of_noise = of_noise + bias[count:].reshape(ids.shape)
+    return of_target, of_noise * torch.where(in_table, 1.0, float("nan")).to(dtype)
+
+
+def _first_of_each(ids: Tensor) -> Tensor:
+    """For each entry the position of the first entry with the same id.
+
+    Read through these positions, a row of the table gets one gradient, summed in the compute dtype.
+    """
+    ordered, order = ids.sort(stable=True)
+    starts = pad(ordered[1:] != ordered[:-1], (1, 0), value=True)
+    start = torch.where(starts, torch.arange(ids.numel(), device=ids.device), 0).cummax(0).values
+    return torch.empty_like(order).scatter(0, order, order[start])
+
+
+def _reduced(rows: Tensor, lookup: Lookup, terms: Terms, reduction: str) -> Tensor:
+    # a factor, not a choice: a row that cannot be read has no gradient either
+    readable = lookup.valid & terms.target_log_count.isfinite()
+    rows = torch.where(lookup.counted, rows * torch.where(readable, 1.0, float("nan")).to(rows.dtype), 0.0)
+    if reduction == "none":
+        return rows
+    if reduction == "sum":
+        return rows.sum()
+    return mean_of(rows.sum(), lookup.counted.sum())
+
+
+def _autocast_off(device_type: str) -> torch.autocast | nullcontext[None]:
+    enabled = torch.is_autocast_enabled(device_type)
+    return torch.autocast(device_type, enabled=False) if enabled else nullcontext()
