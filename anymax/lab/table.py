@@ -16,7 +16,7 @@ SHORT_TITLES = {
     "nll": "NLL",
     "perplexity": "perplexity",
     "brier": "Brier",
-    "ece": "cal. error",
+    "ece": "ECE",
 }
 # They are taken from the probabilities, so a head that defines none has none of them.
 LAW_MEASURES = ("nll", "perplexity", "brier", "ece")
@@ -103,7 +103,7 @@ def cell(comparison: Comparison, method: MethodInfo, key: str, *, spread: bool) 
     missing = sum(not is_number(value) for value in values)
     summary = summarise(values)
     if summary is None:
-        return f"diverged {missing}/{len(values)}"
+        return f"missing in {missing} of {len(values)}" if spread else "-"
     return summary_text(key, summary, spread=spread)
 
 

@@ -1,0 +1,171 @@
+"""The plots of a comparison, each one SVG; colours of Okabe and Ito, with markers and line styles that differ too."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from anymax.lab.results import MEASURES, Comparison, Trial
+from anymax.lab.table import diverged
+
+# M. Okabe and K. Ito, Color Universal Design, 2008; without the yellow, which is too faint on white.
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":")
+SIZE = (5.2, 3.7)  # inches; on a phone the letters are still 7 points high
+TIMES = 200
+RELIABILITY_BINS = 15
+FEWEST_IN_BIN = 10
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one method is drawn in every plot."""
+
+    colour: str
+    marker: str
+    line: str
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """A look per method; no two share colour and line style or marker."""
+    return {
+        method: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+        for i, method in enumerate(methods)
+    }
+
+
+def quality_against_time(comparison: Comparison) -> str | None:
+    """The best validation value so far against seconds of training: mean and spread over the repeats.
+
+    A repeat that stopped early keeps its value, as its model is kept. None where there is nothing to draw.
+    """
+    higher = MEASURES[comparison.decide_by].higher_is_better
+    figure, axes = _empty()
+    drawn = 0
+    for method, look in looks([m.name for m in comparison.methods]).items():
+        curves = [best_so_far(trial, higher_is_better=higher) for trial in comparison.of(method) if not diverged(trial)]
+        curves = [curve for curve in curves if len(curve[0])]
+        if not curves:
+            continue
+        seconds, values = over_repeats(curves)
+        mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(seconds))
+        axes.fill_between(seconds, mean - spread, mean + spread, color=look.colour, alpha=0.12, linewidth=0)
+        axes.plot(
+            seconds,
+            mean,
+            color=look.colour,
+            linestyle=look.line,
+            marker=look.marker,
+            markevery=(drawn * 3, TIMES // 6),
+            markersize=5,
+            label=method,
+        )
+        drawn += 1
+    if not drawn:
+        return None
+    axes.set_xscale("log")
+    _plain_numbers(axes.xaxis)
+    if comparison.decide_by in ("perplexity", "nll"):
+        axes.set_yscale("log")
+        _plain_numbers(axes.yaxis)
+    axes.set_xlabel("seconds in training steps")
+    axes.set_ylabel(f"{MEASURES[comparison.decide_by].title}, validation part")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def best_so_far(trial: Trial, *, higher_is_better: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds at which a training had a value, and the best value up to then."""
+    points = [
+        (s, v) for s, v in zip(trial.curve.seconds, trial.curve.validation, strict=True) if v is not None and s > 0
+    ]
+    seconds, values = np.array([s for s, _ in points]), np.array([v for _, v in points])
+    return seconds, (np.maximum if higher_is_better else np.minimum).accumulate(values)
+
+
+def over_repeats(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The curves of several repeats at common times, from where the last one begins: (times,), (repeats, times)."""
+    begin = max(seconds[0] for seconds, _ in curves)
+    end = max(seconds[-1] for seconds, _ in curves)
+    times = np.geomspace(begin, max(end, begin), TIMES)
+    # Rounding in geomspace must not put the first time before the last curve's first.
+    times[0] = begin
+    reached = [values[np.searchsorted(seconds, times, side="right") - 1] for seconds, values in curves]
+    return times, np.stack(reached)
+
+
+def reliability_diagram(comparison: Comparison) -> str | None:
+    """How often the answers given with some confidence are right, all repeats together; None without any law."""
+    figure, axes = _empty()
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    drawn = 0
+    for method, look in looks([m.name for m in comparison.methods]).items():
+        confidence, accuracy, count = pooled_bins(comparison.of(method))
+        enough = count >= FEWEST_IN_BIN
+        if not enough.any():
+            continue
+        axes.plot(
+            confidence[enough],
+            accuracy[enough],
+            color=look.colour,
+            linestyle=look.line,
+            marker=look.marker,
+            markersize=5,
+            label=method,
+        )
+        drawn += 1
+    if not drawn:
+        return None
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("confidence: the largest probability")
+    axes.set_ylabel("accuracy of these answers")
+    axes.text(0.03, 0.06, "below the line:\ntoo sure", color="0.35", fontsize=8, transform=axes.transAxes)
+    axes.legend(frameon=False, loc="lower right")
+    return _svg(figure)
+
+
+def pooled_bins(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confidence, accuracy and count per bin of equal width over all repeats; empty bins are left out."""
+    bins = [b for trial in trials if not diverged(trial) for b in trial.reliability if b.count]
+    sums = np.zeros((3, RELIABILITY_BINS))
+    for b in bins:
+        # Open below and closed above, as they were filled.
+        place = min(max(int(np.ceil(b.confidence * RELIABILITY_BINS)) - 1, 0), RELIABILITY_BINS - 1)
+        sums[:, place] += b.count * b.confidence, b.count * b.accuracy, b.count
+    confidence, accuracy, count = sums[:, sums[2] > 0]
+    return confidence / count, accuracy / count, count
+
+
+def _empty() -> tuple[Figure, Axes]:
+    # Not through pyplot, whose figures are global state.
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Let a logarithmic axis say 0.2 and 500, not 2 x 10^-1 and 5 x 10^2."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _svg(figure: Figure) -> str:
+    # Letters as outlines look the same everywhere; without date and random ids a report can be made again as it was.
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "anymax"}):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

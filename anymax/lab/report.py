@@ -1,0 +1,152 @@
+"""A comparison as one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from anymax.lab import plots, table
+from anymax.lab.results import MEASURES, Comparison, MethodInfo
+
+# More classes than this make a list that nobody reads; results.json has all.
+MOST_CLASSES = 50
+
+
+def write(comparison: Comparison, path: Path) -> None:
+    """Write the report of `comparison`; the file appears whole or not at all."""
+    text = render(comparison)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def render(comparison: Comparison) -> str:
+    """The report of `comparison` as HTML. All of its text is escaped: names of columns and classes are data."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("anymax.lab"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(
+        comparison=comparison,
+        data=comparison.data,
+        verdict=comparison.verdict,
+        deciding=MEASURES[comparison.decide_by],
+        repeats=table.repeats_of(comparison),
+        measures=[MEASURES[key] for key in table.measure_keys(comparison)],
+        rows=_rows(comparison),
+        differences=_differences(comparison),
+        learning_rates=_learning_rates(comparison),
+        tuning=_tuning(comparison),
+        edges=[table.edge_text(choice) for choice in table.edge_choices(comparison)],
+        quality_against_time=_source(plots.quality_against_time(comparison)),
+        reliability=_source(plots.reliability_diagram(comparison)),
+        calibrated=_calibrated(comparison),
+        classes=_classes(comparison),
+        classes_left=max(0, comparison.data.num_classes - MOST_CLASSES),
+        took=table.seconds(comparison.total_seconds),
+    )
+
+
+def _source(svg: str | None) -> str | None:
+    """An SVG as the source of an image: it cannot meet the ids of another, nor run anything."""
+    if svg is None:
+        return None
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """The table of measures, the trivial answer first."""
+    keys = table.measure_keys(comparison)
+    baseline = {
+        "name": "frequencies",
+        "title": f"the trivial answer, how often each {'word' if comparison.data.task == 'text' else 'class'} occurs",
+        "cells": [_split(table.baseline_cell(comparison, key, spread=True)) for key in keys],
+        "costs": ("", "", ""),
+        "picked": False,
+    }
+    return [baseline, *(_row(comparison, method, keys) for method in comparison.methods)]
+
+
+def _split(cell: str) -> tuple[str, str]:
+    """Mean and spread of a cell, which the page sets below each other."""
+    mean, _, spread = cell.partition(" ± ")
+    return mean, spread
+
+
+def _row(comparison: Comparison, method: MethodInfo, keys: list[str]) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "title": method.title,
+        "cells": [_split(table.cell(comparison, method, key, spread=True)) for key in keys],
+        "costs": table.cost_cells(comparison, method.name),
+        "picked": comparison.verdict is not None and comparison.verdict.pick == method.name,
+    }
+
+
+def _differences(comparison: Comparison) -> list[dict[str, str]]:
+    key = comparison.decide_by
+    rows = []
+    for difference in comparison.verdict.differences if comparison.verdict else []:
+        mean, low, high = table.signed(key, difference)
+        rows.append(
+            {
+                "name": difference.method,
+                "mean": mean,
+                "interval": f"{low} to {high}",
+                "p": f"{difference.p_adjusted:.2g}" if difference.p_adjusted >= 1e-4 else "< 0.0001",
+                "decision": table.decision(key, difference),
+            }
+        )
+    return rows
+
+
+def _learning_rates(comparison: Comparison) -> list[float]:
+    return sorted({point.learning_rate for trial in comparison.trials for point in trial.tuning})
+
+
+def _tuning(comparison: Comparison) -> list[dict[str, Any]]:
+    """Per method and rate: the mean validation value, in how many repeats it was tried and in how many chosen."""
+    edges = {(choice.method, choice.learning_rate) for choice in table.edge_choices(comparison)}
+    rows = []
+    for method in comparison.methods:
+        trials = comparison.of(method.name)
+        cells = []
+        for rate in _learning_rates(comparison):
+            tried = [p.validation for t in trials for p in t.tuning if p.learning_rate == rate]
+            summary = table.summarise(tried)
+            cells.append(
+                {
+                    "value": table.summary_text(comparison.decide_by, summary, spread=False)
+                    if summary
+                    else f"diverged in {sum(not table.is_number(value) for value in tried)} of {len(tried)}",
+                    "chosen": sum(trial.learning_rate == rate for trial in trials),
+                    "edge": (method.name, rate) in edges,
+                }
+            )
+        rows.append({"name": method.name, "cells": cells, "trials": len(trials)})
+    return rows
+
+
+def _calibrated(comparison: Comparison) -> list[str]:
+    """Per method with a law: the calibration error beside that of a calibrated model of its size."""
+    lines = []
+    for method in comparison.methods:
+        reached = table.summarise(table.measure_values(comparison, method.name, "ece"))
+        expected = table.summarise([trial.ece_if_calibrated for trial in comparison.of(method.name)])
+        if reached is not None and expected is not None:
+            lines.append(f"{method.name} {reached.mean:.3f} ({expected.mean:.3f})")
+    return lines
+
+
+def _classes(comparison: Comparison) -> list[tuple[str, str]]:
+    """Name and count of the most frequent classes."""
+    counted = sorted(
+        zip(comparison.data.class_names, comparison.data.class_counts, strict=True), key=lambda pair: -pair[1]
+    )
+    return [(name, f"{count:,}") for name, count in counted[:MOST_CLASSES]]

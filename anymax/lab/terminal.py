@@ -1,0 +1,200 @@
+"""A comparison in the terminal: progress while it runs, then the tables, the paragraph and where the files are."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from anymax.lab import table
+from anymax.lab.results import MEASURES, Comparison, DataInfo
+from anymax.lab.run import EpochDone, Event, Planned, RepeatDone, TrainingDone, TrainingStarted
+
+# Prose reads badly in longer lines.
+WIDEST = 100
+MOST_NOTES = 12
+
+
+class Following:
+    """Shows how far a run is on standard error: a bar with the time left, or a line per repeat where nobody watches.
+
+    Use it as a context and as the `progress` of `anymax.lab.run.run`.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.console = Console(file=stream or sys.stderr, highlight=False, markup=False)
+        self.began = time.monotonic()
+        self.planned: Planned | None = None
+        self.done = 0
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left", markup=False),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+            expand=False,
+        )
+        self.task = self.bar.add_task("preparing", total=None)
+
+    def __enter__(self) -> Following:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event of the run."""
+        if isinstance(event, Planned):
+            self.planned = event
+            self.bar.update(self.task, total=event.trainings)
+            self.console.print(_plan(event))
+        elif isinstance(event, TrainingStarted):
+            repeats = self.planned.repeats if self.planned else event.repeat + 1
+            self.bar.update(
+                self.task,
+                description=f"repeat {event.repeat + 1}/{repeats}, {event.method}, rate {event.learning_rate:g}",
+            )
+        elif isinstance(event, EpochDone) and self.planned:
+            self.bar.update(self.task, completed=self.done + event.epoch / self.planned.epochs)
+        elif isinstance(event, TrainingDone):
+            self.done = event.done
+            self.bar.update(self.task, completed=event.done)
+        elif isinstance(event, RepeatDone) and self.planned and not self.console.is_terminal:
+            took = time.monotonic() - self.began
+            left = took * (self.planned.trainings / max(self.done, 1) - 1)
+            after = f"after {table.seconds(took)}"
+            if event.repeat + 1 < self.planned.repeats:
+                after += f", about {table.seconds(left)} left"
+            self.console.print(f"repeat {event.repeat + 1} of {self.planned.repeats} {after}")
+
+
+def _plan(event: Planned) -> str:
+    rates = len(event.learning_rates)
+    tuning = f"{rates} learning rates" if rates > 1 else f"learning rate {event.learning_rates[0]:g}"
+    number = f"{event.repeats}" if event.repeats_settled else f"up to {event.repeats}"
+    return (
+        f"{len(event.methods)} methods, {tuning}, {number} repeats: {event.trainings} trainings of at most "
+        f"{event.epochs} epochs"
+    )
+
+
+def show(comparison: Comparison, stream: TextIO | None = None) -> None:
+    """Print what was compared, the deciding measure, the other measures and the paragraph."""
+    console = Console(file=stream or sys.stdout, highlight=False, markup=False)
+    console.width = min(console.width, WIDEST)
+    console.print(_what(comparison.data), style="bold")
+    for note in _notes(comparison):
+        console.print(textwrap.fill(note, console.width, initial_indent="  - ", subsequent_indent="    "))
+    console.print()
+    console.print(
+        f"{MEASURES[comparison.decide_by].title} decides (test part, mean ± standard deviation, "
+        f"{table.repeats_of(comparison)} repeats)",
+        style="bold",
+    )
+    console.print(_deciding_table(comparison))
+    console.print()
+    console.print("All measures (test part, means)", style="bold")
+    console.print(_measures_table(comparison))
+    console.print(textwrap.fill(_legend(comparison), console.width))
+    console.print()
+    if comparison.verdict is not None:
+        console.print("Which to take", style="bold")
+        console.print(textwrap.fill(comparison.verdict.text, console.width))
+
+
+def show_files(paths: list[Path], stream: TextIO | None = None) -> None:
+    """Print where the results are."""
+    console = Console(file=stream or sys.stdout, highlight=False, markup=False, soft_wrap=True)
+    console.print()
+    for path in paths:
+        console.print(str(path))
+
+
+def _what(data: DataInfo) -> str:
+    unit = "words" if data.task == "text" else "rows"
+    parts = (
+        f"{data.train_items:,} {unit} to train on, {data.validation_items:,} to choose by, {data.test_items:,} to test"
+    )
+    classes = "different words" if data.task == "text" else "classes"
+    return f"{data.name}: {data.num_classes:,} {classes}; {parts}"
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = list(comparison.data.notes[:MOST_NOTES])
+    if len(comparison.data.notes) > MOST_NOTES:
+        notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in the report")
+    notes += [f"{left.method} left out: {left.why}" for left in comparison.left_out]
+    notes += [f"{method.name}: {method.note}" for method in comparison.methods if method.note]
+    notes += [table.edge_text(choice) for choice in table.edge_choices(comparison)]
+    return notes
+
+
+def _legend(comparison: Comparison) -> str:
+    lower = [
+        f"{table.SHORT_TITLES[key]} ({MEASURES[key].title})" if MEASURES[key].title != table.SHORT_TITLES[key] else key
+        for key in table.measure_keys(comparison)
+        if not MEASURES[key].higher_is_better
+    ]
+    lower_is_better = f"Lower is better in {table.listed(lower)}. " if lower else ""
+    return f"{lower_is_better}train: time in training steps; step: of one step; learned: parameters."
+
+
+def _empty_table() -> Table:
+    rows = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    rows.add_column("method", no_wrap=True)
+    return rows
+
+
+def _deciding_table(comparison: Comparison) -> Table:
+    key = comparison.decide_by
+    verdict = comparison.verdict
+    rows = _empty_table()
+    rows.add_column(table.SHORT_TITLES[key], justify="right", no_wrap=True)
+    if verdict is not None and verdict.differences:
+        rows.add_column(Text(f"minus {verdict.reference} (95 % interval)"))
+        rows.add_column("")
+    rows.add_row("frequencies", table.baseline_cell(comparison, key, spread=True))
+    differences = {d.method: d for d in verdict.differences} if verdict is not None else {}
+    for method in comparison.methods:
+        cells = [Text(method.name), Text(table.cell(comparison, method, key, spread=True))]
+        if differences and verdict is not None and method.name == verdict.reference:
+            cells.append(Text("the reference"))
+        if method.name in differences:
+            mean, low, high = table.signed(key, differences[method.name])
+            cells += [Text(f"{mean} ({low} to {high})"), Text(table.decision(key, differences[method.name]))]
+        picked = verdict is not None and verdict.decided and method.name == verdict.pick
+        rows.add_row(*cells, style="bold" if picked else None)
+    return rows
+
+
+def _measures_table(comparison: Comparison) -> Table:
+    rows = _empty_table()
+    keys = table.measure_keys(comparison)
+    for key in keys:
+        rows.add_column(table.SHORT_TITLES[key], justify="right")
+    for title in ("train", "step", "learned"):
+        rows.add_column(title, justify="right")
+    rows.add_row("frequencies", *(table.baseline_cell(comparison, key, spread=False) for key in keys))
+    for method in comparison.methods:
+        rows.add_row(
+            Text(method.name),
+            *(Text(table.cell(comparison, method, key, spread=False)) for key in keys),
+            *table.cost_cells(comparison, method.name),
+        )
+    return rows
