@@ -135,8 +135,9 @@ def run(
     )
     grid = (learning_rate,) if learning_rate else LEARNING_RATES
     schedule = _Schedule(dataset, chosen, plan, grid, fabric, progress or (lambda event: None), repeats)
-    with _threads(1 if dataset.task == "classification" else None):
+    with _threads(dataset.task):
         trials, baseline = schedule.carry_out()
+        machine = _machine(fabric)
     return Comparison(
         data=info,
         decide_by=decide_by,
@@ -152,7 +153,7 @@ def run(
             "device": str(fabric.device),
         },
         versions=_versions(),
-        machine=_machine(fabric),
+        machine=machine,
         methods=[MethodInfo(m.name, m.title, m.defines_law, m.note) for m in chosen],
         left_out=left_out,
         baseline=baseline,
@@ -162,14 +163,16 @@ def run(
 
 
 @contextlib.contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """Compute with this many threads inside.
+def _threads(task: Task) -> Iterator[None]:
+    """Compute with as many threads inside as pay, also where the machine is busy.
 
     The layers for tables are too small to be shared: a second thread gains nothing on an idle machine and makes a
-    step three times slower on a busy one (measured on `digits` with two cores).
+    step three times slower on a busy one (measured on `digits` with two cores). Text takes half the cores, since
+    each step waits for its slowest thread (`pydoc` on two cores: 2.4 s an epoch with both, 2.6 s with one, and
+    13 s with both while others computed).
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+    torch.set_num_threads(1 if task == "classification" else max(1, before // 2))
     try:
         yield
     finally:
