@@ -135,7 +135,7 @@ class Difference:
     """One method against the reference in the deciding measure, over paired repeats."""
 
     method: str
-    mean: float  # method minus reference, in the measure's own unit
+    mean: float  # method minus reference, in the measure's own unit; between logarithms for a perplexity
     low: float  # Holm-adjusted interval
     high: float
     p_value: float
@@ -160,7 +160,7 @@ class Comparison:
 
     data: DataInfo
     decide_by: str  # key into MEASURES
-    options: dict[str, Any]  # the command's options as they acted
+    options: dict[str, Any]  # the options as they acted
     versions: dict[str, str]
     machine: dict[str, Any]
     methods: list[MethodInfo]
@@ -170,6 +170,7 @@ class Comparison:
     trials: list[Trial]
     total_seconds: float
     verdict: Verdict | None = None
+    command: dict[str, Any] = field(default_factory=dict)  # the command line as it was given, where there was one
 
     def of(self, method: str) -> list[Trial]:
         """The trials of one method, by repeat."""
