@@ -1,0 +1,481 @@
+"""Output heads: features in, loss out, with one interface, so that one can be swapped for another.
+
+Every head has `forward(input, target) -> loss`, `log_prob(input) -> (..., C)`, `predict(input, k)` and
+`sample(input, ...)`. `eval()` changes none of them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, logsigmoid, one_hot
+
+from anymax import _checks
+from anymax.nn._arguments import describe, store
+from anymax.noise import Noise, Unigram
+from anymax.ops.binary.api import binary_cross_entropy_with_logits
+from anymax.ops.cross_entropy.api import check_target_values, cross_entropy
+from anymax.ops.gumbel.api import sample
+from anymax.ops.gumbel.reference import perturbed
+from anymax.ops.kernels.philox import Generator, seed_from
+from anymax.ops.kernels.rows import compute_dtype, loss_dtype, mean_of
+from anymax.ops.linear.api import linear_cross_entropy
+from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
+from anymax.ops.softmax.api import log_softmax
+
+
+class _DenseHead(nn.Module):
+    """A class table: weight (C, d) and bias (C,), named as in nn.Linear, whose state dict loads.
+
+    The weight starts as nn.Linear's; the bias at the log of the smoothed class frequency (n_c + 1) / (N + C), or at 0
+    without counts.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = True,
+        class_counts: Tensor | None = None,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        _checks.count(name, "in_features", in_features)
+        _checks.count(name, "num_classes", num_classes)
+        _checks.one_of(name, "reduction", reduction, _checks.REDUCTIONS)
+        self.in_features = in_features
+        self.num_classes = num_classes
+        self.reduction = reduction
+        self.ignore_index = ignore_index
+        self.weight = nn.Parameter(torch.empty(num_classes, in_features, device=device, dtype=dtype))
+        bound = 1 / math.sqrt(in_features)
+        nn.init.uniform_(self.weight, -bound, bound)
+        frequency = None if class_counts is None else _smoothed(name, class_counts, num_classes)
+        if bias:
+            start = torch.zeros(num_classes) if frequency is None else self._start(frequency)
+            self.bias = nn.Parameter(start.to(device=device, dtype=self.weight.dtype))
+        else:
+            self.register_parameter("bias", None)
+            if class_counts is not None and not isinstance(self, _NoiseHead):
+                raise ValueError(f"{name}: class_counts set where the bias starts, and there is none (bias=False)")
+
+    def _start(self, frequency: Tensor) -> Tensor:
+        return frequency.log()
+
+    def scores(self, input: Tensor) -> Tensor:
+        """The scores of all classes, (..., C)."""
+        return linear(input, self.weight, self.bias)
+
+    def log_prob(self, input: Tensor) -> Tensor:
+        """Exactly normalised log-probabilities (nats) of all classes, (..., C)."""
+        return log_softmax(self.scores(input), -1)
+
+    def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+        """The k largest log-probabilities and their class ids, (..., k) each, as torch.topk."""
+        values, indices = self.log_prob(input).topk(k, -1)
+        return values, indices
+
+    def sample(
+        self,
+        input: Tensor,
+        num_samples: int | None = None,
+        *,
+        temperature: float | Tensor = 1.0,
+        generator: Generator = None,
+    ) -> Tensor:
+        """Class ids drawn from softmax(log_prob / temperature); `num_samples` adds a first axis."""
+        return sample(self.log_prob(input), -1, num_samples=num_samples, temperature=temperature, generator=generator)
+
+    def extra_repr(self) -> str:
+        parts = [f"in_features={self.in_features}", f"num_classes={self.num_classes}", f"bias={self.bias is not None}"]
+        return ", ".join([*parts, describe(self, "reduction", "ignore_index")])
+
+
+class SoftmaxHead(_DenseHead):
+    """The exact softmax over all classes, trained by cross-entropy in row chunks.
+
+    Args:
+        in_features: d, the size of a feature vector.
+        num_classes: C.
+        bias: whether each class has one.
+        class_counts: (C,), how often each class occurs in training; sets where the bias starts.
+        label_smoothing, z_loss, reduction, ignore_index: as in :func:`anymax.cross_entropy`.
+        device, dtype: of the parameters.
+
+    Shape:
+        input (..., d), target (...) of class ids.
+
+    Example:
+        >>> head = anymax.nn.SoftmaxHead(3, 10)
+        >>> head.log_prob(torch.zeros(2, 3)).exp().sum(-1)
+        tensor([1.0000, 1.0000], grad_fn=<SumBackward1>)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = True,
+        class_counts: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            num_classes,
+            bias=bias,
+            class_counts=class_counts,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            device=device,
+            dtype=dtype,
+        )
+        self.label_smoothing = label_smoothing
+        self.z_loss = z_loss
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return linear_cross_entropy(
+            input,
+            self.weight,
+            target,
+            linear_bias=self.bias,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            z_loss=self.z_loss,
+        )
+
+
+class GumbelSoftmaxHead(_DenseHead):
+    r"""Trained on -log of the relaxed Gumbel-softmax sample at the target, taken in log space.
+
+    .. math:: \ell = -\log \mathrm{softmax}\big((s + G) / \tau\big)_y
+
+    `log_prob` is the log softmax of the scores, the law of the hard samples. The loss is not a consistent estimate of
+    that law: at tau = 1 a true (.7, .2, .1) is learnt as (.82, .13, .05), at tau = .1 right to 1e-5.
+
+    Args:
+        tau: temperature > 0; a number becomes a buffer that a schedule can move.
+        in_features, num_classes, bias, class_counts, reduction, ignore_index, device, dtype: as
+            :class:`SoftmaxHead`.
+
+    Shape:
+        input (..., d), target (...) of class ids.
+
+    Example:
+        >>> head = anymax.nn.GumbelSoftmaxHead(3, 10, tau=0.5)
+        >>> head(torch.zeros(2, 3), torch.tensor([1, 2])).shape
+        torch.Size([])
+
+    Source: Jang et al. 2016, arXiv 1611.01144.
+    """
+
+    tau: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        tau: float | Tensor = 1.0,
+        bias: bool = True,
+        class_counts: Tensor | None = None,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            num_classes,
+            bias=bias,
+            class_counts=class_counts,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            device=device,
+            dtype=dtype,
+        )
+        store(self, "tau", tau if isinstance(tau, Tensor) else torch.tensor(float(tau), device=device))
+
+    def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
+        scores = self.scores(input)
+        loss = cross_entropy(
+            perturbed(scores, seed_from(generator)),
+            target,
+            dim=-1,
+            temperature=self.tau,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
+        return loss.to(loss_dtype(scores))
+
+
+class SigmoidHead(_DenseHead):
+    """One yes/no decision per class (one-vs-rest): binary cross-entropy summed over the classes of a row.
+
+    It defines no law over the classes: `log_prob` and `sample` are errors, `predict` ranks by each class's own
+    log-probability. With class counts the bias starts at the log-odds of the smoothed class frequency.
+
+    Args:
+        in_features, num_classes, bias, class_counts, reduction, ignore_index, device, dtype: as
+            :class:`SoftmaxHead`.
+
+    Shape:
+        input (..., d), target (...) of class ids.
+
+    Example:
+        >>> head = anymax.nn.SigmoidHead(3, 10)
+        >>> head.predict(torch.zeros(2, 3), k=5)[1].shape
+        torch.Size([2, 5])
+    """
+
+    def _start(self, frequency: Tensor) -> Tensor:
+        return frequency.logit()
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        scores = self.scores(input)
+        check_target_values("SigmoidHead", target, self.num_classes, -1, self.ignore_index)
+        counted = target != self.ignore_index
+        valid = ~counted | ((target >= 0) & (target < self.num_classes))
+        labels = one_hot(torch.where(counted & valid, target, 0).long(), self.num_classes)
+        wide = scores.to(compute_dtype(scores.dtype))
+        rows = binary_cross_entropy_with_logits(wide, labels, reduction="none").sum(-1)
+        loss = torch.where(counted, rows * torch.where(valid, 1.0, float("nan")), 0.0)
+        if self.reduction == "sum":
+            loss = loss.sum()
+        elif self.reduction == "mean":
+            loss = mean_of(loss.sum(), counted.sum())
+        return loss.to(loss_dtype(scores))
+
+    def log_prob(self, input: Tensor) -> Tensor:
+        raise NotImplementedError(
+            "SigmoidHead: independent yes/no decisions define no law over the classes, so there is no log_prob and "
+            "no sample; predict ranks the classes, and SoftmaxHead has a law"
+        )
+
+    def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+        """The k largest log-probabilities of a class's own decision, and their ids, (..., k) each."""
+        values, indices = logsigmoid(self.scores(input)).topk(k, -1)
+        return values, indices
+
+
+class _NoiseHead(_DenseHead):
+    """A head that is trained against draws from a noise law: given, or from the smoothed class counts."""
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        noise: Noise | None,
+        class_counts: Tensor | None,
+        num_noise: int,
+        sparse: bool,
+        bias: bool,
+        reduction: str,
+        ignore_index: int,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            num_classes,
+            bias=bias,
+            class_counts=class_counts,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            device=device,
+            dtype=dtype,
+        )
+        name = type(self).__name__
+        _checks.count(name, "num_noise", num_noise)
+        if noise is None:
+            if class_counts is None:
+                raise ValueError(
+                    f"{name}: give noise= (a law of anymax.noise) or class_counts= (which makes a Unigram law); no "
+                    "law fits by default"
+                )
+            noise = Unigram(_smoothed(name, class_counts, num_classes))
+        if noise.num_classes != num_classes:
+            raise ValueError(
+                f"{name}: the noise law must cover the {num_classes} classes of the head, got {noise.num_classes}"
+            )
+        self.noise = noise.to(device) if device is not None else noise
+        self.num_noise = num_noise
+        self.sparse = sparse
+
+
+class NCEHead(_NoiseHead):
+    """Noise-contrastive estimation: each target against `num_noise` draws, at a cost free of the number of classes.
+
+    `log_prob` is normalised exactly, over all classes. `scores` minus `log_partition` are close to log-probabilities
+    once trained, to the degree that the features can represent the normaliser. Without counts the bias starts at
+    log_partition - log C, so that training starts near a normalised law.
+
+    Args:
+        noise: a law of `anymax.noise`; or
+        class_counts: (C,), which makes the law `Unigram(class_counts + 1)` and sets where the bias starts.
+        num_noise, log_partition, sparse: as in :func:`anymax.nce_loss`.
+        in_features, num_classes, bias, reduction, ignore_index, device, dtype: as :class:`SoftmaxHead`.
+
+    Shape:
+        input (..., d), target (...) of class ids.
+
+    Example:
+        >>> head = anymax.nn.NCEHead(3, 10, class_counts=torch.arange(10))
+        >>> head.log_prob(torch.zeros(3)).argmax()
+        tensor(9)
+
+    Source: Gutmann and Hyvarinen 2010; Mnih and Teh 2012, arXiv 1206.6426.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        noise: Noise | None = None,
+        class_counts: Tensor | None = None,
+        num_noise: int = 64,
+        log_partition: float = 0.0,
+        sparse: bool = False,
+        bias: bool = True,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            num_classes,
+            noise=noise,
+            class_counts=class_counts,
+            num_noise=num_noise,
+            sparse=sparse,
+            bias=bias,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            device=device,
+            dtype=dtype,
+        )
+        _checks.number("NCEHead", "log_partition", log_partition)
+        self.log_partition = log_partition
+        if self.bias is not None:
+            with torch.no_grad():
+                self.bias.add_(log_partition - (math.log(num_classes) if class_counts is None else 0.0))
+
+    def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
+        return nce_loss(
+            input,
+            self.weight,
+            target,
+            self.noise,
+            num_noise=self.num_noise,
+            linear_bias=self.bias,
+            log_partition=self.log_partition,
+            sparse=self.sparse,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            generator=generator,
+        )
+
+
+class SampledSoftmaxHead(_NoiseHead):
+    """Softmax over the target and `num_noise` draws, corrected for how they were drawn.
+
+    `log_prob` is normalised exactly, over all classes.
+
+    Args:
+        noise: a law of `anymax.noise`; or
+        class_counts: (C,), which makes the law `Unigram(class_counts + 1)` and sets where the bias starts.
+        num_noise, correction, unique, sparse: as in :func:`anymax.sampled_softmax_loss`.
+        in_features, num_classes, bias, reduction, ignore_index, device, dtype: as :class:`SoftmaxHead`.
+
+    Shape:
+        input (..., d), target (...) of class ids.
+
+    Example:
+        >>> head = anymax.nn.SampledSoftmaxHead(3, 10, noise=anymax.noise.All(10))
+        >>> head.log_prob(torch.zeros(2, 3)).shape
+        torch.Size([2, 10])
+
+    Source: Bengio and Senecal 2008; Jean et al. 2015, arXiv 1412.2007.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        noise: Noise | None = None,
+        class_counts: Tensor | None = None,
+        num_noise: int = 64,
+        correction: str = "ranking",
+        unique: bool = True,
+        sparse: bool = False,
+        bias: bool = True,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            num_classes,
+            noise=noise,
+            class_counts=class_counts,
+            num_noise=num_noise,
+            sparse=sparse,
+            bias=bias,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            device=device,
+            dtype=dtype,
+        )
+        self.correction = correction
+        self.unique = unique
+
+    def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
+        return sampled_softmax_loss(
+            input,
+            self.weight,
+            target,
+            self.noise,
+            num_noise=self.num_noise,
+            correction=self.correction,
+            unique=self.unique,
+            linear_bias=self.bias,
+            sparse=self.sparse,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            generator=generator,
+        )
+
+
+def _smoothed(function: str, class_counts: Tensor, num_classes: int) -> Tensor:
+    """Class frequencies with one more count each, so that none is 0."""
+    _checks.tensor(function, "class_counts", class_counts)
+    if class_counts.shape != (num_classes,):
+        raise ValueError(
+            f"{function}: class_counts must have one entry per class, shape ({num_classes},), "
+            f"got {tuple(class_counts.shape)}"
+        )
+    counts = class_counts.double()
+    if not bool(((counts >= 0) & counts.isfinite()).all()):
+        raise ValueError(f"{function}: class_counts must be finite and at least 0")
+    return (counts + 1) / (counts + 1).sum()

@@ -1,0 +1,226 @@
+"""Modules over the losses: each stores its arguments and calls the function of the same name."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from anymax._dims import Dim
+from anymax.nn._arguments import describe, store
+from anymax.noise import Noise
+from anymax.ops.binary.api import binary_cross_entropy_with_logits
+from anymax.ops.cross_entropy.api import cross_entropy
+from anymax.ops.kernels.philox import Generator
+from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
+
+
+class CrossEntropyLoss(nn.Module):
+    """:func:`anymax.cross_entropy` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.CrossEntropyLoss()(torch.zeros(2, 4), torch.tensor([0, 3]))
+        tensor(1.3863)
+    """
+
+    weight: Tensor | None
+    temperature: float | Tensor
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        dim: Dim | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        softcap: float | None = None,
+        temperature: float | Tensor = 1.0,
+    ) -> None:
+        super().__init__()
+        store(self, "weight", weight)
+        self.dim = dim
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        self.label_smoothing = label_smoothing
+        self.z_loss = z_loss
+        self.softcap = softcap
+        store(self, "temperature", temperature)
+
+    def forward(self, input: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            dim=self.dim,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            z_loss=self.z_loss,
+            softcap=self.softcap,
+            temperature=self.temperature,
+            mask=mask,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "ignore_index", "reduction", "label_smoothing", "z_loss", "softcap", "temperature")
+
+
+class BCEWithLogitsLoss(nn.Module):
+    """:func:`anymax.binary_cross_entropy_with_logits` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.BCEWithLogitsLoss()(torch.zeros(2), torch.tensor([0.0, 1.0]))
+        tensor(0.6931)
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        store(self, "weight", weight)
+        self.reduction = reduction
+        store(self, "pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "reduction")
+
+
+class _NoiseLoss(nn.Module):
+    """What NCE and sampled softmax share: a noise law and how it is drawn."""
+
+    def __init__(
+        self, noise: Noise, *, num_noise: int, shared: bool, sparse: bool, ignore_index: int, reduction: str
+    ) -> None:
+        super().__init__()
+        self.noise = noise
+        self.num_noise = num_noise
+        self.shared = shared
+        self.sparse = sparse
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+
+
+class NCELoss(_NoiseLoss):
+    """:func:`anymax.nce_loss` as a module that holds the noise law; features, class table and target go in.
+
+    Args:
+        noise: a law of `anymax.noise`.
+        num_noise, log_partition, shared, sparse, ignore_index, reduction: as in the function.
+
+    Example:
+        >>> loss = anymax.nn.NCELoss(anymax.noise.Uniform(10), num_noise=4)
+        >>> table = torch.zeros(10, 3)
+        >>> bool(loss(torch.zeros(2, 3), table, torch.tensor([1, 7])) > 0)
+        True
+    """
+
+    log_partition: float | Tensor
+
+    def __init__(
+        self,
+        noise: Noise,
+        *,
+        num_noise: int = 64,
+        log_partition: float | Tensor = 0.0,
+        shared: bool = True,
+        sparse: bool = False,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            noise, num_noise=num_noise, shared=shared, sparse=sparse, ignore_index=ignore_index, reduction=reduction
+        )
+        store(self, "log_partition", log_partition)
+
+    def forward(
+        self,
+        input: Tensor,
+        linear_weight: Tensor,
+        target: Tensor,
+        linear_bias: Tensor | None = None,
+        generator: Generator = None,
+    ) -> Tensor:
+        return nce_loss(
+            input,
+            linear_weight,
+            target,
+            self.noise,
+            num_noise=self.num_noise,
+            linear_bias=linear_bias,
+            log_partition=self.log_partition,
+            shared=self.shared,
+            sparse=self.sparse,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            generator=generator,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "num_noise", "log_partition", "shared", "sparse", "ignore_index", "reduction")
+
+
+class SampledSoftmaxLoss(_NoiseLoss):
+    """:func:`anymax.sampled_softmax_loss` as a module that holds the noise law.
+
+    Args:
+        noise: a law of `anymax.noise`.
+        num_noise, correction, unique, shared, sparse, ignore_index, reduction: as in the function.
+
+    Example:
+        >>> loss = anymax.nn.SampledSoftmaxLoss(anymax.noise.All(10))
+        >>> loss(torch.zeros(2, 3), torch.zeros(10, 3), torch.tensor([1, 7]))
+        tensor(2.3026)
+    """
+
+    def __init__(
+        self,
+        noise: Noise,
+        *,
+        num_noise: int = 64,
+        correction: str = "ranking",
+        unique: bool = True,
+        shared: bool = True,
+        sparse: bool = False,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            noise, num_noise=num_noise, shared=shared, sparse=sparse, ignore_index=ignore_index, reduction=reduction
+        )
+        self.correction = correction
+        self.unique = unique
+
+    def forward(
+        self,
+        input: Tensor,
+        linear_weight: Tensor,
+        target: Tensor,
+        linear_bias: Tensor | None = None,
+        generator: Generator = None,
+    ) -> Tensor:
+        return sampled_softmax_loss(
+            input,
+            linear_weight,
+            target,
+            self.noise,
+            num_noise=self.num_noise,
+            correction=self.correction,
+            unique=self.unique,
+            linear_bias=linear_bias,
+            shared=self.shared,
+            sparse=self.sparse,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            generator=generator,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "num_noise", "correction", "unique", "shared", "sparse", "ignore_index", "reduction")

@@ -1,0 +1,298 @@
+"""Modules call the function of their name, and keep arguments as buffers, parameters and attributes."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+import anymax
+from anymax import noise
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def scores(*shape, seed=0):
+    return 2 * torch.randn(shape, generator=generator(seed))
+
+
+MASK = torch.tensor([True, False, True, True])
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        (anymax.nn.Softmax(1), lambda x: anymax.softmax(x, 1)),
+        (anymax.nn.Softmin("a [b]", temperature=2.0), lambda x: anymax.softmin(x, 1, temperature=2.0)),
+        (anymax.nn.LogSoftmax(dim=1, sink=0.5), lambda x: anymax.log_softmax(x, 1, sink=0.5)),
+        (anymax.nn.LogSumExp((0, 1), True), lambda x: anymax.logsumexp(x, (0, 1), True)),
+    ],
+)
+def test_maps_call_their_function(module, function):
+    x = scores(3, 4)
+    assert torch.equal(module(x), function(x))
+    assert torch.equal(module(x, MASK)[..., :1].isfinite(), function(x)[..., :1].isfinite())
+    assert torch.equal(pickle.loads(pickle.dumps(module))(x), module(x))
+
+
+def test_a_mask_goes_into_forward():
+    x = scores(3, 4)
+    assert torch.equal(anymax.nn.Softmax(1)(x, MASK), anymax.softmax(x, 1, mask=MASK))
+    assert torch.equal(
+        anymax.nn.GumbelSoftmax(dim=1)(x, MASK, torch.tensor(1)),
+        anymax.gumbel_softmax(x, dim=1, mask=MASK, generator=torch.tensor(1)),
+    )
+
+
+def test_softmax2d_is_per_pixel():
+    x = scores(2, 3, 4, 5)
+    assert_close(anymax.nn.Softmax2d()(x), nn.Softmax2d()(x))
+    assert_close(anymax.nn.Softmax2d()(x[0]), nn.Softmax2d()(x[0]))
+    with pytest.raises(ValueError, match=r"Softmax2d: input must be \(N, C, H, W\) or \(C, H, W\), got shape \(2, 3\)"):
+        anymax.nn.Softmax2d()(scores(2, 3))
+
+
+def test_tensors_become_buffers_and_parameters_stay():
+    number, tensor = anymax.nn.Softmax(1, temperature=2.0), anymax.nn.Softmax(1, temperature=torch.tensor(2.0))
+    learnt = anymax.nn.Softmax(1, temperature=nn.Parameter(torch.tensor(2.0)), sink=nn.Parameter(torch.zeros(1)))
+    assert number.state_dict() == {}
+    assert list(tensor.state_dict()) == ["temperature"]
+    assert [name for name, _ in learnt.named_parameters()] == ["temperature", "sink"]
+    learnt(scores(3, 4))[:, 0].sum().backward()
+    assert learnt.temperature.grad is not None
+    assert learnt.sink.grad is not None
+    assert repr(number) == "Softmax(dim=1, temperature=2.0)"
+    assert repr(anymax.nn.Softmax(1, sink=torch.zeros(3, 1))) == (
+        "Softmax(dim=1, temperature=1.0, sink=tensor of shape (3, 1))"
+    )
+
+
+def test_gumbel_softmax_keeps_its_temperature_in_the_state():
+    module = anymax.nn.GumbelSoftmax(2.0, hard=True, dim=1)
+    module.tau.fill_(0.5)
+    other = anymax.nn.GumbelSoftmax(dim=1)
+    other.load_state_dict(module.state_dict())
+    assert other.tau == 0.5
+    x, seed = scores(4, 5), torch.tensor(3)
+    assert torch.equal(module(x, generator=seed), anymax.gumbel_softmax(x, 0.5, True, dim=1, generator=seed))
+    assert torch.equal(module.eval()(x, generator=seed), module.train()(x, generator=seed))
+    with pytest.raises(ValueError, match="tau must be greater than 0"):
+        anymax.nn.GumbelSoftmax(0.0, dim=1)(x)
+
+
+def test_losses_call_their_function():
+    x, target = scores(6, 5), torch.randint(5, (6,), generator=generator(1))
+    weight = torch.rand(5, generator=generator(2))
+    options = {"label_smoothing": 0.1, "z_loss": 0.01, "softcap": 5.0, "temperature": 2.0, "reduction": "sum"}
+    module = anymax.nn.CrossEntropyLoss(weight, ignore_index=0, **options)
+    assert torch.equal(module(x, target), anymax.cross_entropy(x, target, weight, ignore_index=0, **options))
+    assert list(module.state_dict()) == ["weight"]
+    yes = (target[:, None] == torch.arange(5)).float()
+    module = anymax.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0), reduction="sum")
+    assert torch.equal(
+        module(x, yes),
+        anymax.binary_cross_entropy_with_logits(x, yes, pos_weight=torch.tensor(3.0), reduction="sum"),
+    )
+
+
+def test_noise_losses_call_their_function():
+    features, table, bias = scores(6, 3), scores(20, 3, seed=1), scores(20, seed=2)
+    target, seed, law = torch.randint(20, (6,), generator=generator(3)), torch.tensor(5), noise.Uniform(20)
+    nce = anymax.nn.NCELoss(law, num_noise=4, log_partition=1.0)
+    assert torch.equal(
+        nce(features, table, target, bias, seed),
+        anymax.nce_loss(features, table, target, law, num_noise=4, log_partition=1.0, linear_bias=bias, generator=seed),
+    )
+    sampled = anymax.nn.SampledSoftmaxLoss(law, num_noise=4, correction="importance")
+    assert torch.equal(
+        sampled(features, table, target, bias, seed),
+        anymax.sampled_softmax_loss(
+            features, table, target, law, num_noise=4, correction="importance", linear_bias=bias, generator=seed
+        ),
+    )
+
+
+HEADS = {
+    "softmax": lambda **options: anymax.nn.SoftmaxHead(6, 12, **options),
+    "gumbel": lambda **options: anymax.nn.GumbelSoftmaxHead(6, 12, **options),
+    "sigmoid": lambda **options: anymax.nn.SigmoidHead(6, 12, **options),
+    "nce": lambda **options: anymax.nn.NCEHead(6, 12, **{"noise": noise.Uniform(12), **options}),
+    "sampled": lambda **options: anymax.nn.SampledSoftmaxHead(
+        6, 12, **{"noise": noise.Uniform(12), "num_noise": 5, **options}
+    ),
+}
+LAWFUL = [name for name in HEADS if name != "sigmoid"]
+
+
+@pytest.fixture(params=HEADS)
+def make(request):
+    torch.manual_seed(0)
+    return HEADS[request.param]
+
+
+def test_every_head_has_the_interface(make):
+    head = make()
+    features, target = scores(4, 3, 6), torch.randint(12, (4, 3), generator=generator(1))
+    loss = head(features, target)
+    assert loss.shape == ()
+    assert loss.isfinite()
+    loss.backward()
+    assert head.weight.grad.shape == (12, 6)
+    assert head.bias.grad.shape == (12,)
+    assert make(reduction="none")(features, target).shape == (4, 3)
+    values, indices = head.predict(features, k=3)
+    assert values.shape == indices.shape == (4, 3, 3)
+    assert torch.equal(indices, head.scores(features).topk(3, -1).indices)
+    assert "in_features=6, num_classes=12" in repr(head)
+
+
+@pytest.mark.parametrize("name", LAWFUL)
+def test_log_prob_is_exactly_normalised_and_samples_follow_it(name):
+    head = HEADS[name]()
+    features = scores(5, 6)
+    log_probs = head.log_prob(features)
+    assert_close(log_probs.exp().sum(-1), torch.ones(5))
+    assert_close(log_probs, torch.log_softmax(features @ head.weight.T + head.bias, -1))
+    values, indices = head.predict(features, k=2)
+    assert torch.equal(values, log_probs.gather(-1, indices))
+    ids = head.sample(features, 7, generator=torch.tensor(1))
+    assert ids.shape == (7, 5)
+    assert head.sample(features).shape == (5,)
+
+
+def test_a_head_without_a_law_says_so():
+    for method in ("log_prob", "sample"):
+        with pytest.raises(NotImplementedError, match="SigmoidHead: independent yes/no decisions define no law"):
+            getattr(HEADS["sigmoid"](), method)(scores(2, 6))
+
+
+def test_eval_changes_no_number(make):
+    head = make()
+    features, target = scores(4, 6), torch.tensor([0, 3, 11, 7])
+    answers = []
+    for mode in (head.train, head.eval):
+        mode()
+        torch.manual_seed(1)
+        answers.append((head(features, target), head.predict(features)[0]))
+    assert torch.equal(answers[0][0], answers[1][0])
+    assert torch.equal(answers[0][1], answers[1][1])
+
+
+def test_a_linear_layer_loads_and_an_embedding_ties(make):
+    linear = nn.Linear(6, 12)
+    head = make()
+    missing, unexpected = head.load_state_dict(linear.state_dict(), strict=False)
+    assert set(missing) <= {"tau"}
+    assert unexpected == []
+    assert torch.equal(head.scores(scores(2, 6)), linear(scores(2, 6)))
+    embedding = nn.Embedding(12, 6)
+    head.weight = embedding.weight
+    head(scores(2, 6), torch.tensor([1, 2])).backward()
+    assert embedding.weight.grad is not None
+
+
+def test_ignored_rows_and_bad_targets(make):
+    features, target = scores(4, 6), torch.tensor([0, -100, 11, -100])
+    torch.manual_seed(2)
+    rows = make(reduction="none")(features, target)
+    assert (rows[[1, 3]] == 0).all()
+    assert (rows[[0, 2]] > 0).all()
+    assert make()(features, torch.full((4,), -100)) == 0
+    with pytest.raises(ValueError, match=r"ids must be in \[0, 11\]"):
+        make()(features, torch.tensor([0, 12, 1, 2]))
+
+
+def test_counts_set_where_the_bias_starts(make):
+    counts = torch.arange(12)
+    options = {"class_counts": counts}
+    head = make(**options)
+    frequency = (counts + 1.0) / (counts + 1.0).sum()
+    expected = frequency.logit() if isinstance(head, anymax.nn.SigmoidHead) else frequency.log()
+    assert_close(head.bias.detach(), expected)
+    with pytest.raises(ValueError, match=r"class_counts must have one entry per class, shape \(12,\), got \(3,\)"):
+        make(class_counts=torch.ones(3))
+
+
+def test_nce_starts_normalised_without_counts():
+    head = anymax.nn.NCEHead(6, 12, noise=noise.Uniform(12), log_partition=2.0)
+    assert_close(head.scores(torch.zeros(6)).logsumexp(0).item(), 2.0)
+    head = anymax.nn.NCEHead(6, 12, class_counts=torch.arange(12), log_partition=2.0)
+    assert_close(head.scores(torch.zeros(6)).logsumexp(0).item(), 2.0)
+
+
+@pytest.mark.parametrize("head", [anymax.nn.NCEHead, anymax.nn.SampledSoftmaxHead])
+def test_no_noise_law_is_a_default(head):
+    with pytest.raises(ValueError, match=r"give noise= \(a law of anymax.noise\) or class_counts="):
+        head(6, 12)
+    with pytest.raises(ValueError, match="must cover the 12 classes of the head, got 11"):
+        head(6, 12, noise=noise.Uniform(11))
+    counts = torch.arange(12)
+    law = head(6, 12, class_counts=counts, num_noise=3).noise
+    assert_close(law.log_prob(counts).exp(), (counts + 1.0).double() / 78)
+
+
+def test_counts_without_a_bias_have_no_effect_and_say_so():
+    with pytest.raises(ValueError, match="class_counts set where the bias starts, and there is none"):
+        anymax.nn.SoftmaxHead(6, 12, bias=False, class_counts=torch.ones(12))
+    assert anymax.nn.NCEHead(6, 12, bias=False, class_counts=torch.ones(12)).bias is None
+
+
+def test_softmax_head_is_cross_entropy():
+    head = anymax.nn.SoftmaxHead(6, 12, label_smoothing=0.1, z_loss=0.01)
+    features, target = scores(50, 6), torch.randint(12, (50,), generator=generator(1))
+    expected = anymax.cross_entropy(head.scores(features), target, label_smoothing=0.1, z_loss=0.01)
+    assert_close(head(features, target), expected)
+
+
+def test_sigmoid_head_is_a_sum_over_classes():
+    head = anymax.nn.SigmoidHead(6, 12)
+    features, target = scores(5, 6), torch.tensor([0, 3, -100, 11, 5])
+    kept = target >= 0
+    labels = nn.functional.one_hot(target[kept], 12).float()
+    expected = nn.functional.binary_cross_entropy_with_logits(head.scores(features)[kept], labels, reduction="sum")
+    assert_close(head(features, target), expected / 4)
+
+
+def test_gumbel_head_learns_the_law_it_says():
+    # population optimum of -log y at the target, tau = 1, for p = (.7, .2, .1): (.82, .13, .05)
+    law = torch.tensor([0.7, 0.2, 0.1])
+    head = anymax.nn.GumbelSoftmaxHead(1, 3, reduction="none").double()
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([0.82, 0.13, 0.05]).log())
+    target = torch.arange(3).repeat_interleave(100_000)
+    torch.manual_seed(0)
+    rows = head(torch.zeros(300_000, 1, dtype=torch.float64), target)
+    per_class = rows.reshape(3, -1).mean(1)
+    (gradient,) = torch.autograd.grad((law * per_class).sum(), head.bias)
+    assert gradient.abs().max() < 0.01
+    with torch.no_grad():
+        head.bias.copy_(law.log())
+    torch.manual_seed(0)
+    rows = head(torch.zeros(300_000, 1, dtype=torch.float64), target)
+    (gradient,) = torch.autograd.grad((law * rows.reshape(3, -1).mean(1)).sum(), head.bias)
+    assert gradient.abs().max() > 0.02
+
+
+def test_heads_compile_and_copy(make):
+    head = make()
+    features, target = scores(4, 6), torch.tensor([0, 3, 11, 7])
+    compiled = torch.compile(copy.deepcopy(head), fullgraph=True, backend="aot_eager")
+    answers = []
+    for module in (head, compiled):
+        torch.manual_seed(1)
+        answers.append(module(features, target))
+    assert_close(*answers)
+
+
+def test_dtype_of_the_parameters(make):
+    head = make(dtype=torch.bfloat16)
+    assert head.weight.dtype == head.bias.dtype == torch.bfloat16
+    loss = head(scores(4, 6).bfloat16(), torch.tensor([0, 3, 11, 7]))
+    assert loss.dtype == torch.bfloat16
+    loss.backward()
+    assert head.weight.grad.dtype == torch.bfloat16
