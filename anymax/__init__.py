@@ -6,6 +6,7 @@ from anymax._dispatch import explain_backend, use_backend
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
 from anymax.ops.gumbel.api import gumbel_softmax, sample
+from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
 from anymax.ops.truncation.api import keep_mask
@@ -20,6 +21,8 @@ __all__ = [
     "explain_backend",
     "gumbel_softmax",
     "keep_mask",
+    "linear_cross_entropy",
+    "linear_log_prob",
     "log_prob",
     "log_softmax",
     "logsumexp",

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -132,6 +133,13 @@ def explain_backend(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 def transforms_active() -> bool:
     """True under `torch.func` transforms (vmap, grad, jvp, ...), also while Dynamo traces one."""
     return torch._C._are_functorch_transforms_active()
+
+
+def forward_mode(*tensors: Tensor) -> bool:
+    """True where one of the tensors is a dual of `torch.autograd.forward_ad` (tracing knows none)."""
+    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
+        return False
+    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
 
 
 def values_are_readable(*tensors: Tensor) -> bool:
