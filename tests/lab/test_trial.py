@@ -1,0 +1,185 @@
+"""Trials: one start for all methods, early stopping, and what is timed."""
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+from anymax.lab import trial
+from anymax.lab.data import load
+from anymax.lab.methods import METHODS, Method
+from anymax.lab.text import TextDataset
+
+
+@pytest.fixture(scope="module")
+def fabric():
+    return Fabric(accelerator="cpu", devices=1)
+
+
+@pytest.fixture(scope="module")
+def wine():
+    dataset = load("wine")
+    return dataset, dataset.parts(0)
+
+
+@pytest.fixture(scope="module")
+def text():
+    generator = torch.Generator().manual_seed(0)
+    # the next word follows from the last one more often than not
+    words = [0]
+    for surprise in torch.rand(3000, generator=generator).tolist():
+        words.append((words[-1] * 7 + 3) % 80 if surprise < 0.8 else int(surprise * 1e6) % 80)
+    dataset = TextDataset("chain", [f"w{i}" for i in words])
+    return dataset, dataset.parts(0)
+
+
+def plan_for(dataset, **changes):
+    plan = {
+        "task": dataset.task,
+        "decide_by": "perplexity" if dataset.task == "text" else "top1",
+        "measured_classes": dataset.measured_classes,
+        "epochs": 3,
+        "patience": 5,
+        "batch_size": 16,
+    }
+    return trial.Plan(**(plan | changes))
+
+
+def train(method, dataset, parts, fabric, **changes):
+    options = {"repeat": 0, "learning_rate": 3e-3, **changes.pop("options", {})}
+    return trial.train(method, plan_for(dataset, **changes), parts, fabric=fabric, **options)
+
+
+def test_methods_share_backbone_and_head_start(wine):
+    _, parts = wine
+    models = [trial.start(method, "classification", parts, seed=4) for method in METHODS.values()]
+    for model in models[1:]:
+        for ours, theirs in zip(models[0].backbone.parameters(), model.backbone.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+        assert torch.equal(models[0].head.weight, model.head.weight)
+    other = trial.start(METHODS["softmax"], "classification", parts, seed=5)
+    assert not torch.equal(models[0].head.weight, other.head.weight)
+
+
+def test_methods_share_the_order_of_batches(wine, fabric, monkeypatch):
+    dataset, parts = wine
+    seen = {}
+
+    def note(name):
+        def forward(self, input, target, _calls=trial.Model.forward):
+            seen.setdefault(name, []).append(target.tolist())
+            return _calls(self, input, target)
+
+        return forward
+
+    for name in METHODS:
+        monkeypatch.setattr(trial.Model, "forward", note(name))
+        train(METHODS[name], dataset, parts, fabric)
+        monkeypatch.undo()
+    assert len(seen["softmax"]) == 3 * 7  # epochs, batches of 16 from 106 rows
+    assert all(batches == seen["softmax"] for batches in seen.values())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_training_repeats_exactly(wine, fabric, name):
+    dataset, parts = wine
+    first = train(METHODS[name], dataset, parts, fabric)
+    torch.rand(3)  # whatever else draws from the default generator
+    second = train(METHODS[name], dataset, parts, fabric)
+    assert first.curve.validation == second.curve.validation
+    for ours, theirs in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    other = train(METHODS[name], dataset, parts, fabric, options={"repeat": 1})
+    assert not torch.equal(next(first.model.parameters()), next(other.model.parameters()))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_a_table(wine, fabric, name):
+    dataset, parts = wine
+    training = train(METHODS[name], dataset, parts, fabric, epochs=25)
+    outcome = trial.observe(training.model, METHODS[name], parts.test)
+    assert (outcome.predictions == outcome.targets).mean() > 0.85
+
+
+@pytest.mark.parametrize("name", ["softmax", "nce", "sampled", "gumbel"])
+def test_every_method_learns_text_far_below_the_unigram(text, fabric, name):
+    dataset, parts = text
+    assert len(parts.class_counts) > 64
+    training = train(METHODS[name], dataset, parts, fabric, epochs=6, options={"learning_rate": 1e-2})
+    assert training.best_validation is not None
+    assert training.best_validation < 40  # a unigram stands at about 80
+
+
+def test_the_model_stands_at_its_best_epoch(wine, fabric):
+    dataset, parts = wine
+    training = train(
+        METHODS["softmax"],
+        dataset,
+        parts,
+        fabric,
+        decide_by="nll",
+        epochs=30,
+        patience=3,
+        options={"learning_rate": 3e-2},
+    )
+    curve = training.curve.validation
+    assert len(curve) < 30
+    assert training.best_epoch == curve.index(min(curve)) + 1 == len(curve) - 3
+    outcome = trial.observe(training.model, METHODS["softmax"], parts.validation)
+    assert outcome.law is not None
+    assert outcome.law.nll.mean() == pytest.approx(training.best_validation)
+
+
+def test_a_training_that_diverges_stops_and_says_so(wine, fabric):
+    class Diverging(nn.Module):
+        def __init__(self, in_features, class_counts):
+            super().__init__()
+            self.inner = METHODS["softmax"].make(in_features, class_counts)
+            self.predict, self.log_prob = self.inner.predict, self.inner.log_prob
+
+        def forward(self, input, target):
+            return self.inner(input, target) * float("nan")
+
+    dataset, parts = wine
+    training = train(Method("diverging", "diverging", Diverging, True), dataset, parts, fabric)
+    assert training.curve.validation == [None]
+    assert training.best_validation is None
+    assert training.best_epoch == 0
+
+
+def test_seconds_leave_out_evaluation_and_the_first_steps(wine, fabric, monkeypatch):
+    dataset, parts = wine
+    now = [0.0]
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
+    forward, observe = trial.Model.forward, trial.observe
+    steps = []
+
+    def slow_forward(self, input, target):
+        steps.append(1)
+        now[0] += 100.0 if len(steps) <= trial.UNTIMED_STEPS else 1.0
+        return forward(self, input, target)
+
+    def slow_observe(*arguments):
+        now[0] += 1000.0
+        return observe(*arguments)
+
+    monkeypatch.setattr(trial.Model, "forward", slow_forward)
+    monkeypatch.setattr(trial, "observe", slow_observe)
+    training = train(METHODS["softmax"], dataset, parts, fabric)
+    assert training.train_seconds == 3 * 7 - trial.UNTIMED_STEPS
+    assert training.seconds_per_step == 1.0
+    assert training.curve.seconds == [4, 11, 18]
+
+
+def test_the_test_part_is_not_read_in_training(wine, fabric):
+    dataset, parts = wine
+    poisoned = trial.Parts(parts.train, parts.validation, None, parts.class_counts)  # type: ignore[arg-type]
+    ours = train(METHODS["softmax"], dataset, parts, fabric)
+    theirs = train(METHODS["softmax"], dataset, poisoned, fabric)
+    assert ours.curve.validation == theirs.curve.validation
+
+
+def test_parameters_are_counted(wine, fabric):
+    dataset, parts = wine
+    training = train(METHODS["softmax"], dataset, parts, fabric, epochs=1)
+    assert training.parameters == (13 * 128 + 128) + (128 * 64 + 64) + (64 * 3 + 3)
