@@ -60,14 +60,16 @@ def redrawn_estimate(
 
     (C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003, section 3).
 
-    For a measure that counts items, s^2 is at least |d| (1 - |d|) / test_items, the variance of a mean d of as many
-    items worth -1, 0 or 1: repeats that agree by the coarseness of the count are no surer than that. Repeats that
-    agree to the last digit in any other measure were not drawn by chance, and are `NotTestable`.
+    For a measure that counts items, s^2 is at least d (1 - d) / test_items with d the mean difference, or one item
+    where that is more: the least variance of a mean of as many items worth -1, 0 or 1. Repeats that agree by the
+    coarseness of the count are no surer than that. Repeats that agree to the last digit in any other measure were
+    not drawn by chance, and are `NotTestable`.
     """
     mean = statistics.fmean(differences)
     variance = statistics.variance(differences)
     if counting:
-        variance = max(variance, abs(mean) * (1 - abs(mean)) / test_items)
+        d = max(abs(mean), 1 / test_items)
+        variance = max(variance, d * (1 - d) / test_items)
     _check_chance(mean, variance)
     repeats = len(differences)
     return Estimate(mean, math.sqrt(variance * (1 / repeats + test_items / train_items)), repeats - 1)

@@ -43,7 +43,7 @@ def render(comparison: Comparison) -> str:
         differences=_differences(comparison),
         learning_rates=_learning_rates(comparison),
         tuning=_tuning(comparison),
-        edges=[table.edge_text(choice) for choice in table.edge_choices(comparison)],
+        edges=table.edge_notes(comparison),
         quality_against_time=_source(plots.quality_against_time(comparison)),
         reliability=_source(plots.reliability_diagram(comparison)),
         calibrated=_calibrated(comparison),

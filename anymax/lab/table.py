@@ -32,12 +32,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class EdgeChoice:
-    """How often a method chose the smallest or the largest learning rate of its grid: the best may lie beyond."""
+    """How often the smallest or the largest learning rate of the grid was the best: a better one may lie beyond."""
 
     method: str
     end: str  # "smallest" | "largest"
     learning_rate: float
-    chosen: int
+    best: int
     repeats: int
 
 
@@ -76,16 +76,43 @@ def repeats_of(comparison: Comparison) -> int:
 
 
 def edge_choices(comparison: Comparison) -> list[EdgeChoice]:
-    """Where the chosen learning rate was the smallest or the largest of those tried, by method."""
+    """Where the smallest or the largest learning rate was better than all others; a tie with one says nothing."""
     choices = []
-    for method in comparison.methods:
-        trials = [trial for trial in comparison.of(method.name) if len(trial.tuning) > 1 and not diverged(trial)]
-        for end, outermost in (("smallest", min), ("largest", max)):
+    for end, outermost in (("smallest", min), ("largest", max)):
+        for method in comparison.methods:
+            trials = [trial for trial in comparison.of(method.name) if not diverged(trial)]
             rates = [outermost(point.learning_rate for point in trial.tuning) for trial in trials]
-            chosen = sum(trial.learning_rate == rate for trial, rate in zip(trials, rates, strict=True))
-            if chosen:
-                choices.append(EdgeChoice(method.name, end, rates[0], chosen, len(comparison.of(method.name))))
+            best = [
+                rate
+                for trial, rate in zip(trials, rates, strict=True)
+                if trial.learning_rate == rate and _is_best_alone(comparison, trial)
+            ]
+            if best:
+                choices.append(EdgeChoice(method.name, end, best[0], len(best), len(comparison.of(method.name))))
     return choices
+
+
+def _is_best_alone(comparison: Comparison, trial: Trial) -> bool:
+    reached = {point.learning_rate: point.validation for point in trial.tuning}
+    chosen = reached.pop(trial.learning_rate)
+    others = [value for value in reached.values() if value is not None and math.isfinite(value)]
+    if chosen is None or not others:
+        return False
+    return chosen > max(others) if MEASURES[comparison.decide_by].higher_is_better else chosen < min(others)
+
+
+def edge_notes(comparison: Comparison) -> list[str]:
+    """The choices at an edge of the grid, a sentence for each edge."""
+    notes = []
+    for end in ("smallest", "largest"):
+        choices = [choice for choice in edge_choices(comparison) if choice.end == end]
+        if choices:
+            methods = listed([f"{c.method} ({c.best} of {c.repeats} repeats)" for c in choices])
+            notes.append(
+                f"The {end} learning rate tried, {choices[0].learning_rate:g}, was best for {methods}; "
+                "a better one may lie beyond it."
+            )
+    return notes
 
 
 def number(key: str, value: float) -> str:
@@ -164,14 +191,6 @@ def cost_cells(comparison: Comparison, method: str) -> tuple[str, str, str]:
     training = statistics.fmean(trial.train_seconds for trial in trials)
     step = statistics.fmean(trial.seconds_per_step for trial in trials)
     return seconds(training), seconds(step), count(trials[0].parameters)
-
-
-def edge_text(choice: EdgeChoice) -> str:
-    """A choice at the grid's edge as a sentence."""
-    return (
-        f"{choice.method}: of the learning rates tried, the {choice.end}, {choice.learning_rate:g}, was best in "
-        f"{choice.chosen} of {choice.repeats} repeats; the best may lie beyond it."
-    )
 
 
 def listed(words: Sequence[str]) -> str:

@@ -111,7 +111,8 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     console.print()
     console.print("All measures (test part, means)", style="bold")
     console.print(_measures_table(comparison))
-    console.print(textwrap.fill(_legend(comparison), console.width))
+    for line in _legend(comparison):
+        console.print(textwrap.fill(line, console.width))
     console.print()
     if comparison.verdict is not None:
         console.print("Which to take", style="bold")
@@ -140,19 +141,18 @@ def _notes(comparison: Comparison) -> list[str]:
     if len(comparison.data.notes) > MOST_NOTES:
         notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in the report")
     notes += [f"{left.method} left out: {left.why}" for left in comparison.left_out]
-    notes += [f"{method.name}: {method.note}" for method in comparison.methods if method.note]
-    notes += [table.edge_text(choice) for choice in table.edge_choices(comparison)]
-    return notes
+    return notes + table.edge_notes(comparison)
 
 
-def _legend(comparison: Comparison) -> str:
-    lower = [
-        f"{table.SHORT_TITLES[key]} ({MEASURES[key].title})" if MEASURES[key].title != table.SHORT_TITLES[key] else key
-        for key in table.measure_keys(comparison)
-        if not MEASURES[key].higher_is_better
-    ]
-    lower_is_better = f"Lower is better in {table.listed(lower)}. " if lower else ""
-    return f"{lower_is_better}train: time in training steps; step: of one step; learned: parameters."
+def _legend(comparison: Comparison) -> list[str]:
+    """What the columns are, and what is to be known about the heads."""
+    lower = [key for key in table.measure_keys(comparison) if not MEASURES[key].higher_is_better]
+    titles = [table.SHORT_TITLES[key] for key in lower]
+    meanings = {"nll": "NLL: negative log-likelihood in nats.", "ece": "ECE: calibration error."}
+    legend = [f"Lower is better in {table.listed(titles)}."] if titles else []
+    legend += [meanings[key] for key in lower if key in meanings]
+    legend.append("train: time in training steps; step: time of one; learned: parameters.")
+    return [" ".join(legend), *(f"{method.name}: {method.note}" for method in comparison.methods if method.note)]
 
 
 def _empty_table() -> Table:

@@ -17,6 +17,7 @@ from anymax.lab.results import MEASURES, Comparison, Difference, Verdict
 from anymax.lab.table import diverged, is_number, listed, measure_values, number, repeats_of, signed, summarise
 
 FEWEST_REPEATS = 3
+ENOUGH_REPEATS = 10
 # Measures that count test items right or wrong, so that their difference cannot be surer than those items allow.
 COUNTING = ("top1", "macro_f1")
 # Measures of which the ratio is compared: differences are taken between logarithms.
@@ -90,7 +91,7 @@ def estimate(comparison: Comparison, method: str, reference: str, key: str) -> E
     """
     theirs, ours = _on_scale(comparison, method, key), _on_scale(comparison, reference, key)
     differences = [t - o for t, o in zip(theirs, ours, strict=True)]
-    if identical(theirs, ours):
+    if identical(theirs, ours) and key not in COUNTING:
         return Estimate(0.0, 0.0, len(differences) - 1)
     if comparison.data.splits_redrawn:
         return redrawn_estimate(
@@ -167,7 +168,7 @@ def _decision(
             sentences.append(f"Not decided against {reference}: {listed(undecided)}.")
     elif undecided:
         largest = max(undecided, key=lambda name: abs(by_name[name].mean))
-        if by_name[largest].mean == 0:
+        if all(identical(_on_scale(comparison, n, key), _on_scale(comparison, reference, key)) for n in undecided):
             why = f"{listed(undecided)} gave the same {title} as {reference} in every repeat"
         else:
             why = (
@@ -178,6 +179,8 @@ def _decision(
             f"The data do not decide between {listed([reference, *undecided])}: {why}. "
             f"Take {reference}, the simplest of them."
         )
+        if repeats_of(comparison) < ENOUGH_REPEATS:
+            sentences.append(f"More repeats (--seeds {ENOUGH_REPEATS}) would narrow the interval.")
     else:
         why = "nothing could be compared with it" if len(comparison.methods) > 1 else "no other method took part"
         sentences.append(f"No verdict on {reference}, with a {title} of {_mean(comparison, reference, key)}: {why}.")

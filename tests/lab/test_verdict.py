@@ -244,14 +244,29 @@ def test_lower_is_better_where_the_measure_says_so():
     assert "the closest is nce" in verdict.text
 
 
-def test_one_head_under_two_names_is_not_decided():
+@pytest.mark.parametrize("decide_by", ["top1", "nll"])
+def test_one_head_under_two_names_is_not_decided(decide_by):
     same = around(0.9, 0.01)
     for repeats in (same, [0.9] * 10):
-        verdict = judge(make_comparison({"softmax": repeats, "twin": list(repeats)}))
+        verdict = judge(make_comparison({"softmax": repeats, "twin": list(repeats)}, decide_by=decide_by))
         assert (verdict.pick, verdict.decided) == ("softmax", False)
         (difference,) = verdict.differences
-        assert (difference.mean, difference.low, difference.high, difference.p_adjusted) == (0, 0, 0, 1)
-        assert "the same top-1 accuracy" in verdict.text
+        assert (difference.mean, difference.p_adjusted) == (0, 1)
+        assert difference.low <= 0 <= difference.high
+        assert "twin gave the same" in verdict.text
+
+
+def test_equal_counts_are_no_proof_of_equality():
+    """A width of zero would claim more than 36 test items can show."""
+    verdict = judge(make_comparison({"softmax": [0.95] * 3, "nce": [0.95] * 3}, test_items=36, train_items=106))
+    (difference,) = verdict.differences
+    assert difference.low < -1 / 36
+    assert difference.high > 1 / 36
+
+
+def test_differences_that_cancel_are_not_called_the_same():
+    values = {"softmax": [0.9, 0.9, 0.9, 0.9], "nce": [0.89, 0.91, 0.88, 0.92]}
+    assert "gave the same" not in judge(make_comparison(values)).text
 
 
 def test_a_constant_difference_has_no_measure_of_chance():
