@@ -1,0 +1,30 @@
+PYTHON = .venv/bin/python
+
+.PHONY: help env test lint types format compare clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: .venv/bin/pytest ## make .venv with everything that development needs
+
+.venv/bin/pytest: pyproject.toml constraints.txt
+	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+test: env ## run the tests
+	$(PYTHON) -m pytest
+
+lint: env ## ruff: rules and format
+	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+
+types: env ## pyright
+	$(PYTHON) -m pyright
+
+format: env ## put the code into ruff's format
+	$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
+
+compare: env ## the main job, on built-in data
+	.venv/bin/anymax compare digits
+
+clean: ## remove what tools left behind
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
