@@ -3,6 +3,7 @@
 from anymax import nn, noise
 from anymax._dims import ImplicitDimWarning
 from anymax._dispatch import explain_backend, use_backend
+from anymax.inspect.explain import explain
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
 from anymax.ops.gumbel.api import gumbel_softmax, sample
@@ -18,6 +19,7 @@ __all__ = [
     "LogProb",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "explain",
     "explain_backend",
     "gumbel_softmax",
     "keep_mask",
