@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from pydoc_data import topics
+from typing import Any
 
 from sklearn import datasets
-from sklearn.utils import Bunch
 
 from anymax.lab.errors import DataError
 from anymax.lab.files import read_csv
@@ -62,21 +63,10 @@ def _unknown_source(source: str, path: Path) -> DataError:
     return DataError(f"There is no data set or file '{source}': expected {names} or a .csv file.{hint}")
 
 
-def _of_scikit_learn(name: str, bunch: Bunch) -> TableDataset:
+def _of_scikit_learn(name: str, read: Callable[..., Any]) -> TableDataset:
+    bunch = read(as_frame=True)
     frame = bunch.data.assign(**{"class": [str(bunch.target_names[i]) for i in bunch.target]})
     return read_table(name, frame, "class")
-
-
-def _digits() -> TableDataset:
-    return _of_scikit_learn("digits", datasets.load_digits(as_frame=True))
-
-
-def _wine() -> TableDataset:
-    return _of_scikit_learn("wine", datasets.load_wine(as_frame=True))
-
-
-def _breast_cancer() -> TableDataset:
-    return _of_scikit_learn("breast-cancer", datasets.load_breast_cancer(as_frame=True))
 
 
 def _pydoc() -> TextDataset:
@@ -89,8 +79,8 @@ def _pydoc() -> TextDataset:
 
 
 BUILT_IN: dict[str, Callable[[], Dataset]] = {
-    "digits": _digits,
-    "wine": _wine,
-    "breast-cancer": _breast_cancer,
+    "digits": partial(_of_scikit_learn, "digits", datasets.load_digits),
+    "wine": partial(_of_scikit_learn, "wine", datasets.load_wine),
+    "breast-cancer": partial(_of_scikit_learn, "breast-cancer", datasets.load_breast_cancer),
     "pydoc": _pydoc,
 }

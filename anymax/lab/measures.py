@@ -106,7 +106,7 @@ def value(outcome: Outcome, key: str, measured_classes: Sequence[int]) -> float 
                 outcome.predictions,
                 labels=list(measured_classes),
                 average="macro",
-                zero_division=0,
+                zero_division=0,  # pyright: ignore[reportArgumentType]: the stubs know only "warn"
             )
         )
     if outcome.law is None:

@@ -21,7 +21,7 @@ from anymax.lab.parts import IGNORED, Dataset, Parts, Task
 from anymax.lab.results import MEASURES, Comparison, DataInfo, MethodInfo, Trial, TuningPoint
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
-EPOCHS: dict[Task, int] = {"classification": 60, "text": 10}
+EPOCHS: dict[Task, int] = {"classification": 60, "text": 8}
 PATIENCE: dict[Task, int] = {"classification": 10, "text": 2}
 TEXT_BATCH = 32  # windows
 MANY_REPEATS, FEW_REPEATS = 10, 3
@@ -168,8 +168,7 @@ def _threads(task: Task) -> Iterator[None]:
 
     The layers for tables are too small to be shared: a second thread gains nothing on an idle machine and makes a
     step three times slower on a busy one (measured on `digits` with two cores). Text takes half the cores, since
-    each step waits for its slowest thread (`pydoc` on two cores: 2.4 s an epoch with both, 2.6 s with one, and
-    13 s with both while others computed).
+    each step waits for its slowest thread (`pydoc` on two cores: 2.4 s an epoch with both, 2.6 s with one).
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1 if task == "classification" else max(1, before // 2))

@@ -71,7 +71,8 @@ class TableDataset:
         train, validation = train_test_split(
             rest, test_size=VALIDATION_SHARE, stratify=self.classes[rest], random_state=repeat
         )
-        return np.concatenate([train, np.flatnonzero(~splittable)]), validation, test
+        train = np.concatenate([train, np.flatnonzero(~splittable)])
+        return train, np.asarray(validation), np.asarray(test)
 
     def fit_preparation(self, train: np.ndarray) -> ColumnTransformer:
         """Imputer, scaler and categories, fitted on the given rows and no others."""
@@ -141,7 +142,7 @@ class TableDataset:
 
     def _duplicate_notes(self, train: np.ndarray, test: np.ndarray) -> list[str]:
         table = pd.concat([self.numbers, self.categories], axis=1).assign(**{"\0class": self.classes})
-        rows = pd.util.hash_pandas_object(table, index=False)
+        rows = table.groupby(list(table.columns), dropna=False, sort=False).ngroup()
         repeated = int(rows.duplicated().sum())
         if not repeated:
             return []
@@ -169,7 +170,7 @@ def read_table(name: str, frame: pd.DataFrame, target: str, *, decimal_comma: bo
     notes: list[str] = []
     without_target = int(frame[target].isna().sum())
     if without_target:
-        frame = frame[frame[target].notna()]
+        frame = frame.dropna(subset=[target])
         notes.append(f"{_rows(without_target)} without a value in '{target}' left out.")
     if frame.empty:
         raise DataError(f"Target column '{target}' has no value at all.")
@@ -219,7 +220,7 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False) -> Col
     if different == int(present.sum()):
         why = "holds text that is different in every row"
         return Column(ColumnInfo(name, "dropped", why, missing), None)
-    example = _quoted(cells[not_numbers].iloc[0])
+    example = _quoted(cells[int(np.flatnonzero(not_numbers)[0])])
     why = f"{different} different values, some no numbers ({example})"
     if different > MOST_LEVELS:
         why += f"; all but the {MOST_LEVELS - 1} most frequent of the training part share one level"
@@ -233,15 +234,16 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False) -> Col
     return Column(ColumnInfo(name, "category", why, missing), values, note)
 
 
-def _to_numbers(cells: pd.Series, decimal_comma: bool) -> pd.Series:
+def _to_numbers(cells: pd.Series, decimal_comma: bool = False) -> pd.Series:
+    """The cells as numbers, NaN where they are none."""
     if pd.api.types.is_numeric_dtype(cells):
         return cells.astype(np.float64)
     text = cells.astype(object)
-    numbers = pd.to_numeric(text, errors="coerce")
-    if decimal_comma and numbers.notna().sum() < cells.notna().sum():
-        with_points = pd.to_numeric(cells.str.replace(",", ".", n=1).astype(object), errors="coerce")
-        numbers = numbers.where(numbers.notna(), with_points)
-    return numbers.astype(np.float64)
+    numbers = pd.Series(pd.to_numeric(text, errors="coerce"), dtype=np.float64)
+    if decimal_comma:
+        with_points = text.str.replace(",", ".", n=1)
+        numbers = numbers.fillna(pd.Series(pd.to_numeric(with_points, errors="coerce"), dtype=np.float64))
+    return numbers
 
 
 def _refuse_infinite(name: str, cells: pd.Series, numbers: pd.Series) -> None:
@@ -264,7 +266,7 @@ def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]
     """Class ids and names, in numeric order where the names are numbers."""
     text = cells.astype(str)
     names = sorted(set(text), key=_numbers_first)
-    _refuse_continuous(pd.to_numeric(text.astype(object), errors="coerce"), target)
+    _refuse_continuous(_to_numbers(text), target)
     counts = text.value_counts()
     if len(names) == 1:
         raise DataError(

@@ -112,6 +112,7 @@ def train(
     for epoch in range(1, plan.epochs + 1):
         model.train()
         order = torch.randperm(len(inputs), generator=batch_order).to(fabric.device)
+        loss = torch.tensor(torch.nan)
         clock.start()
         for rows in order.split(plan.batch_size):
             loss = wrapped(inputs[rows], targets[rows])
