@@ -157,6 +157,13 @@ def seconds(value: float) -> str:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
+def clock(value: float) -> str:
+    """A duration as minutes and seconds, or hours, minutes and seconds."""
+    minutes, left = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
 def count(value: int) -> str:
     """A count with separators, or in thousands and millions where it is large."""
     if value < 100_000:
@@ -171,9 +178,9 @@ def signed(key: str, difference: Difference) -> tuple[str, str, str]:
     if key == "perplexity":
         values = [100 * math.expm1(value) for value in values]
         unit = " %"
-    half = (values[2] - values[1]) / 2
-    # Two figures of the half width: fewer would round a bound to zero, more would be noise.
-    decimals = min(6, max(1 if unit else 3, 1 - math.floor(math.log10(half)))) if half > 0 else 3
+    # So many decimals that no bound reads as zero, which would hide what is decided.
+    smallest = min((abs(bound) for bound in values[1:] if bound), default=1.0)
+    decimals = min(6, max(1 if unit else 3, math.ceil(-math.log10(smallest))))
     mean, low, high = (f"{value:+.{decimals}f}{unit}" for value in values)
     return mean, low, high
 

@@ -31,7 +31,7 @@ class Following:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.console = Console(file=stream or sys.stderr, highlight=False, markup=False)
+        self.console = Console(file=stream or sys.stderr, highlight=False, markup=False, soft_wrap=True)
         self.began = time.monotonic()
         self.planned: Planned | None = None
         self.done = 0
@@ -61,9 +61,9 @@ class Following:
     def __call__(self, event: Event) -> None:
         """Take note of one event of the run."""
         if isinstance(event, Planned):
+            self.console.print(_plan(event, first=self.planned is None))
             self.planned = event
             self.bar.update(self.task, total=event.trainings)
-            self.console.print(_plan(event))
         elif isinstance(event, TrainingStarted):
             repeats = self.planned.repeats if self.planned else event.repeat + 1
             self.bar.update(
@@ -78,19 +78,21 @@ class Following:
         elif isinstance(event, RepeatDone) and self.planned and not self.console.is_terminal:
             took = time.monotonic() - self.began
             left = took * (self.planned.trainings / max(self.done, 1) - 1)
-            after = f"after {table.seconds(took)}"
+            after = f"after {table.clock(took)}"
             if event.repeat + 1 < self.planned.repeats:
-                after += f", about {table.seconds(left)} left"
+                after += f", about {table.clock(left)} left"
             self.console.print(f"repeat {event.repeat + 1} of {self.planned.repeats} {after}")
 
 
-def _plan(event: Planned) -> str:
+def _plan(event: Planned, *, first: bool) -> str:
+    if not first:
+        return f"It takes {event.repeats} repeats, {event.trainings} trainings in all."
     rates = len(event.learning_rates)
     tuning = f"{rates} learning rates" if rates > 1 else f"learning rate {event.learning_rates[0]:g}"
-    number = f"{event.repeats}" if event.repeats_settled else f"up to {event.repeats}"
+    up_to = "" if event.repeats_settled else "up to "
     return (
-        f"{len(event.methods)} methods, {tuning}, {number} repeats: {event.trainings} trainings of at most "
-        f"{event.epochs} epochs"
+        f"{len(event.methods)} methods, {tuning}, {up_to}{event.repeats} repeats: {event.trainings} trainings of at "
+        f"most {event.epochs} epochs."
     )
 
 
