@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import pad
 
 from anymax import _checks
-from anymax._dispatch import values_are_readable
+from anymax._dispatch import transforms_active, values_are_readable
 from anymax.ops.kernels import philox
 from anymax.ops.kernels.rows import INFINITY
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Below this many classes per arrival every class runs; above it, this many draws per arrival nearly always suffice.
 CLASSES_PER_ARRIVAL = 8
 DRAWS_PER_ARRIVAL = 4
+# the golden ratio as a 64-bit fraction, 0x9E3779B97F4A7C15: steps that wrap around never meet
+ROW_STEP = -0x61C8864680B583EB
 
 
 class Terms(NamedTuple):
@@ -199,20 +201,31 @@ def _first_arrivals(law: Noise, rows: int, wanted: int, seed: Tensor) -> tuple[T
     missing = first == tries
     first = first.clamp(max=tries - 1)
     ids, times = tried.gather(-1, first), torch.where(missing, INFINITY, clock.gather(-1, first))
-    seeds = _row_seeds(seed, rows, law.device)
+    state = (ids, times, tried, clock[:, -1:], _row_seeds(seed, rows, law.device))
+    if torch.compiler.is_compiling() and not transforms_active() and rows == 1:
+        # not for more rows: a vmap inside torch.cond does not survive torch.export
+        return torch.cond(missing.any(), lambda *state: _packed(_completed(law, *state)), _unchanged, state)
     if not _can_branch(times):
-        return _completed(law, ids, times, seeds, clock[:, -1:], tried)
+        return _completed(law, *state)
     short = missing.any(-1)
     if bool(short.any()):
-        ids, times = ids.clone(), times.clone()
-        ids[short], times[short] = _completed(
-            law, ids[short], times[short], seeds[short], clock[short, -1:], tried[short]
-        )
+        ids[short], times[short] = _completed(law, *(part[short] for part in state))
+    return ids, times
+
+
+def _unchanged(*state: Tensor) -> tuple[Tensor, Tensor]:
+    ids, times, *_ = state
+    return _packed((ids, times))
+
+
+def _packed(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    # torch.cond returns neither views nor tensors with gaps between the rows
+    ids, times = (part.clone(memory_format=torch.contiguous_format) for part in pair)
     return ids, times
 
 
 def _completed(
-    law: Noise, ids: Tensor, times: Tensor, seeds: Tensor, start: Tensor, tried: Tensor
+    law: Noise, ids: Tensor, times: Tensor, tried: Tensor, start: Tensor, seeds: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The arrivals so far and, after them, those of the classes that are still running."""
     later_ids, later_times = _all_classes(law, ids.shape[-1], seeds, start, tried)
@@ -226,8 +239,12 @@ def _all_classes(
 ) -> tuple[Tensor, Tensor]:
     """A race of all classes but those that have arrived; class j of a row uses words 2j, 2j + 1 of the row's seed."""
     classes = torch.arange(law.num_classes, device=law.device)
-    words = torch.vmap(lambda seed: philox.words(seed, (law.num_classes, 2), law.device))(seeds)
-    times = start + _exponential(words) / law.log_q(classes).exp()
+
+    def words(seed: Tensor) -> Tensor:
+        return philox.words(seed, (law.num_classes, 2), law.device)
+
+    exponentials = _exponential(words(seeds[0])[None] if len(seeds) == 1 else torch.vmap(words)(seeds))
+    times = start + exponentials / law.log_q(classes).exp()
     if arrived is not None:
         times = times.scatter(-1, arrived, INFINITY)
     times, ids = times.topk(min(wanted, law.num_classes), largest=False)
@@ -237,9 +254,8 @@ def _all_classes(
 
 
 def _row_seeds(seed: Tensor, rows: int, device: torch.device) -> Tensor:
-    """A seed per row for what follows the tries: words 2r and 2r + 1 under the complement of the seed."""
-    words = philox.words(~seed, (rows, 2), device)
-    return (words[:, 0] << 32) | words[:, 1]
+    """A seed per row for the race of all classes, apart from the seed of the tries: other keys, other words."""
+    return ~seed.to(device) + torch.arange(rows, device=device) * ROW_STEP
 
 
 def _exponential(words: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Problem(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """Target ids that can be looked up whatever the target holds; which rows count; which of these are readable."""
+    """Target ids that can be looked up whatever the target holds; which rows count; which have a target in range."""
 
     ids: Tensor
     counted: Tensor
@@ -65,10 +65,10 @@ def sampled_softmax_loss(problem: Problem, candidates: Candidates, correction: s
 
 def look_up(problem: Problem, candidates: Candidates) -> Lookup:
     counted = problem.target != problem.ignore_index
-    valid = (problem.target >= 0) & (problem.target < problem.weight.shape[0])
+    in_table = (problem.target >= 0) & (problem.target < problem.weight.shape[0])
     # a class that was drawn stands in, so that no other row of a sparse gradient is touched
-    ids = torch.where(counted & valid, problem.target.long(), candidates.ids[..., 0])
-    return Lookup(ids, counted, valid)
+    ids = torch.where(counted & in_table, problem.target.long(), candidates.ids[..., 0])
+    return Lookup(ids, counted, ~counted | in_table)
 
 
 def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,8 +112,8 @@ def _first_of_each(ids: Tensor) -> Tensor:
 
 def _reduced(rows: Tensor, lookup: Lookup, terms: Terms, reduction: str) -> Tensor:
     # a factor, not a choice: a row that cannot be read has no gradient either
-    readable = lookup.valid & terms.target_log_count.isfinite()
-    rows = torch.where(lookup.counted, rows * torch.where(readable, 1.0, float("nan")).to(rows.dtype), 0.0)
+    valid = lookup.valid & (~lookup.counted | terms.target_log_count.isfinite())
+    rows = torch.where(lookup.counted, rows * torch.where(valid, 1.0, float("nan")).to(rows.dtype), 0.0)
     if reduction == "none":
         return rows
     if reduction == "sum":
