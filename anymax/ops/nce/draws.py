@@ -239,12 +239,7 @@ def _all_classes(
 ) -> tuple[Tensor, Tensor]:
     """A race of all classes but those that have arrived; class j of a row uses words 2j, 2j + 1 of the row's seed."""
     classes = torch.arange(law.num_classes, device=law.device)
-
-    def words(seed: Tensor) -> Tensor:
-        return philox.words(seed, (law.num_classes, 2), law.device)
-
-    exponentials = _exponential(words(seeds[0])[None] if len(seeds) == 1 else torch.vmap(words)(seeds))
-    times = start + exponentials / law.log_q(classes).exp()
+    times = start + _exponential(_words_of(seeds, (law.num_classes, 2))) / law.log_q(classes).exp()
     if arrived is not None:
         times = times.scatter(-1, arrived, INFINITY)
     times, ids = times.topk(min(wanted, law.num_classes), largest=False)
@@ -256,6 +251,15 @@ def _all_classes(
 def _row_seeds(seed: Tensor, rows: int, device: torch.device) -> Tensor:
     """A seed per row for the race of all classes, apart from the seed of the tries: other keys, other words."""
     return ~seed.to(device) + torch.arange(rows, device=device) * ROW_STEP
+
+
+def _words_of(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The words of `shape` under each of `seeds`."""
+    if len(seeds) == 0:
+        return seeds.new_zeros(0, *shape)
+    if len(seeds) == 1:
+        return philox.words(seeds[0], shape, seeds.device)[None]
+    return torch.vmap(lambda seed: philox.words(seed, shape, seed.device))(seeds)
 
 
 def _exponential(words: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tens
     dtype = compute_dtype(torch.promote_types(problem.input.dtype, problem.weight.dtype))
     features = torch.where(lookup.counted.unsqueeze(-1), problem.input.to(dtype), 0.0)
     in_table = (ids >= 0) & (ids < problem.weight.shape[0])
-    count = lookup.ids.numel()
+    count, width = lookup.ids.numel(), problem.weight.shape[1]
     gathered = torch.cat([lookup.ids.flatten(), torch.where(in_table, ids, 0).flatten()])
     rows = embedding(gathered, problem.weight, sparse=problem.sparse).to(dtype)
     bias = None
@@ -85,8 +85,8 @@ def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tens
     if problem.weight.dtype != dtype:
         first = _first_of_each(gathered)
         rows, bias = rows[first], None if bias is None else bias[first]
-    of_target_rows = rows[:count].reshape(*lookup.ids.shape, -1)
-    of_noise_rows = rows[count:].reshape(*ids.shape, -1)
+    of_target_rows = rows[:count].reshape(*lookup.ids.shape, width)
+    of_noise_rows = rows[count:].reshape(*ids.shape, width)
     with _autocast_off(features.device.type):
         of_target = (features * of_target_rows).sum(-1)
         if ids.ndim == 1:
