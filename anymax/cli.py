@@ -9,7 +9,7 @@ import importlib.metadata
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -100,7 +100,8 @@ def compare(
     from anymax.lab.errors import LabError
 
     with _one_sentence(LabError):
-        from anymax.lab import terminal
+        # All that the end needs too: a missing package must not come out after the training.
+        from anymax.lab import report, results, terminal
         from anymax.lab.data import load
         from anymax.lab.run import run
         from anymax.lab.verdict import judge
@@ -122,7 +123,8 @@ def compare(
         comparison.command = command
         comparison.verdict = judge(comparison)
         terminal.show(comparison)
-        terminal.show_files(_write(comparison, folder))
+        writers = {RESULTS: results.save, REPORT: report.write}
+        terminal.show_files(_write(comparison, folder, writers))
 
 
 def explain(
@@ -174,17 +176,15 @@ def _command_of(results: Path) -> dict[str, Any] | None:
         return None
 
 
-def _write(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write results and report, both or neither."""
-    from anymax.lab import report, results
-
-    files = [folder / RESULTS, folder / REPORT]
+def _write(comparison: Comparison, folder: Path, writers: dict[str, Callable[[Comparison, Path], None]]) -> list[Path]:
+    """Let each writer write its file into `folder`, all of them or none."""
+    files = [folder / name for name in writers]
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".anymax-", dir=folder) as staging:
-            results.save(comparison, Path(staging, RESULTS))
-            report.write(comparison, Path(staging, REPORT))
+            for name, write in writers.items():
+                write(comparison, Path(staging, name))
             for file in files:
                 Path(staging, file.name).replace(file)
     except OSError as error:

@@ -31,7 +31,7 @@ class Following:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.console = Console(file=stream or sys.stderr, highlight=False, markup=False, soft_wrap=True)
+        self.console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self.began = time.monotonic()
         self.planned: Planned | None = None
         self.done = 0
@@ -98,7 +98,7 @@ def _plan(event: Planned, *, first: bool) -> str:
 
 def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     """Print what was compared, the deciding measure, the other measures and the paragraph."""
-    console = Console(file=stream or sys.stdout, highlight=False, markup=False)
+    console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
     console.width = min(console.width, WIDEST)
     console.print(_what(comparison.data), style="bold")
     for note in _notes(comparison):
@@ -123,7 +123,7 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
 
 def show_files(paths: list[Path], stream: TextIO | None = None) -> None:
     """Print where the results are."""
-    console = Console(file=stream or sys.stdout, highlight=False, markup=False, soft_wrap=True)
+    console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.print()
     for path in paths:
         console.print(str(path))

@@ -1,0 +1,307 @@
+"""The command line: what it writes, what it refuses and how it says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "lab"))
+
+from comparisons import make_comparison
+
+from anymax import cli
+from anymax.lab import data, report, results, run
+from anymax.lab.errors import MethodError, OptionError
+
+
+class Asked(list):
+    """The keyword arguments of every run that was asked for."""
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path) -> Asked:
+    """In an empty folder, with runs that end at once in results made by hand."""
+    asked = Asked()
+
+    def fake_run(dataset, **options):
+        options.pop("progress")
+        asked.append(options)
+        if options["methods"] == ["nonsense"]:
+            raise MethodError("There is no method 'nonsense'.")
+        if options["epochs"] == 0:
+            raise OptionError("The number of epochs must be 1 or more, got 0.")
+        if options["epochs"] == 666:
+            raise KeyboardInterrupt
+        return make_comparison({"softmax": [0.9, 0.91, 0.92], "nce": [0.7, 0.72, 0.71]})
+
+    monkeypatch.setattr(run, "run", fake_run)
+    monkeypatch.chdir(tmp_path)
+    return asked
+
+
+def anymax(monkeypatch, *arguments: str) -> int:
+    """Run the program in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["anymax", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code if isinstance(stop.value.code, int) else 0 if stop.value.code is None else 1
+
+
+def refusal(capsys) -> str:
+    """The one sentence on standard error."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("anymax: ")
+    return lines[0].removeprefix("anymax: ")
+
+
+# compare
+
+
+def test_compare_shows_and_writes(asked, monkeypatch, capsys):
+    assert anymax(monkeypatch, "compare", "wine") == 0
+    out = capsys.readouterr().out
+    assert "Take softmax: its top-1 accuracy is 0.910" in " ".join(out.split())
+    assert out.splitlines()[-2:] == [
+        os.path.join("anymax-wine", "results.json"),
+        os.path.join("anymax-wine", "report.html"),
+    ]
+    assert sorted(os.listdir("anymax-wine")) == ["report.html", "results.json"]
+    written = json.loads(Path("anymax-wine/results.json").read_text(encoding="utf-8"))
+    assert written["verdict"]["pick"] == "softmax"
+    assert written["command"]["data"] == "wine"
+    assert Path("anymax-wine/report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_options_arrive(asked, monkeypatch):
+    arguments = ["--methods", "softmax, nce", "--seeds", "4", "--epochs", "5", "--lr", "0.01", "--decide-by", "nll"]
+    assert anymax(monkeypatch, "compare", "wine", *arguments, "--device", "cpu", "--output", "a/b") == 0
+    assert asked == [
+        {
+            "methods": ["softmax", "nce"],
+            "repeats": 4,
+            "epochs": 5,
+            "learning_rate": 0.01,
+            "decide_by": "nll",
+            "device": "cpu",
+        }
+    ]
+    assert sorted(os.listdir("a/b")) == ["report.html", "results.json"]
+
+
+def test_defaults_are_left_to_the_run(asked, monkeypatch):
+    assert anymax(monkeypatch, "compare", "wine") == 0
+    assert asked == [
+        {
+            "methods": None,
+            "repeats": None,
+            "epochs": None,
+            "learning_rate": None,
+            "decide_by": None,
+            "device": "auto",
+        }
+    ]
+
+
+def test_the_target_arrives_and_a_file_names_the_folder(asked, monkeypatch):
+    Path("my flowers.csv").write_text("length,kind\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(40)))
+    assert anymax(monkeypatch, "compare", "my flowers.csv", "--target", "kind") == 0
+    assert Path("anymax-my flowers/report.html").is_file()
+
+
+def test_the_same_command_replaces_its_results_and_another_does_not(asked, monkeypatch, capsys):
+    assert anymax(monkeypatch, "compare", "wine", "--seeds", "3") == 0
+    before = Path("anymax-wine/results.json").read_text()
+    assert anymax(monkeypatch, "compare", "wine", "--seeds", "3") == 0
+    capsys.readouterr()
+    assert anymax(monkeypatch, "compare", "wine", "--seeds", "4") == 2
+    assert "another command" in (sentence := refusal(capsys))
+    assert "--output" in sentence
+    assert len(asked) == 2
+    assert Path("anymax-wine/results.json").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["results.json", "report.html"])
+def test_files_of_someone_else_are_kept(asked, monkeypatch, capsys, name):
+    Path("mine").mkdir()
+    Path("mine", name).write_text("my notes")
+    assert anymax(monkeypatch, "compare", "wine", "--output", "mine") == 2
+    assert "another command" in refusal(capsys)
+    assert Path("mine", name).read_text() == "my notes"
+    assert asked == []
+
+
+def test_a_file_in_place_of_the_folder(asked, monkeypatch, capsys):
+    Path("taken").write_text("")
+    assert anymax(monkeypatch, "compare", "wine", "--output", "taken") == 2
+    assert "is a file" in refusal(capsys)
+    assert anymax(monkeypatch, "compare", "wine", "--output", "taken/deeper") == 2
+    assert "cannot be written to" in refusal(capsys)
+    assert asked == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(asked, monkeypatch, capsys):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli.tempfile, "TemporaryFile", full)
+    assert anymax(monkeypatch, "compare", "wine") == 2
+    assert refusal(capsys) == "The results cannot be written to 'anymax-wine': No space left on device."
+    assert asked == []
+    assert os.listdir(".") == []
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_disk_that_fills_up_leaves_nothing_half_written(asked, monkeypatch, capsys, existing):
+    def full(comparison, path):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    if existing:
+        Path("out").mkdir()
+    monkeypatch.setattr(report, "write", full)
+    assert anymax(monkeypatch, "compare", "wine", "--output", "out") == 2
+    captured = capsys.readouterr()
+    assert "Take softmax" in captured.out
+    assert captured.err.splitlines()[-1].startswith("anymax: The results cannot be written to 'out'")
+    assert [str(path) for path in Path(".").rglob("*")] == (["out"] if existing else [])
+
+
+def test_ctrl_c(asked, monkeypatch, capsys):
+    assert anymax(monkeypatch, "compare", "wine", "--epochs", "666") == 130
+    assert refusal(capsys) == "Interrupted; nothing was written."
+    assert os.listdir(".") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["compare"], "Missing argument 'DATA'"),
+        (["compare", "digitz"], "Did you mean 'digits'?"),
+        (["compare", "nowhere.csv", "--target", "kind"], "no file 'nowhere.csv'"),
+        (["compare", "wine", "--target", "kind"], "brings its own target"),
+        (["compare", "wine", "--methods", "nonsense"], "no method 'nonsense'"),
+        (["compare", "wine", "--epochs", "0"], "1 or more, got 0"),
+        (["compare", "wine", "--seeds", "many"], "Invalid value for '--seeds'"),
+        (["compare", "wine", "--sedes", "3"], "--sedes"),
+        (["compare", "wine", "digits"], "digits"),
+        (["compair", "wine"], "compair"),
+        (["explain", "2,x", "--dim", "0"], "SHAPE must be sizes with commas between them, such as 2,4,5, got '2,x'"),
+        (["explain", "", "--dim", "0"], "SHAPE must be sizes"),
+        (["explain", "2,,3", "--dim", "0"], "SHAPE must be sizes"),
+        (["explain", "2,3"], "--dim"),
+    ],
+)
+def test_bad_input_is_one_sentence(asked, monkeypatch, capsys, arguments, expected):
+    assert anymax(monkeypatch, *arguments) == 2
+    assert expected in refusal(capsys)
+    assert os.listdir(".") == []
+
+
+def test_a_message_of_several_lines_becomes_one(asked, monkeypatch, capsys):
+    def load(source, *, target):
+        raise data.DataError("Two\n  lines.")
+
+    monkeypatch.setattr(data, "load", load)
+    assert anymax(monkeypatch, "compare", "wine") == 2
+    assert refusal(capsys) == "Two lines."
+
+
+def test_a_mistake_of_ours_is_no_sentence_about_the_user(asked, monkeypatch):
+    monkeypatch.setattr(results, "save", lambda comparison, path: {}["missing"])
+    monkeypatch.setattr(sys, "argv", ["anymax", "compare", "wine"])
+    with pytest.raises(KeyError):
+        cli.main()
+    assert os.listdir(".") == []
+
+
+# explain
+
+
+@pytest.mark.parametrize(
+    ("text", "dim"),
+    [("2", 2), ("-1", -1), ("0,1", (0, 1)), ("-2,-1", (-2, -1)), ("batch [class] w", "batch [class] w")],
+)
+def test_explain_reads_shape_and_dim(monkeypatch, capsys, text, dim):
+    calls = []
+    monkeypatch.setattr("anymax.explain", lambda *call: calls.append(call) or "an explanation", raising=False)
+    assert anymax(monkeypatch, "explain", "2,4,5", "--dim", text) == 0
+    assert calls == [((2, 4, 5), dim)]
+    assert capsys.readouterr().out == "an explanation\n"
+
+
+@pytest.mark.parametrize("shape", ["2, 4, 5", "(2, 4, 5)", "[2,4,5]", "2,4,5,"])
+def test_explain_reads_shapes_as_python_prints_them(monkeypatch, shape):
+    calls = []
+    monkeypatch.setattr("anymax.explain", lambda *call: calls.append(call), raising=False)
+    assert anymax(monkeypatch, "explain", shape, "--dim", "0") == 0
+    assert calls == [((2, 4, 5), 0)]
+
+
+@pytest.mark.parametrize("kind", [IndexError, TypeError, ValueError])
+def test_explain_says_what_is_wrong_with_a_dim(monkeypatch, capsys, kind):
+    def explain(shape, dim):
+        raise kind(f"explain: dim {dim} is out of range.")
+
+    monkeypatch.setattr("anymax.explain", explain, raising=False)
+    assert anymax(monkeypatch, "explain", "2,3", "--dim", "5") == 2
+    assert refusal(capsys) == "explain: dim 5 is out of range."
+
+
+# The program itself
+
+
+def test_version_and_help(monkeypatch, capsys):
+    assert anymax(monkeypatch, "--version") == 0
+    assert re.fullmatch(r"anymax \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+    for arguments in ([], ["--help"]):
+        assert anymax(monkeypatch, *arguments) == 0
+        out = capsys.readouterr().out
+        assert "compare" in out
+        assert "explain" in out
+
+
+def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[str]:
+    """`anymax` in a process of its own, in which the modules of `missing` are not installed."""
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({missing.split()!r}); sys.argv[0] = 'anymax';"
+        "from anymax.cli import main; main()"
+    )
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+EXTRAS = "typer rich pandas sklearn matplotlib jinja2 lightning torchmetrics scipy pyarrow"
+
+
+def test_without_typer_one_line_says_what_to_install():
+    done = program("compare", "wine", missing=EXTRAS)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == 'anymax: The command line needs more than torch; pip install "anymax[lab]" brings it.\n'
+
+
+def test_an_extra_that_only_the_end_needs_is_missed_before_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = program("compare", "wine", missing="jinja2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "anymax: 'jinja2' is not installed; pip install \"anymax[lab]\" brings it.\n"
+
+
+def test_the_core_needs_none_of_the_extras():
+    code = f"import sys; sys.modules |= dict.fromkeys({EXTRAS.split()!r}); import anymax, anymax.nn"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "anymax", "compare", "digitz"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("anymax: There is no data set or file 'digitz'")
