@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,10 @@ def read_csv(path: Path) -> Cells:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}.") from None
     text, encoding = _decode(raw, path)
     separator = _separator(text)
+    # pandas would call the second one by another name
+    for name, occurrences in Counter(_header(text, separator)).items():
+        if name and occurrences > 1:
+            raise DataError(f"'{path}' has {occurrences} columns named '{name}': rename all but one of them.")
     try:
         with warnings.catch_warnings():
             # pandas only warns about rows whose surplus cells it cuts off
@@ -81,8 +86,6 @@ def read_csv(path: Path) -> Cells:
     if frame.empty:
         raise DataError(f"'{path}' has a header and no rows below it.")
     frame.columns = [str(name).strip() for name in frame.columns]
-    for name in frame.columns[frame.columns.duplicated()]:
-        raise DataError(f"'{path}' has two columns named '{name}': rename one of them.")
     stripped = frame.apply(lambda cells: cells.astype("str").str.strip())
     return Cells(stripped.replace("", pd.NA), separator, encoding)
 
@@ -106,11 +109,15 @@ def _decode(raw: bytes, path: Path) -> tuple[str, str]:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
+        if "\0" in text:
+            break
+        if not text.strip():
+            raise DataError(f"'{path}' is empty: expected a header line and rows.")
         for language, is_it in (("HTML or XML", _is_markup), ("JSON", _is_json)):
             if is_it(text):
                 raise DataError(f"'{path}' is named .csv but is {language}: write it as comma-separated text.")
         return text, encoding
-    raise DataError(f"'{path}' is no readable text: write it as UTF-8.")
+    raise DataError(f"'{path}' is named .csv but is no readable text: write it as UTF-8.")
 
 
 def _is_markup(text: str) -> bool:
@@ -131,5 +138,9 @@ def _is_json(text: str) -> bool:
 
 def _separator(text: str) -> str:
     """The separator that cuts the header into the most names; a comma where none does."""
-    header = next(line for line in text.splitlines() if line.strip())
-    return max(SEPARATORS, key=lambda separator: len(next(csv.reader([header], delimiter=separator))))
+    return max(SEPARATORS, key=lambda separator: len(_header(text, separator)))
+
+
+def _header(text: str, separator: str) -> list[str]:
+    lines = io.StringIO(text[: csv.field_size_limit()].lstrip(), newline=None)
+    return [name.strip() for name in next(csv.reader(lines, delimiter=separator))]

@@ -171,15 +171,15 @@ def read_table(name: str, frame: pd.DataFrame, target: str, *, decimal_comma: bo
     without_target = int(frame[target].isna().sum())
     if without_target:
         frame = frame.dropna(subset=[target])
-        notes.append(f"{_rows(without_target)} without a value in '{target}' left out.")
+        notes.append(f"{_rows(without_target)} without a value in {_quoted(target)} left out.")
     if frame.empty:
-        raise DataError(f"Target column '{target}' has no value at all.")
+        raise DataError(f"Target column {_quoted(target)} has no value at all.")
     classes, class_names = _read_classes(frame[target], target)
     read = [read_column(str(column), frame[column], decimal_comma) for column in frame.columns if column != target]
     kept = [column for column in read if column.values is not None]
     if not kept:
-        dropped = "; ".join(f"'{column.info.name}' {column.info.why}" for column in read) or "there is no other"
-        raise DataError(f"No feature column is left beside the target '{target}': {dropped}.")
+        dropped = "; ".join(f"{_quoted(column.info.name)} {column.info.why}" for column in read) or "there is no other"
+        raise DataError(f"No feature column is left beside the target {_quoted(target)}: {dropped}.")
     target_info = ColumnInfo(target, "target", f"holds {len(class_names)} classes", without_target)
     by_kind = {
         kind: pd.DataFrame({c.info.name: c.values for c in kept if c.info.kind == kind}, index=range(len(frame)))
@@ -202,7 +202,7 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False) -> Col
     present = cells.notna()
     missing = int((~present).sum())
     if not present.any():
-        raise DataError(f"Feature column '{name}' has no value at all: take it out of the file.")
+        raise DataError(f"Feature column {_quoted(name)} has no value at all: take it out of the file.")
     different = int(cells.nunique())
     if different == 1 and not missing:
         return Column(ColumnInfo(name, "dropped", f"holds {_quoted(cells[0])} in every row"), None)
@@ -227,7 +227,7 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False) -> Col
     note = None
     if not_numbers.sum() <= 0.1 * present.sum():
         note = (
-            f"Column '{name}' is read as a category because {_rows(int(not_numbers.sum()))} hold no number "
+            f"Column {_quoted(name)} is read as a category because {_rows(int(not_numbers.sum()))} hold no number "
             f"({example}): if that means missing, make those cells empty."
         )
     values = cells.astype(object).where(present, MISSING)
@@ -251,7 +251,7 @@ def _refuse_infinite(name: str, cells: pd.Series, numbers: pd.Series) -> None:
     if beyond.any():
         row = int(np.flatnonzero(beyond)[0])
         raise DataError(
-            f"Feature column '{name}' holds an infinite number ({_quoted(cells[row])}, row {row + 1}): "
+            f"Feature column {_quoted(name)} holds an infinite number ({_quoted(cells[row])}, row {row + 1}): "
             "replace it by a finite one or make the cell empty."
         )
 
@@ -270,13 +270,13 @@ def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]
     counts = text.value_counts()
     if len(names) == 1:
         raise DataError(
-            f"Target column '{target}' has one class only ({_quoted(names[0])}, in all {len(text)} rows): "
+            f"Target column {_quoted(target)} has one class only ({_quoted(names[0])}, in all {len(text)} rows): "
             "expected two or more."
         )
     splittable = int((counts >= SMALLEST_SPLIT_CLASS).sum())
     if splittable < 2:
         raise DataError(
-            f"Target column '{target}' has {len(names)} classes, of which {splittable} "
+            f"Target column {_quoted(target)} has {len(names)} classes, of which {splittable} "
             f"{'has' if splittable == 1 else 'have'} the {SMALLEST_SPLIT_CLASS} rows that a split into training, "
             "validation and test part needs: expected two or more such classes."
         )
@@ -291,7 +291,7 @@ def _refuse_continuous(numbers: pd.Series, target: str) -> None:
     whole = bool((numbers % 1 == 0).all())
     if not whole or different > len(numbers) / 2:
         raise DataError(
-            f"Target column '{target}' looks continuous ({different} different numbers in {len(numbers)} rows): "
+            f"Target column {_quoted(target)} looks continuous ({different} different numbers in {len(numbers)} rows): "
             "compare needs classes, so cut it into a few ranges or name another column."
         )
 
@@ -304,13 +304,14 @@ def _numbers_first(name: str) -> tuple[int, float, str]:
 
 
 def _unknown_column(target: str, names: list[str]) -> DataError:
-    listed = ", ".join(f"'{name}'" for name in names[:20])
+    listed = ", ".join(_quoted(name) for name in names[:20])
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return DataError(f"There is no column '{target}' to be the target: the columns are {listed}{more}.")
+    return DataError(f"There is no column {_quoted(target)} to be the target: the columns are {listed}{more}.")
 
 
 def _quoted(value: object, longest: int = 40) -> str:
-    text = str(value)
+    """A name or cell for a sentence: on one line, cut where it is long."""
+    text = " ".join(str(value).split())
     return f"'{text[:longest]}…'" if len(text) > longest else f"'{text}'"
 
 

@@ -213,6 +213,17 @@ def test_decimal_commas_are_numbers_where_a_semicolon_separates(write):
     assert kinds(load(write(text), target="kind"))["size"] == "number"
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_line_ends_are_recognised(write, line_end):
+    text = table().to_csv(index=False).replace("\n", line_end)
+    assert load(write(text.encode()), target="kind").info().class_counts == [30, 30]
+
+
+def test_a_name_with_a_line_break_stays_in_one_sentence(write):
+    frame = table().rename(columns={"size": "the\nsize"})
+    assert "the columns are 'the size', 'kind'." in refused(write(frame), "colour")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
 def test_encodings_are_recognised(write, encoding):
     text = table(ort=["Köln", "Zürich"] * 30).to_csv(index=False)
@@ -333,7 +344,7 @@ def test_a_file_that_is_not_what_its_ending_says(write, content, what):
     assert f"is named .csv but is {what}" in refused(write(content), "y")
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n  \n"])
+@pytest.mark.parametrize("content", [b"", b"\n\n  \n", "\u2028\n".encode()])
 def test_an_empty_file(write, content):
     assert "is empty: expected a header line and rows." in refused(write(content), "y")
 
@@ -385,5 +396,6 @@ def test_no_feature_left(write):
 
 
 def test_two_columns_of_one_name(write):
-    text = "a,a ,y\n" + "1,2,3\n" * 10
-    assert "has two columns named 'a'" in refused(write(text), "y")
+    for header in ("a,a,y", "a,a ,y"):
+        text = f"{header}\n" + "1,2,3\n" * 10
+        assert "has 2 columns named 'a': rename all but one of them." in refused(write(text), "y")
