@@ -222,7 +222,8 @@ class Unigram(Noise):
         self._last = int(possible.nonzero()[-1])
 
     def log_q(self, ids: Tensor) -> Tensor:
-        return self._log_probs[ids]
+        # not [ids]: Dynamo would read a 0-d index as a number
+        return self._log_probs.index_select(0, ids.flatten()).reshape(ids.shape)
 
     def ids_of(self, words: Tensor) -> Tensor:
         # right: the first entry above, so that an entry which adds nothing is never the one
