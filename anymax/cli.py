@@ -5,7 +5,6 @@ Whatever is wrong with a request is one sentence on standard error and exit stat
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+
+from anymax import __version__
 
 if TYPE_CHECKING:
     import typer
@@ -58,7 +59,7 @@ def program(
 ) -> None:
     """Everything between scores and probabilities in PyTorch."""
     if version:
-        print(f"anymax {importlib.metadata.version('anymax')}")
+        print(f"anymax {__version__}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
 

@@ -22,17 +22,19 @@ from anymax.lab.run import EpochDone, Event, Planned, RepeatDone, TrainingDone, 
 # Prose reads badly in longer lines.
 WIDEST = 100
 MOST_NOTES = 12
+# Seconds without a line after which whoever reads a log may think that nothing happens.
+QUIET = 30
 
 
 class Following:
-    """Shows how far a run is on standard error: a bar with the time left, or a line per repeat where nobody watches.
+    """Shows on standard error how far a run is: a bar with the time left, or now and then a line outside of a terminal.
 
     Use it as a context and as the `progress` of `anymax.lab.run.run`.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self.began = time.monotonic()
+        self.began = self.spoke = time.monotonic()
         self.planned: Planned | None = None
         self.done = 0
         self.bar = Progress(
@@ -75,13 +77,20 @@ class Following:
         elif isinstance(event, TrainingDone):
             self.done = event.done
             self.bar.update(self.task, completed=event.done)
-        elif isinstance(event, RepeatDone) and self.planned and not self.console.is_terminal:
-            took = time.monotonic() - self.began
-            left = took * (self.planned.trainings / max(self.done, 1) - 1)
-            after = f"after {table.clock(took)}"
-            if event.repeat + 1 < self.planned.repeats:
-                after += f", about {table.clock(left)} left"
-            self.console.print(f"repeat {event.repeat + 1} of {self.planned.repeats} {after}")
+            if time.monotonic() - self.spoke > QUIET:
+                self._say(f"{event.done} trainings")
+        elif isinstance(event, RepeatDone) and self.planned:
+            self._say(f"repeat {event.repeat + 1} of {self.planned.repeats}")
+
+    def _say(self, what_is_done: str) -> None:
+        """A line with the time left, where there is no bar that shows it."""
+        if self.console.is_terminal or self.planned is None:
+            return
+        self.spoke = time.monotonic()
+        took = self.spoke - self.began
+        left = took * (self.planned.trainings / max(self.done, 1) - 1)
+        about_left = f", about {table.clock(left)} left" if self.done < self.planned.trainings else ""
+        self.console.print(f"{what_is_done} after {table.clock(took)}{about_left}")
 
 
 def _plan(event: Planned, *, first: bool) -> str:
