@@ -15,7 +15,10 @@ REDUCTIONS = ("none", "mean", "sum")
 
 def tensor(function: str, argument: str, value: object) -> None:
     if not isinstance(value, Tensor):
-        raise TypeError(f"{function}: {argument} must be a tensor, got {value!r} of type {type(value).__name__}")
+        # not the numbers of an array or a long list
+        shown = repr(value) if isinstance(value, (int, float, str, type(None))) else "a value"
+        hint = "" if value is None or isinstance(value, str) else f"; write torch.as_tensor({argument})"
+        raise TypeError(f"{function}: {argument} must be a tensor, got {shown} of type {type(value).__name__}{hint}")
     # by name: importing the class takes a second, and who has one has imported it
     if type(value).__name__ == "DTensor":
         raise NotImplementedError(
@@ -23,10 +26,11 @@ def tensor(function: str, argument: str, value: object) -> None:
         )
 
 
-def floating(function: str, argument: str, value: object) -> None:
+def floating(function: str, argument: str, value: object, hint: str | None = None) -> None:
     tensor(function, argument, value)
     if isinstance(value, Tensor) and not value.is_floating_point():
-        hint = "" if value.is_complex() else f"; write {argument}.float()"
+        if hint is None:
+            hint = "" if value.is_complex() else f"; write {argument}.float()"
         raise TypeError(f"{function}: {argument} must be a floating-point tensor, got {value.dtype}{hint}")
 
 
@@ -37,7 +41,7 @@ def mask(function: str, value: Tensor | None, shape: Sequence[int]) -> None:
     if value.dtype != torch.bool:
         raise TypeError(
             f"{function}: mask must be a boolean tensor in which True takes part, got {value.dtype}; "
-            "write mask.bool() if nonzero means that an entry takes part"
+            "write mask.bool() if nonzero means that an entry takes part, mask == 0 for a mask that is added to scores"
         )
     broadcasts(function, "mask", value, shape)
 
@@ -75,14 +79,14 @@ def number(function: str, argument: str, value: object) -> None:
         raise TypeError(f"{function}: {argument} must be a number, got {value!r} of type {type(value).__name__}")
 
 
-def positive(function: str, argument: str, value: float | Tensor) -> None:
+def positive(function: str, argument: str, value: float | Tensor, hint: str = "") -> None:
     """Greater than 0: numbers always; tensors where their values can be read."""
     if isinstance(value, Tensor):
         if values_are_readable(value) and not bool((value > 0).all()):
             smallest = value[~(value > 0)].flatten()[0].item()
-            raise ValueError(f"{function}: {argument} must be greater than 0 everywhere, got {smallest}")
+            raise ValueError(f"{function}: {argument} must be greater than 0 everywhere, got {smallest}{hint}")
     elif not value > 0:
-        raise ValueError(f"{function}: {argument} must be greater than 0, got {value}")
+        raise ValueError(f"{function}: {argument} must be greater than 0, got {value}{hint}")
 
 
 def at_least_zero(function: str, argument: str, value: object) -> None:
@@ -91,9 +95,9 @@ def at_least_zero(function: str, argument: str, value: object) -> None:
         raise ValueError(f"{function}: {argument} must be at least 0, got {value}")
 
 
-def flag(function: str, argument: str, value: object) -> None:
+def flag(function: str, argument: str, value: object, hint: str = "") -> None:
     if not isinstance(value, bool):
-        raise TypeError(f"{function}: {argument} must be True or False, got {value!r}")
+        raise TypeError(f"{function}: {argument} must be True or False, got {value!r}{hint}")
 
 
 def count(function: str, argument: str, value: object) -> None:

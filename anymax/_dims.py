@@ -119,7 +119,10 @@ def _axis(function: str, dim: object, ndim: int) -> int:
     # torch treats a 0-d tensor as one entry along one axis
     rank = max(ndim, 1)
     if not -rank <= dim < rank:
-        raise IndexError(f"{function}: dim must be in [{-rank}, {rank - 1}] for a tensor of {ndim} axes, got {dim}")
+        raise IndexError(
+            f"{function}: dim must be in [{-rank}, {rank - 1}] for a tensor of {ndim} axes, got {dim}; "
+            "dim=-1 is the last axis"
+        )
     return int(dim) % rank
 
 
@@ -160,8 +163,10 @@ def _from_pattern(function: str, pattern: str, ndim: int) -> Dims:
         raise ValueError(f"{function}: '[' without ']' in the pattern {pattern!r}")
     if True not in competing:
         example = " ".join([*names[:-1], f"[{names[-1]}]"]) if names and names[-1] != "..." else "batch [class]"
+        hint = f", or '... [{names[-1]}]' for the last of {ndim} axes" if len(names) == 1 < ndim else ""
         raise ValueError(
-            f"{function}: the pattern {pattern!r} brackets no axis; bracket those that compete, such as {example!r}"
+            f"{function}: the pattern {pattern!r} brackets no axis; bracket those that compete, such as "
+            f"{example!r}{hint}"
         )
     if "..." in names:
         hidden = ndim - (len(names) - 1)

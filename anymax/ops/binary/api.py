@@ -51,6 +51,8 @@ def binary_cross_entropy_with_logits(
         hint = ""
         if target.numel() == input.numel():
             hint = "; write target.reshape(input.shape) if the entries are in the same order"
+        elif target.shape == input.shape[:-1]:
+            hint = "; for one class per row write cross_entropy(input, target, dim=-1)"
         raise ValueError(
             f"{function}: target must have the input's shape {tuple(input.shape)}, got {tuple(target.shape)}{hint}"
         )
@@ -59,8 +61,8 @@ def binary_cross_entropy_with_logits(
             _checks.tensor(function, argument, value)
             _checks.broadcasts(function, argument, value, input.shape)
     if values_are_readable(target) and not bool(((target >= 0) & (target <= 1)).all()):
-        raise ValueError(
-            f"{function}: target must be in [0, 1], got entries from {target.min().item()} to {target.max().item()}"
-        )
+        low, high = target.min().item(), target.max().item()
+        hint = "; write (target + 1) / 2 for a target of -1 and 1" if (low, high) == (-1, 1) else ""
+        raise ValueError(f"{function}: target must be in [0, 1], got entries from {low} to {high}{hint}")
     loss = implementation(function)(input, target, weight, reduction, pos_weight)
     return loss.to(loss_dtype(input))

@@ -120,7 +120,9 @@ def log_prob(
 
 
 def _check(function: str, input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> Dims:
-    _checks.floating(function, "input", input)
+    _checks.floating(
+        function, "input", input, f"; scores come first, ids second, and an argmax is no score: {function}(scores, ids)"
+    )
     if input.ndim == 0:
         raise ValueError(f"{function}: input must have a class axis, got a tensor without axes")
     dims = resolve_one(function, min(1, input.ndim - 1) if dim is None else dim, input.ndim)
@@ -161,7 +163,8 @@ def check_target(function: str, target: Tensor, shape: torch.Size, dims: Dims, d
     _checks.tensor(function, "target", target)
     if target.dtype == torch.bool or target.is_complex():
         raise TypeError(
-            f"{function}: target must hold class ids (integers) or probabilities (floating point), got {target.dtype}"
+            f"{function}: target must hold class ids (integers) or probabilities (floating point), got {target.dtype}; "
+            "write target.long() for the classes 0 and 1"
         )
     (axis,) = dims.axes
     if target.is_floating_point():

@@ -65,10 +65,12 @@ def gumbel_softmax(
             f"gumbel_softmax: eps has no effect and stands here for torch's positional order only, got {eps!r}; "
             "the axis is a keyword: gumbel_softmax(logits, tau, hard, dim=...)"
         )
-    _checks.flag("gumbel_softmax", "hard", hard)
+    _checks.flag("gumbel_softmax", "hard", hard, "; the axis is a keyword: gumbel_softmax(logits, tau, dim=...)")
     dims = resolve_or_last("gumbel_softmax", dim, logits.shape)
     _checks.per_row("gumbel_softmax", "tau", tau, logits.shape, dims)
-    _checks.positive("gumbel_softmax", "tau", tau)
+    _checks.positive(
+        "gumbel_softmax", "tau", tau, "; write hard=True for one-hot samples, logits.argmax(dim) for no noise"
+    )
     _checks.mask("gumbel_softmax", mask, logits.shape)
     philox.check_generator("gumbel_softmax", generator)
     seed = philox.seed_from(generator)

@@ -181,7 +181,7 @@ def _check_options(
     sink: float | Tensor | None,
 ) -> None:
     _checks.per_row(function, "temperature", temperature, input.shape, dims)
-    _checks.positive(function, "temperature", temperature)
+    _checks.positive(function, "temperature", temperature, "; the limit at 0 is input.argmax(dim)")
     _checks.mask(function, mask, input.shape)
     if sink is not None:
         _checks.per_row(function, "sink", sink, input.shape, dims)
