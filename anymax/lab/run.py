@@ -314,12 +314,10 @@ def _tuning(trainings: list[trial.Training]) -> list[TuningPoint]:
 
 
 def _best(trainings: list[trial.Training], decide_by: str) -> trial.Training:
-    """The training with the best validation value, the lower rate where two are equal."""
+    """The training that stood best on the validation part, the lower rate where two are equal."""
     best = trainings[0]
     for training in trainings[1:]:
-        if training.best_validation is None:
-            continue
-        if best.best_validation is None or trial.is_better(decide_by, training.best_validation, best.best_validation):
+        if training.best is not None and training.best.beats(best.best, decide_by):
             best = training
     return best
 

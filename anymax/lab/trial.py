@@ -45,6 +45,26 @@ class Model(nn.Module):
         return self.head(self.backbone(input), target)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a model does on the validation part: in the deciding measure, and among equals by its loss.
+
+    Accuracy on a few dozen rows is often the same for epochs on end, in which the probabilities still get better.
+    The loss is the negative log-likelihood, or the method's own where it defines no law.
+    """
+
+    value: float
+    loss: float
+
+    def beats(self, other: Standing | None, decide_by: str) -> bool:
+        """Whether this is the better one, and strictly so."""
+        if other is None:
+            return True
+        if self.value == other.value:
+            return self.loss < other.loss
+        return (self.value > other.value) == MEASURES[decide_by].higher_is_better
+
+
 @dataclass
 class Training:
     """What a training came to; `model` stands at its best epoch."""
@@ -52,10 +72,15 @@ class Training:
     model: Model
     learning_rate: float
     best_epoch: int = 0
-    best_validation: float | None = None
+    best: Standing | None = None
     curve: Curve = field(default_factory=Curve)
     train_seconds: float = 0.0
     seconds_per_step: float = 0.0
+
+    @property
+    def best_validation(self) -> float | None:
+        """The deciding measure on the validation part at the best epoch; None where training diverged at once."""
+        return None if self.best is None else self.best.value
 
     @property
     def parameters(self) -> int:
@@ -121,17 +146,14 @@ def train(
             optimizer.step()
             clock.step()
         clock.stop()
-        validation = None
-        if bool(torch.isfinite(loss)):
-            outcome = observe(model, method, parts.validation)
-            validation = measures.value(outcome, plan.decide_by, plan.measured_classes)
+        standing = _standing(model, method, plan, parts.validation) if bool(torch.isfinite(loss)) else None
         training.curve.seconds.append(clock.seconds)
-        training.curve.validation.append(validation)
-        on_epoch(epoch, validation)
-        if validation is None:
+        training.curve.validation.append(None if standing is None else standing.value)
+        on_epoch(epoch, training.curve.validation[-1])
+        if standing is None:
             break
-        if training.best_validation is None or is_better(plan.decide_by, validation, training.best_validation):
-            training.best_validation, training.best_epoch = validation, epoch
+        if standing.beats(training.best, plan.decide_by):
+            training.best, training.best_epoch = standing, epoch
             best_state = copy.deepcopy(model.state_dict())
         elif epoch - training.best_epoch >= plan.patience:
             break
@@ -156,9 +178,19 @@ def observe(model: Model, method: Method, part: Part) -> measures.Outcome:
     )
 
 
-def is_better(decide_by: str, value: float, than: float) -> bool:
-    """Whether one value of the deciding measure beats another."""
-    return value > than if MEASURES[decide_by].higher_is_better else value < than
+@torch.no_grad()
+def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing | None:
+    """How the model does on a part; None where the deciding measure is no number."""
+    outcome = observe(model, method, part)
+    value = measures.value(outcome, plan.decide_by, plan.measured_classes)
+    if value is None:
+        return None
+    if outcome.law is not None:
+        return Standing(value, float(outcome.law.nll.mean()))
+    device = next(model.parameters()).device
+    batches = zip(part.inputs.split(EVALUATION_ROWS), part.targets.split(EVALUATION_ROWS), strict=True)
+    losses = [float(model(rows.to(device), targets.to(device))) * len(rows) for rows, targets in batches]
+    return Standing(value, sum(losses) / len(part))
 
 
 class _StepClock:

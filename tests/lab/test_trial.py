@@ -67,7 +67,8 @@ def test_methods_share_the_order_of_batches(wine, fabric, monkeypatch):
 
     def note(name):
         def forward(self, input, target, _calls=trial.Model.forward):
-            seen.setdefault(name, []).append(target.tolist())
+            if self.training:
+                seen.setdefault(name, []).append(target.tolist())
             return _calls(self, input, target)
 
         return forward
@@ -128,6 +129,27 @@ def test_the_model_stands_at_its_best_epoch(wine, fabric):
     outcome = trial.observe(training.model, METHODS["softmax"], parts.validation)
     assert outcome.law is not None
     assert outcome.law.nll.mean() == pytest.approx(training.best_validation)
+
+
+def test_equal_epochs_are_told_apart_by_their_loss():
+    one = trial.Standing(0.9, 0.5)
+    assert one.beats(None, "top1")
+    assert trial.Standing(0.91, 9.0).beats(one, "top1")
+    assert trial.Standing(0.89, 0.1).beats(one, "brier")
+    assert trial.Standing(0.9, 0.4).beats(one, "top1")
+    assert trial.Standing(0.9, 0.4).beats(one, "brier")
+    assert not trial.Standing(0.9, 0.5).beats(one, "top1")
+    assert not trial.Standing(0.9, float("nan")).beats(one, "top1")
+
+
+@pytest.mark.parametrize("name", ["softmax", "sigmoid"])
+def test_where_accuracy_stands_still_training_goes_on(wine, fabric, name):
+    dataset, parts = wine
+    training = train(METHODS[name], dataset, parts, fabric, epochs=12, patience=3)
+    curve = training.curve.validation
+    first = curve.index(max(curve)) + 1
+    assert max(curve) == curve[training.best_epoch - 1]
+    assert training.best_epoch > first + 3
 
 
 def test_a_training_that_diverges_stops_and_says_so(wine, fabric):
