@@ -213,9 +213,11 @@ def check_target_values(function: str, target: Tensor, num_classes: int, axis: i
     elif values_are_readable(target):
         bad = (target != ignore_index) & ((target < 0) | (target >= num_classes))
         if bool(bad.any()):
+            from_one = bool((target[target != ignore_index] >= 1).all() & (target[bad] == num_classes).all())
+            hint = "; ids count from 0: write target - 1" if from_one else ""
             raise ValueError(
                 f"{function}: target ids must be in [0, {num_classes - 1}] or ignore_index ({ignore_index}), "
-                f"got {target[bad].flatten()[0].item()}"
+                f"got {target[bad].flatten()[0].item()}{hint}"
             )
 
 
