@@ -58,7 +58,8 @@ def quality_against_time(comparison: Comparison) -> str | None:
             continue
         seconds, values = over_repeats(curves)
         mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(seconds))
-        axes.fill_between(seconds, mean - spread, mean + spread, color=look.colour, alpha=0.12, linewidth=0)
+        low, high = np.clip([mean - spread, mean + spread], 0, 1 if higher else np.inf)
+        axes.fill_between(seconds, low, high, color=look.colour, alpha=0.12, linewidth=0)
         axes.plot(
             seconds,
             mean,

@@ -99,11 +99,17 @@ def _differences(comparison: Comparison) -> list[dict[str, str]]:
                 "name": difference.method,
                 "mean": mean,
                 "interval": f"{low} to {high}",
-                "p": f"{difference.p_adjusted:.2g}" if difference.p_adjusted >= 1e-4 else "< 0.0001",
+                "p": _p_text(difference.p_adjusted),
                 "decision": table.decision(key, difference),
             }
         )
     return rows
+
+
+def _p_text(p: float) -> str:
+    if p < 1e-4:
+        return "< 0.0001"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.2g}"
 
 
 def _learning_rates(comparison: Comparison) -> list[float]:
