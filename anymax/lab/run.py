@@ -134,7 +134,16 @@ def run(
         batch_size=_batch_size(info),
     )
     grid = (learning_rate,) if learning_rate else LEARNING_RATES
-    schedule = _Schedule(dataset, chosen, plan, grid, fabric, progress or (lambda event: None), repeats)
+    schedule = _Schedule(
+        dataset,
+        chosen,
+        plan,
+        grid,
+        fabric,
+        progress=progress or (lambda event: None),
+        repeats=repeats,
+        tuned_once=not info.splits_redrawn,
+    )
     with _threads(dataset.task):
         trials, baseline = schedule.carry_out()
         machine = _machine(fabric)
@@ -148,7 +157,7 @@ def run(
             "patience": plan.patience,
             "batch_size": plan.batch_size,
             "learning_rates": list(grid),
-            "tuned": "in every repeat" if info.splits_redrawn else "in the first repeat",
+            "tuned": "in the first repeat" if schedule.tuned_once else "in every repeat",
             "decide_by": decide_by,
             "device": str(fabric.device),
         },
@@ -194,6 +203,7 @@ class _Schedule:
         fabric: Fabric,
         progress: Callable[[Event], None],
         repeats: int | None,
+        tuned_once: bool,
     ) -> None:
         self.dataset = dataset
         self.methods = methods
@@ -203,7 +213,7 @@ class _Schedule:
         self.progress = progress
         self.repeats = repeats or MANY_REPEATS
         self.repeats_settled = repeats is not None
-        self.tuned_once = not dataset.info().splits_redrawn
+        self.tuned_once = tuned_once
         self.done = 0
 
     def carry_out(self) -> tuple[list[Trial], list[dict[str, float | None]]]:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from anymax.lab.errors import DataError
@@ -74,8 +75,12 @@ class TableDataset:
         train = np.concatenate([train, np.flatnonzero(~splittable)])
         return train, np.asarray(validation), np.asarray(test)
 
-    def fit_preparation(self, train: np.ndarray) -> ColumnTransformer:
-        """Imputer, scaler and categories, fitted on the given rows and no others."""
+    def fit_preparation(self, train: np.ndarray) -> Pipeline:
+        """Imputer, scaler and categories, fitted on the given rows and no others.
+
+        What does not vary in these rows is left out: a weight that nothing trained would meet its first values in
+        the test part.
+        """
         numbers = make_pipeline(
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
             StandardScaler(),
@@ -94,7 +99,12 @@ class TableDataset:
                 ("categories", categories, list(self.categories.columns)),
             ]
         )
-        return preparation.fit(self._features(train))
+        try:
+            return make_pipeline(preparation, VarianceThreshold()).fit(self._features(train))
+        except ValueError as error:
+            if "variance threshold" not in str(error):
+                raise
+            raise DataError(f"No feature column of '{self.name}' varies within the training part.") from None
 
     def parts(self, repeat: int) -> Parts:
         """The parts of one repeat, drawn anew from its number, prepared by what the training part says."""

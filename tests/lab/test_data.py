@@ -128,7 +128,7 @@ def test_values_of_the_test_part_alone_change_nothing_fitted():
     assert np.array_equal(planted.rows(0)[0], train)
 
     def fitted(dataset):
-        preparation = dataset.fit_preparation(train)
+        preparation, varying = dataset.fit_preparation(train)
         imputer, scaler, _ = (step for _, step in preparation.named_transformers_["numbers"].steps)
         encoder = preparation.named_transformers_["categories"]
         return {
@@ -138,6 +138,7 @@ def test_values_of_the_test_part_alone_change_nothing_fitted():
             "scale": scaler.scale_,
             "categories": encoder.categories_[0].astype(str),
             "columns": encoder.get_feature_names_out(),
+            "varying": varying.get_support(),
         }
 
     before, after = fitted(dataset), fitted(planted)
@@ -149,6 +150,26 @@ def test_values_of_the_test_part_alone_change_nothing_fitted():
     assert torch.equal(plain_parts.class_counts, planted_parts.class_counts)
     assert not torch.equal(plain_parts.test.inputs, planted_parts.test.inputs)
     assert torch.isfinite(planted_parts.test.inputs).all()
+
+
+@pytest.mark.parametrize("values", [["planted", None], [7.5, None], [1.0, 0.0]])
+def test_a_column_with_values_in_the_test_part_alone_changes_nothing(values):
+    """Text or numbers that training rows lack, or a number that is the same in all of them."""
+    dataset = read_table("plain", table(), "kind")
+    test = dataset.rows(0)[2]
+    column = pd.Series([values[1]] * 60, dtype=object)
+    column[test[:3]] = values[0]
+    planted = read_table("planted", table(column=column), "kind")
+    ours, theirs = dataset.parts(0), planted.parts(0)
+    for part in ("train", "validation", "test"):
+        assert torch.equal(getattr(ours, part).inputs, getattr(theirs, part).inputs)
+
+
+def test_features_that_do_not_vary_in_training_are_refused():
+    frame = pd.DataFrame({"x": [0.0] * 60, "y": ["a", "b"] * 30})
+    frame.loc[read_table("varying", frame.assign(x=range(0, 120, 2)), "y").rows(0)[2], "x"] = 1.0
+    with pytest.raises(DataError, match="No feature column of 'constant' varies within the training part"):
+        read_table("constant", frame, "y").parts(0)
 
 
 # ---------------------------------------------------------------- columns
@@ -197,7 +218,7 @@ def test_a_number_column_with_a_word_in_it_is_named():
 def test_rare_levels_share_one_column_and_unknown_ones_join_them():
     colour = ["red"] * 20 + ["blue"] * 20 + [f"rare-{i // 2}" for i in range(20)]
     dataset = read_table("colours", table(colour=colour), "kind")
-    encoder = dataset.fit_preparation(np.arange(60)).named_transformers_["categories"]
+    encoder = dataset.fit_preparation(np.arange(60))[0].named_transformers_["categories"]
     assert list(encoder.get_feature_names_out()) == ["colour_blue", "colour_red", "colour_infrequent_sklearn"]
     assert encoder.transform(pd.DataFrame({"colour": ["never seen"]})).tolist() == [[0, 0, 1]]
 
