@@ -86,15 +86,17 @@ class Noise(nn.Module):
         """Draw class ids, on the law's device, together with what a loss needs to know of how they were drawn.
 
         Unique draws are the first arrivals of a race in which class j arrives at an exponential time of rate q_j: the
-        law of drawing one after the other and leaving out what was drawn already. The cost does not grow with the
-        number of classes as long as 4 (k + 2) draws with replacement hold k + 2 different ids, and one pass over the
-        classes if they do not; in compiled code and transforms, which cannot ask, that pass is always made.
+        law of drawing one after the other and leaving out what was drawn already. Up to 8 (k + 2) classes all of them
+        run. For more the cost does not depend on their number where 4 (k + 2) tries, draws with replacement, hold
+        k + 2 different ids; a row where they do not takes a pass over all classes. Transforms, and compiled code with
+        a draw per row, cannot ask and always take that pass. The draws are the same either way.
 
         Args:
             size: the number of draws k, or a shape whose last entry is k: one draw per row.
             unique: without replacement, within each row.
             generator: as in :func:`anymax.gumbel_softmax`. Draw i (row-major) with replacement uses the random words
-                2i and 2i + 1; try i of a unique draw those from 4i to 4i + 3, with 4 (k + 2) tries per row.
+                2i and 2i + 1; try i of unique draws those from 4i to 4i + 3, with 4 (k + 2) tries per row; class j of
+                a pass over all classes 2j and 2j + 1 under a seed of its row's own.
 
         Raises:
             ValueError: unique draws of as many classes as there are to draw: that is `All`. TypeError: wrong types.
