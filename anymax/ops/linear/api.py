@@ -138,9 +138,10 @@ def _check(
     if linear_weight.ndim != 2:
         hint = ""
         if linear_weight.ndim > 2:
+            bias = "" if linear_bias is None else " + linear_bias"
             hint = (
                 "; for a table per position write "
-                "cross_entropy(torch.einsum('nf,c...f->nc...', input, linear_weight), target)"
+                f"cross_entropy(torch.einsum('nf,c...f->nc...', input, linear_weight){bias}, target)"
             )
         raise ValueError(
             f"{function}: linear_weight must be a matrix (classes, in_features), "
