@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from anymax.lab.results import MEASURES, Comparison, Trial
-from anymax.lab.table import diverged
+from anymax.lab.table import best_so_far, diverged
 
 # M. Okabe and K. Ito, Color Universal Design, 2008; without the yellow, which is too faint on white.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -52,8 +52,8 @@ def quality_against_time(comparison: Comparison) -> str | None:
     figure, axes = _empty()
     drawn = 0
     for method, look in looks([m.name for m in comparison.methods]).items():
-        curves = [best_so_far(trial, higher_is_better=higher) for trial in comparison.of(method) if not diverged(trial)]
-        curves = [curve for curve in curves if len(curve[0])]
+        found = [best_so_far(comparison, trial) for trial in comparison.of(method) if not diverged(trial)]
+        curves = [(np.array(seconds), np.array(values)) for seconds, values in found if seconds]
         if not curves:
             continue
         seconds, values = over_repeats(curves)
@@ -82,15 +82,6 @@ def quality_against_time(comparison: Comparison) -> str | None:
     axes.set_ylabel(f"{MEASURES[comparison.decide_by].title}, validation part")
     axes.legend(frameon=False)
     return _svg(figure)
-
-
-def best_so_far(trial: Trial, *, higher_is_better: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds at which a training had a value, and the best value up to then."""
-    points = [
-        (s, v) for s, v in zip(trial.curve.seconds, trial.curve.validation, strict=True) if v is not None and s > 0
-    ]
-    seconds, values = np.array([s for s, _ in points]), np.array([v for _, v in points])
-    return seconds, (np.maximum if higher_is_better else np.minimum).accumulate(values)
 
 
 def over_repeats(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +121,6 @@ def reliability_diagram(comparison: Comparison) -> str | None:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("confidence: the largest probability")
     axes.set_ylabel("accuracy of these answers")
-    axes.text(0.03, 0.06, "below the line:\ntoo sure", color="0.35", fontsize=8, transform=axes.transAxes)
     axes.legend(frameon=False, loc="lower right")
     return _svg(figure)
 

@@ -75,6 +75,28 @@ def repeats_of(comparison: Comparison) -> int:
     return len({trial.repeat for trial in comparison.trials})
 
 
+def best_so_far(comparison: Comparison, trial: Trial) -> tuple[list[float], list[float]]:
+    """Seconds of training at which a trial had a validation value, and the best of them up to then."""
+    better = max if MEASURES[comparison.decide_by].higher_is_better else min
+    times: list[float] = []
+    values: list[float] = []
+    for time, value in zip(trial.curve.seconds, trial.curve.validation, strict=True):
+        if value is not None and math.isfinite(value) and time > 0:
+            times.append(time)
+            values.append(better(value, values[-1]) if values else value)
+    return times, values
+
+
+def still_improving(comparison: Comparison) -> list[str]:
+    """The methods of which most trainings ended at the limit of epochs, and were best there."""
+    limit = comparison.options.get("epochs")
+    return [
+        method.name
+        for method in comparison.methods
+        if 2 * sum(trial.best_epoch == limit for trial in comparison.of(method.name)) > repeats_of(comparison)
+    ]
+
+
 def edge_choices(comparison: Comparison) -> list[EdgeChoice]:
     """Where the smallest or the largest learning rate was better than all others; a tie with one says nothing."""
     choices = []

@@ -109,7 +109,7 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     """Print what was compared, the deciding measure, the other measures and the paragraph."""
     console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
     console.width = min(console.width, WIDEST)
-    console.print(_what(comparison.data), style="bold")
+    console.print(textwrap.fill(_what(comparison.data), console.width), style="bold")
     for note in _notes(comparison):
         console.print(textwrap.fill(note, console.width, initial_indent="  - ", subsequent_indent="    "))
     console.print()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_right
 
 from anymax.lab.inference import (
     Estimate,
@@ -14,7 +15,19 @@ from anymax.lab.inference import (
     with_holm,
 )
 from anymax.lab.results import MEASURES, Comparison, Difference, Verdict
-from anymax.lab.table import diverged, is_number, listed, measure_values, number, repeats_of, signed, summarise
+from anymax.lab.table import (
+    best_so_far,
+    diverged,
+    is_number,
+    listed,
+    measure_values,
+    number,
+    repeats_of,
+    seconds,
+    signed,
+    still_improving,
+    summarise,
+)
 
 FEWEST_REPEATS = 3
 ENOUGH_REPEATS = 10
@@ -78,6 +91,7 @@ def judge(comparison: Comparison) -> Verdict:
             *_decision(comparison, reference, differences, pick, decided),
             *(f"{name} is not compared: {reason}." for name, reason in not_compared.items()),
             *_against_baseline(comparison, pick),
+            *_cut_short(comparison),
             *_otherwise(comparison, pick, complete),
         ]
     )
@@ -205,16 +219,54 @@ def _against_baseline(comparison: Comparison, pick: str) -> list[str]:
     ]
 
 
+def _cut_short(comparison: Comparison) -> list[str]:
+    names = still_improving(comparison)
+    if not names:
+        return []
+    return [
+        f"{listed(names)} {'was' if len(names) == 1 else 'were'} still improving at the last epoch "
+        f"({comparison.options['epochs']}); a longer training (--epochs) may change this."
+    ]
+
+
 def _otherwise(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
     """The cases in which it would be another: what the run says about other aims than the deciding measure."""
     cases = [
-        *_for_speed(comparison, pick, complete),
+        *(_for_short_training(comparison, pick, complete) or _for_speed(comparison, pick, complete)),
         *_for_size(comparison, pick, complete),
         *_for_other_measures(comparison, pick),
         *_for_a_law(comparison, pick),
         *_for_many_classes(comparison, pick),
     ]
     return cases or [f"No other number of this run, speed and size included, speaks against {pick}."]
+
+
+def _for_short_training(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
+    """Who leads, in every repeat, after the time in which the first method was done."""
+    key = comparison.decide_by
+    times: list[float] = []
+    reached: dict[str, list[float]] = {name: [] for name in complete}
+    for trials in zip(*(comparison.of(name) for name in complete), strict=True):
+        curves = {trial.method: best_so_far(comparison, trial) for trial in trials}
+        if not all(moments for moments, _ in curves.values()):
+            return []
+        # Not before every method has a value to be compared.
+        time = max(min(m[-1] for m, _ in curves.values()), *(m[0] for m, _ in curves.values()))
+        times.append(time)
+        for name, (moments, values) in curves.items():
+            reached[name].append(values[bisect_right(moments, time) - 1])
+    sign = 1 if MEASURES[key].higher_is_better else -1
+    leading = [
+        name for name in complete if all(sign * (t - o) > 0 for t, o in zip(reached[name], reached[pick], strict=True))
+    ]
+    if not leading:
+        return []
+    means = {name: statistics.fmean(reached[name]) for name in (*leading, pick)}
+    best = max(leading, key=lambda name: sign * means[name])
+    return [
+        f"If training time is short, {best}: after {seconds(statistics.fmean(times))} it is at a {MEASURES[key].title} "
+        f"of {number(key, means[best])} on the validation part, {pick} at {number(key, means[pick])}."
+    ]
 
 
 def _for_speed(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from comparisons import make_comparison
 from anymax.lab import plots, report, terminal
 from anymax.lab.results import ColumnInfo, Comparison, LeftOut, ReliabilityBin
 from anymax.lab.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
-from anymax.lab.table import clock, edge_choices, listed, signed, summarise
+from anymax.lab.table import best_so_far, clock, edge_choices, listed, signed, summarise
 from anymax.lab.verdict import judge
 
 EVIL = "<script>alert('x')</script>"
@@ -153,10 +153,11 @@ def test_curves_keep_the_best_value_and_start_where_all_have_one():
 
 @pytest.mark.parametrize(("higher", "expected"), [(True, [0.5, 0.8, 0.8]), (False, [0.5, 0.5, 0.4])])
 def test_best_so_far_follows_the_direction_and_skips_what_is_missing(higher, expected):
-    trial = make_comparison({"softmax": [0.5]}).trials[0]
+    comparison = make_comparison({"softmax": [0.5]}, decide_by="top1" if higher else "nll")
+    trial = comparison.trials[0]
     trial.curve.seconds = [1.0, 2.0, 3.0, 4.0]
     trial.curve.validation = [0.5, 0.8, None, 0.4]
-    assert plots.best_so_far(trial, higher_is_better=higher)[1].tolist() == expected
+    assert best_so_far(comparison, trial) == ([1.0, 2.0, 4.0], expected)
 
 
 def test_reliability_bins_of_several_repeats_are_pooled():

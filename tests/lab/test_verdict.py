@@ -344,6 +344,24 @@ def test_speed_size_and_law_are_named_as_other_cases():
     assert "If probabilities over the classes are needed, softmax or nce: sigmoid defines none." in verdict.text
 
 
+def test_who_leads_after_a_short_training_is_said():
+    softmax = around(0.90, 0.01)
+    worse = [v - 0.02 + d for v, d in zip(softmax, around(0, 0.002, seed=1), strict=True)]
+    comparison = make_comparison({"softmax": softmax, "nce": worse}, seconds_per_step={"softmax": 1.0, "nce": 0.1})
+    verdict = judge(comparison)
+    assert verdict.pick == "softmax"
+    # Four epochs of 10 s each; softmax needs 100 s for its first.
+    assert "If training time is short, nce: after 100 s it is at a top-1 accuracy of 0.8" in verdict.text
+
+
+def test_a_training_cut_short_is_said():
+    comparison = make_comparison({"softmax": around(0.90, 0.01), "nce": around(0.80, 0.01, seed=1)})
+    assert "still improving" not in judge(comparison).text
+    for trial in comparison.of("nce"):
+        trial.best_epoch = 4
+    assert "nce was still improving at the last epoch (4)" in judge(comparison).text
+
+
 @pytest.mark.parametrize("repeats", [1, 2])
 def test_fewer_than_three_repeats_get_no_verdict(repeats):
     verdict = judge(make_comparison({"nce": [0.99] * repeats, "softmax": [0.2] * repeats}))
