@@ -112,7 +112,7 @@ DIFFERENCES = (
         _is_off_the_simplex,
         "weighs the log-probabilities with whatever is there",
         "`ValueError`: write `target / target.sum(1, keepdim=True)` for counts",
-        "The row has no law, so that the loss has no least value; scores given as a target are a common mistake.",
+        "Such a row is no law that could be learnt; scores or counts given as a target are a common mistake.",
     ),
     Difference(
         ("nn.functional.binary_cross_entropy_with_logits",),
@@ -187,7 +187,7 @@ DIFFERENCES = (
         ("masked.logsumexp",),
         "integers",
         lambda call: not call.input.is_floating_point() and not call.input.is_complex(),
-        "rounds the result to integers",
+        "cuts the result to integers",
         "the default floating-point dtype, as `torch.logsumexp`",
         "A log of a sum is hardly ever an integer.",
         result=lambda call, theirs: torch.masked.logsumexp(call.input.float(), *call.args, **call.kwargs),

@@ -2,6 +2,9 @@
 
 Precision policy: the scores have the dtype of F.linear (autocast's where that is on); everything after is computed
 in float32, float64 for float64, and so are the sums over chunks of the gradients of the class table and the bias.
+
+Measured, forward and backward at 4096 x 256 x 32768 in float32 on 2 busy cores: a peak of 132 MB where the composed call
+takes 1536 MB (compiled: 100 and 548), in 1.3 to 1.5 times its time (four products instead of three).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from anymax._dims import Dims
 from anymax._dispatch import forward_mode, transforms_active
 from anymax.ops.cross_entropy import reference as cross_entropy_reference
 from anymax.ops.cross_entropy.reference import Options, Rows, reduce, row_losses
-from anymax.ops.kernels.rows import compute_dtype
+from anymax.ops.kernels.rows import autocast_is_on, compute_dtype
 
 # While tracing the number is fixed: a number that follows the rows would compile anew for each batch size.
 TRACED_CHUNKS = 16
@@ -110,9 +113,8 @@ def _scores(features: Tensor, linear_weight: Tensor, linear_bias: Tensor | None,
 
 def _product_dtype(input: Tensor) -> torch.dtype:
     """The dtype of F.linear's result: the input's, or autocast's, which leaves float64 alone."""
-    device = input.device.type
-    if torch.is_autocast_enabled(device) and input.dtype != torch.float64:
-        return torch.get_autocast_dtype(device)
+    if autocast_is_on(input) and input.dtype != torch.float64:
+        return torch.get_autocast_dtype(input.device.type)
     return input.dtype
 
 
