@@ -24,10 +24,10 @@ LAW_MEASURES = ("nll", "perplexity", "brier", "ece")
 
 @dataclass(frozen=True)
 class Summary:
-    """A number over the repeats: its mean and its standard deviation (0 for a single repeat)."""
+    """A number over the repeats: its mean and its standard deviation, which a single repeat has none of."""
 
     mean: float
-    spread: float
+    spread: float | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def summarise(values: Sequence[float | None]) -> Summary | None:
     numbers = [value for value in values if value is not None and math.isfinite(value)]
     if not numbers or len(numbers) < len(values):
         return None
-    return Summary(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else 0.0)
+    return Summary(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
 
 
 def diverged(trial: Trial) -> bool:
@@ -163,9 +163,9 @@ def baseline_cell(comparison: Comparison, key: str, *, spread: bool) -> str:
 
 
 def summary_text(key: str, summary: Summary, *, spread: bool) -> str:
-    """Mean, with ± spread where asked."""
+    """Mean, with ± spread where asked and there is one."""
     mean = number(key, summary.mean)
-    return f"{mean} ± {number(key, summary.spread)}" if spread else mean
+    return f"{mean} ± {number(key, summary.spread)}" if spread and summary.spread is not None else mean
 
 
 def seconds(value: float) -> str:
@@ -220,6 +220,11 @@ def cost_cells(comparison: Comparison, method: str) -> tuple[str, str, str]:
     training = statistics.fmean(trial.train_seconds for trial in trials)
     step = statistics.fmean(trial.seconds_per_step for trial in trials)
     return seconds(training), seconds(step), count(trials[0].parameters)
+
+
+def counted(value: int, noun: str) -> str:
+    """ "1 repeat", "10 repeats"."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def listed(words: Sequence[str]) -> str:

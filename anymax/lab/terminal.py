@@ -77,7 +77,8 @@ class Following:
         elif isinstance(event, TrainingDone):
             self.done = event.done
             self.bar.update(self.task, completed=event.done)
-            if time.monotonic() - self.spoke > QUIET:
+            # A repeat's last training is announced with the repeat.
+            if time.monotonic() - self.spoke > QUIET and self.planned and event.done < self.planned.trainings:
                 self._say(f"{event.done} trainings")
         elif isinstance(event, RepeatDone) and self.planned:
             self._say(f"repeat {event.repeat + 1} of {self.planned.repeats}")
@@ -95,13 +96,13 @@ class Following:
 
 def _plan(event: Planned, *, first: bool) -> str:
     if not first:
-        return f"It takes {event.repeats} repeats, {event.trainings} trainings in all."
+        return f"It takes {event.repeats} repeats, {table.counted(event.trainings, 'training')} in all."
     rates = len(event.learning_rates)
     tuning = f"{rates} learning rates" if rates > 1 else f"learning rate {event.learning_rates[0]:g}"
     up_to = "" if event.repeats_settled else "up to "
     return (
-        f"{len(event.methods)} methods, {tuning}, {up_to}{event.repeats} repeats: {event.trainings} trainings of at "
-        f"most {event.epochs} epochs."
+        f"{table.counted(len(event.methods), 'method')}, {tuning}, {up_to}{table.counted(event.repeats, 'repeat')}: "
+        f"{table.counted(event.trainings, 'training')} of at most {table.counted(event.epochs, 'epoch')}."
     )
 
 
@@ -113,11 +114,11 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     for note in _notes(comparison):
         console.print(textwrap.fill(note, console.width, initial_indent="  - ", subsequent_indent="    "))
     console.print()
-    console.print(
+    heading = (
         f"{MEASURES[comparison.decide_by].title} decides (test part, mean ± standard deviation, "
-        f"{table.repeats_of(comparison)} repeats)",
-        style="bold",
+        f"{table.counted(table.repeats_of(comparison), 'repeat')})"
     )
+    console.print(textwrap.fill(heading, console.width), style="bold")
     console.print(_deciding_table(comparison))
     console.print()
     console.print("All measures (test part, means)", style="bold")

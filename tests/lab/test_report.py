@@ -100,6 +100,7 @@ def test_says_what_the_results_say():
     for method in HEADS:
         summary = summarise([trial.measures["top1"] for trial in comparison.of(method)])
         assert summary is not None
+        assert summary.spread is not None
         assert f"{summary.mean:.3f} ± {summary.spread:.3f}" in page
     assert page.index("frequencies 0.100") < page.index("softmax 0.9")
     for expected in (
@@ -123,6 +124,7 @@ def test_few_repeats_and_missing_numbers_still_make_a_report(repeats):
     comparison.verdict = judge(comparison)
     page = Page(report.render(comparison)).text
     assert f"missing in {repeats} of {repeats}" in page
+    assert ("± 0.000" in page) == (repeats > 1)  # one repeat has no spread
     terminal.show(comparison, io.StringIO())
 
 

@@ -256,6 +256,15 @@ def test_one_head_under_two_names_is_not_decided(decide_by):
         assert "twin gave the same" in verdict.text
 
 
+def test_rounding_is_no_difference():
+    """Sampled softmax with all classes drawn is softmax, in another order of float32 sums."""
+    ours = around(0.9, 0.01)
+    theirs = [v + 1e-8 + d for v, d in zip(ours, around(0, 1e-10, seed=1), strict=True)]
+    verdict = judge(make_comparison({"softmax": ours, "sampled": theirs}, decide_by="nll", baseline=2.3))
+    assert not verdict.decided
+    assert "sampled gave the same" in verdict.text
+
+
 def test_equal_counts_are_no_proof_of_equality():
     """A width of zero would claim more than 36 test items can show."""
     verdict = judge(make_comparison({"softmax": [0.95] * 3, "nce": [0.95] * 3}, test_items=36, train_items=106))
