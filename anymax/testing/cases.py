@@ -157,7 +157,7 @@ def _linear_loss(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tens
 
 
 def _linear_log_prob(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(anymax.linear_log_prob(x, table, target, linear_bias=bias))
+    return tuple(anymax.linear_log_prob(x, table, target, linear_bias=bias, chunks=2))
 
 
 def _nce(x: Tensor, table: Tensor, bias: Tensor, target: Tensor, seed: Tensor) -> Tensor:
@@ -298,5 +298,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case("nce_loss", "shared", _nce, _features, _targets_and_seed, roundings=8.0),
     Case("sampled_softmax_loss", "ranking", _sampled, _features, _targets_and_seed, roundings=8.0),
+    Case(
+        "sampled_softmax_loss",
+        "many-classes",
+        _sampled,
+        lambda g, rows: [_randn(g, rows, 6), _randn(g, 300, 6) / 2, _randn(g, 300)],
+        lambda g, rows: [_targets(g, 300, rows), *_seed(g, rows)],
+        roundings=8.0,
+    ),
     Case("sampled_softmax_loss", "importance", _importance, _features, _targets_and_seed, roundings=8.0),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
@@ -60,8 +61,10 @@ def derivatives_match_differences(case: Case) -> None:
     def function(*tensors: Tensor) -> Any:
         return case.call(*tensors, *fixed)
 
-    assert gradcheck(function, leaves, check_forward_ad=True, check_batched_grad=False)
-    assert gradgradcheck(function, leaves, check_fwd_over_rev=True)
+    # entry by entry takes minutes for a large table; there one random projection stands for all entries
+    fast = sum(leaf.numel() for leaf in leaves) > 200
+    assert gradcheck(function, leaves, check_forward_ad=True, fast_mode=fast)
+    assert gradgradcheck(function, leaves, check_fwd_over_rev=True, fast_mode=fast)
 
 
 def vmap_is_a_loop(case: Case) -> None:
@@ -213,7 +216,7 @@ def works_on_fake_tensors(case: Case) -> None:
     """Shapes and dtypes come out right without any data."""
     floats, fixed = case.make(dtype=torch.float32)
     expected = _leaves(case.call(*floats, *fixed))
-    with torch._subclasses.fake_tensor.FakeTensorMode() as mode:
+    with FakeTensorMode() as mode:
         fakes = [mode.from_tensor(tensor) for tensor in (*floats, *fixed)]
         for fake, real in zip(_leaves(case.call(*fakes)), expected, strict=True):
             assert fake.shape == real.shape

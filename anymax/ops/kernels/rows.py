@@ -21,18 +21,22 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def autocast_is_on(tensor: Tensor) -> bool:
+    """Whether autocast acts on the device of `tensor`; some devices (meta) know none."""
+    device = tensor.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 def map_dtype(input: Tensor) -> torch.dtype:
     """The dtype of a map's result: the input's, or float32 where torch's autocast says so (not on CPU)."""
-    device = input.device.type
-    if device != "cpu" and torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if input.device.type != "cpu" and autocast_is_on(input):
         return compute_dtype(input.dtype)
     return input.dtype
 
 
 def loss_dtype(input: Tensor) -> torch.dtype:
     """The dtype of a loss: the input's, or at least float32 under autocast on any device."""
-    device = input.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if autocast_is_on(input):
         return compute_dtype(input.dtype)
     return input.dtype
 

@@ -12,7 +12,7 @@ from anymax._dims import Dims
 from anymax._dispatch import implementation, public
 from anymax.ops.cross_entropy.api import LogProb, check_options, check_target_values
 from anymax.ops.cross_entropy.reference import Options
-from anymax.ops.kernels.rows import compute_dtype, loss_dtype
+from anymax.ops.kernels.rows import autocast_is_on, compute_dtype, loss_dtype
 from anymax.ops.linear import reference
 
 
@@ -171,7 +171,7 @@ def _check(
 
 def _check_dtype(function: str, argument: str, value: Tensor, input: Tensor) -> None:
     """One dtype, or any that autocast casts to its own."""
-    cast = torch.is_autocast_enabled(input.device.type) and torch.float64 not in (value.dtype, input.dtype)
+    cast = autocast_is_on(input) and torch.float64 not in (value.dtype, input.dtype)
     if value.dtype != input.dtype and not cast:
         raise TypeError(
             f"{function}: {argument} must have the input's dtype {input.dtype}, got {value.dtype}; "

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, logsigmoid, pad
 
-from anymax.ops.kernels.rows import INFINITY, compute_dtype, mean_of
+from anymax.ops.kernels.rows import INFINITY, autocast_is_on, compute_dtype, mean_of
 from anymax.ops.nce.draws import Candidates, Terms
 
 
@@ -87,7 +87,7 @@ def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tens
         rows, bias = rows[first], None if bias is None else bias[first]
     of_target_rows = rows[:count].reshape(*lookup.ids.shape, width)
     of_noise_rows = rows[count:].reshape(*ids.shape, width)
-    with _autocast_off(features.device.type):
+    with _autocast_off(features):
         of_target = (features * of_target_rows).sum(-1)
         if ids.ndim == 1:
             of_noise = features @ of_noise_rows.T
@@ -121,6 +121,5 @@ def _reduced(rows: Tensor, lookup: Lookup, terms: Terms, reduction: str) -> Tens
     return mean_of(rows.sum(), lookup.counted.sum())
 
 
-def _autocast_off(device_type: str) -> torch.autocast | nullcontext[None]:
-    enabled = torch.is_autocast_enabled(device_type)
-    return torch.autocast(device_type, enabled=False) if enabled else nullcontext()
+def _autocast_off(tensor: Tensor) -> torch.autocast | nullcontext[None]:
+    return torch.autocast(tensor.device.type, enabled=False) if autocast_is_on(tensor) else nullcontext()
