@@ -182,7 +182,9 @@ def _decision(
             sentences.append(f"Not decided against {reference}: {listed(undecided)}.")
     elif undecided:
         largest = max(undecided, key=lambda name: abs(by_name[name].mean))
-        if all(identical(_on_scale(comparison, n, key), _on_scale(comparison, reference, key)) for n in undecided):
+        ours = _on_scale(comparison, reference, key)
+        same = all(identical(_on_scale(comparison, name, key), ours) for name in undecided)
+        if same:
             why = f"{listed(undecided)} gave the same {title} as {reference} in every repeat"
         else:
             why = (
@@ -193,7 +195,7 @@ def _decision(
             f"The data do not decide between {listed([reference, *undecided])}: {why}. "
             f"Take {reference}, the simplest of them."
         )
-        if repeats_of(comparison) < ENOUGH_REPEATS:
+        if repeats_of(comparison) < ENOUGH_REPEATS and not same:
             sentences.append(f"More repeats (--seeds {ENOUGH_REPEATS}) would narrow the interval.")
     else:
         why = "nothing could be compared with it" if len(comparison.methods) > 1 else "no other method took part"
