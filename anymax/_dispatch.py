@@ -7,6 +7,7 @@ function; `reference` has one for every op, is pure torch, and is the definition
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,14 +46,24 @@ def public(**implementations: Callable[..., Any]) -> Callable[[Callable[P, R]], 
     """Register a public function with its implementations, and let tensor subclasses and modes see it whole."""
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
+        name = function.__name__
+        signature = inspect.signature(function)
+        bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+        call = f"{name}{signature.replace(parameters=bare, return_annotation=signature.empty)}"
+
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
             arguments = (*args, *kwargs.values())
             if has_torch_function(arguments):
                 return handle_torch_function(wrapper, arguments, *args, **kwargs)
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except TypeError as error:
+                # no frame below this one: the arguments did not fit the signature
+                if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                    raise TypeError(f"{error}; the call is {call}") from None
+                raise
 
-        name = function.__name__
         OPS[name] = Op(name, wrapper, implementations)
         return wrapper
 

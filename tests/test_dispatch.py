@@ -65,6 +65,35 @@ def test_compiled_code_follows_the_forced_backend(monkeypatch):
     assert compiled(torch.zeros(2)).tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda x: anymax.softmax(x, axis=1),
+            r"unexpected keyword argument 'axis'; the call is softmax\(input, dim=None, \*, temperature=1.0, mask=None",
+        ),
+        (
+            lambda x: anymax.sample(x),
+            r"missing 1 required positional argument: 'dim'; the call is sample\(input, dim, ",
+        ),
+        (
+            lambda x: anymax.cross_entropy(x, x, size_average=False),
+            r"'size_average'; the call is cross_entropy\(input, ",
+        ),
+        (lambda x: anymax.nce_loss(weights=x, biases=x, labels=x, inputs=x), r"; the call is nce_loss\(input, linear_"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_told_the_call(call, words):
+    with pytest.raises(TypeError, match=words):
+        call(torch.zeros(2, 3))
+
+
+def test_other_type_errors_stay_as_they_are():
+    with pytest.raises(TypeError) as caught:
+        anymax.softmax(torch.zeros(2).long(), 0)
+    assert "the call is" not in str(caught.value)
+
+
 class Tagged(torch.Tensor):
     """A subclass that remembers which functions it met."""
 

@@ -142,7 +142,7 @@ def _masked_loss(x: Tensor, mask: Tensor) -> Tensor:
     return anymax.cross_entropy(x, target, mask=mask, label_smoothing=0.1, reduction="sum")
 
 
-def _log_prob(x: Tensor, temperature: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _log_prob(x: Tensor, temperature: Tensor, target: Tensor) -> tuple[Tensor, ...]:
     return tuple(anymax.log_prob(x, target, temperature=temperature, softcap=5.0))
 
 
@@ -156,7 +156,7 @@ def _linear_loss(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tens
     )
 
 
-def _linear_log_prob(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _linear_log_prob(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> tuple[Tensor, ...]:
     return tuple(anymax.linear_log_prob(x, table, target, linear_bias=bias, chunks=2))
 
 

@@ -116,6 +116,12 @@ def test_noise_losses_call_their_function():
     )
 
 
+@pytest.mark.parametrize("loss", [anymax.nn.NCELoss, anymax.nn.SampledSoftmaxLoss])
+def test_a_noise_loss_wants_a_law(loss):
+    with pytest.raises(TypeError, match=f"{loss.__name__}: noise must be a law of anymax.noise .*type Tensor"):
+        loss(torch.ones(5))
+
+
 HEADS = {
     "softmax": lambda **options: anymax.nn.SoftmaxHead(6, 12, **options),
     "gumbel": lambda **options: anymax.nn.GumbelSoftmaxHead(6, 12, **options),
