@@ -102,9 +102,9 @@ class _NoiseLoss(nn.Module):
         super().__init__()
         if not isinstance(noise, Noise):
             raise TypeError(
-                f"{type(self).__name__}: noise must be a law of anymax.noise (counts or probabilities per class make the "
-                f"law noise.Unigram(counts)), got a value of type {type(noise).__name__}; the class table goes into "
-                "forward: loss(features, linear.weight, target)"
+                f"{type(self).__name__}: noise must be a law of anymax.noise (counts or probabilities per class make "
+                f"the law noise.Unigram(counts)), got a value of type {type(noise).__name__}; the class table goes "
+                "into forward: loss(features, linear.weight, target)"
             )
         self.noise = noise
         self.num_noise = num_noise
