@@ -21,7 +21,9 @@ from anymax.lab.parts import IGNORED, Dataset, Parts, Task
 from anymax.lab.results import MEASURES, Comparison, DataInfo, MethodInfo, Trial, TuningPoint
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
-EPOCHS: dict[Task, int] = {"classification": 60, "text": 8}
+TABLE_STEPS = 700  # training steps that suffice for a table; early stopping ends most trainings before
+FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
+TEXT_EPOCHS = 8
 PATIENCE: dict[Task, int] = {"classification": 10, "text": 2}
 TEXT_BATCH = 32  # windows
 MANY_REPEATS, FEW_REPEATS = 10, 3
@@ -129,7 +131,7 @@ def run(
         task=dataset.task,
         decide_by=decide_by,
         measured_classes=dataset.measured_classes,
-        epochs=epochs or EPOCHS[dataset.task],
+        epochs=epochs or _epochs(info),
         patience=PATIENCE[dataset.task],
         batch_size=_batch_size(info),
     )
@@ -360,6 +362,14 @@ def _batch_size(info: DataInfo) -> int:
     if info.task == "text":
         return TEXT_BATCH
     return min(512, max(16, 1 << int(math.log2(max(1, info.train_items / 16)))))
+
+
+def _epochs(info: DataInfo) -> int:
+    """As many epochs as make `TABLE_STEPS` steps, within bounds; for text what a few minutes allow."""
+    if info.task == "text":
+        return TEXT_EPOCHS
+    steps_per_epoch = math.ceil(info.train_items / _batch_size(info))
+    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TABLE_STEPS / steps_per_epoch)))
 
 
 def _fabric(device: str) -> Fabric:

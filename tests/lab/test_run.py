@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from anymax.lab import methods, results
+from anymax.lab import run as run_module
 from anymax.lab.data import load
 from anymax.lab.errors import MethodError, OptionError
 from anymax.lab.methods import METHODS, Method
@@ -185,12 +186,10 @@ def test_text_is_tuned_once_and_measured_per_block(text):
 
 
 def test_repeats_follow_from_the_time_a_training_takes(wine, monkeypatch):
-    import anymax.lab.run as module
-
-    monkeypatch.setattr(module, "MANY_REPEATS", 4)
+    monkeypatch.setattr(run_module, "MANY_REPEATS", 4)
     planned = []
     for longest, repeats in ((1e9, 4), (0.0, 3)):
-        monkeypatch.setattr(module, "SHORT_TRAINING", longest)
+        monkeypatch.setattr(run_module, "SHORT_TRAINING", longest)
         comparison = run(
             wine,
             methods=["softmax"],
@@ -269,6 +268,26 @@ def test_bad_options_are_refused_before_any_work(wine, options, error, said):
 def test_text_has_no_macro_f1(text):
     with pytest.raises(OptionError, match="'macro_f1' is no measure of text: expected one of perplexity"):
         run(text, decide_by="macro_f1")
+
+
+@pytest.mark.parametrize(("rows", "batch", "epochs"), [(178, 16, 100), (1797, 64, 42), (100_000, 512, 20)])
+def test_epochs_and_batches_suit_the_number_of_rows(rows, batch, epochs):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": generator.normal(size=rows), "y": generator.choice(["a", "b"], size=rows)})
+    planned = []
+
+    def stop(event):
+        planned.append(event)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(read_table("rows", frame, "y"), methods=["softmax"], device="cpu", progress=stop)
+    assert planned[0].epochs == epochs
+    with pytest.raises(KeyboardInterrupt):
+        run(read_table("rows", frame, "y"), methods=["softmax"], epochs=7, device="cpu", progress=stop)
+    assert planned[1].epochs == 7
+    info = read_table("rows", frame, "y").info()
+    assert run_module._batch_size(info) == batch
 
 
 def test_threads_are_as_before(wine):
