@@ -22,7 +22,6 @@ MEASURED: dict[Task, tuple[str, ...]] = {
     "classification": ("top1", "macro_f1", "nll", "brier", "ece"),
     "text": ("perplexity", "nll", "top1", "brier", "ece"),
 }
-NEED_A_LAW = frozenset({"nll", "perplexity", "brier", "ece"})
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 import anymax.nn as heads
 from anymax import noise
 from anymax.lab.errors import MethodError
-from anymax.lab.measures import NEED_A_LAW
 from anymax.lab.parts import Task
 from anymax.lab.results import MEASURES, LeftOut
 
@@ -153,6 +152,6 @@ def choose(
 
 
 def _no_law(method: Method, decide_by: str) -> str | None:
-    if method.defines_law or decide_by not in NEED_A_LAW:
+    if method.defines_law or not MEASURES[decide_by].needs_law:
         return None
     return f"it defines no probabilities over the classes, so it has no {MEASURES[decide_by].title}"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from anymax.lab.results import MEASURES, Comparison, Trial
-from anymax.lab.table import best_so_far, diverged
+from anymax.lab.summary import best_so_far, diverged
 
 # M. Okabe and K. Ito, Color Universal Design, 2008; without the yellow, which is too faint on white.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

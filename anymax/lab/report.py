@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from anymax.lab import plots, table
+from anymax.lab import plots, summary
 from anymax.lab.results import MEASURES, Comparison, MethodInfo
 
 # More classes than this make a list that nobody reads; results.json has all.
@@ -37,19 +37,19 @@ def render(comparison: Comparison) -> str:
         data=comparison.data,
         verdict=comparison.verdict,
         deciding=MEASURES[comparison.decide_by],
-        repeats=table.repeats_of(comparison),
-        measures=[MEASURES[key] for key in table.measure_keys(comparison)],
+        repeats=summary.repeats_of(comparison),
+        measures=[MEASURES[key] for key in summary.measure_keys(comparison)],
         rows=_rows(comparison),
         differences=_differences(comparison),
         learning_rates=_learning_rates(comparison),
         tuning=_tuning(comparison),
-        edges=table.edge_notes(comparison),
+        edges=summary.edge_notes(comparison),
         quality_against_time=_source(plots.quality_against_time(comparison)),
         reliability=_source(plots.reliability_diagram(comparison)),
         calibrated=_calibrated(comparison),
         classes=_classes(comparison),
         classes_left=max(0, comparison.data.num_classes - MOST_CLASSES),
-        took=table.seconds(comparison.total_seconds),
+        took=summary.seconds(comparison.total_seconds),
     )
 
 
@@ -62,11 +62,11 @@ def _source(svg: str | None) -> str | None:
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:
     """The table of measures, the trivial answer first."""
-    keys = table.measure_keys(comparison)
+    keys = summary.measure_keys(comparison)
     baseline = {
         "name": "frequencies",
         "title": f"the trivial answer, how often each {'word' if comparison.data.task == 'text' else 'class'} occurs",
-        "cells": [_split(table.baseline_cell(comparison, key, spread=True)) for key in keys],
+        "cells": [_split(summary.baseline_cell(comparison, key, spread=True)) for key in keys],
         "costs": ("", "", ""),
         "picked": False,
     }
@@ -83,8 +83,8 @@ def _row(comparison: Comparison, method: MethodInfo, keys: list[str]) -> dict[st
     return {
         "name": method.name,
         "title": method.title,
-        "cells": [_split(table.cell(comparison, method, key, spread=True)) for key in keys],
-        "costs": table.cost_cells(comparison, method.name),
+        "cells": [_split(summary.cell(comparison, method, key, spread=True)) for key in keys],
+        "costs": summary.cost_cells(comparison, method.name),
         "picked": comparison.verdict is not None and comparison.verdict.pick == method.name,
     }
 
@@ -93,14 +93,14 @@ def _differences(comparison: Comparison) -> list[dict[str, str]]:
     key = comparison.decide_by
     rows = []
     for difference in comparison.verdict.differences if comparison.verdict else []:
-        mean, low, high = table.signed(key, difference)
+        mean, low, high = summary.signed(key, difference)
         rows.append(
             {
                 "name": difference.method,
                 "mean": mean,
                 "interval": f"{low} to {high}",
                 "p": _p_text(difference.p_adjusted),
-                "decision": table.decision(key, difference),
+                "decision": summary.decision(key, difference),
             }
         )
     return rows
@@ -118,19 +118,19 @@ def _learning_rates(comparison: Comparison) -> list[float]:
 
 def _tuning(comparison: Comparison) -> list[dict[str, Any]]:
     """Per method and rate: the mean validation value, in how many repeats it was tried and in how many chosen."""
-    edges = {(choice.method, choice.learning_rate) for choice in table.edge_choices(comparison)}
+    edges = {(choice.method, choice.learning_rate) for choice in summary.edge_choices(comparison)}
     rows = []
     for method in comparison.methods:
         trials = comparison.of(method.name)
         cells = []
         for rate in _learning_rates(comparison):
             tried = [p.validation for t in trials for p in t.tuning if p.learning_rate == rate]
-            summary = table.summarise(tried)
+            validation = summary.summarise(tried)
             cells.append(
                 {
-                    "value": table.summary_text(comparison.decide_by, summary, spread=False)
-                    if summary
-                    else f"diverged in {sum(not table.is_number(value) for value in tried)} of {len(tried)}",
+                    "value": summary.summary_text(comparison.decide_by, validation, spread=False)
+                    if validation
+                    else f"diverged in {sum(not summary.is_number(value) for value in tried)} of {len(tried)}",
                     "chosen": sum(trial.learning_rate == rate for trial in trials),
                     "edge": (method.name, rate) in edges,
                 }
@@ -143,8 +143,8 @@ def _calibrated(comparison: Comparison) -> list[str]:
     """Per method with a law: the calibration error beside that of a calibrated model of its size."""
     lines = []
     for method in comparison.methods:
-        reached = table.summarise(table.measure_values(comparison, method.name, "ece"))
-        expected = table.summarise([trial.ece_if_calibrated for trial in comparison.of(method.name)])
+        reached = summary.summarise(summary.measure_values(comparison, method.name, "ece"))
+        expected = summary.summarise([trial.ece_if_calibrated for trial in comparison.of(method.name)])
         if reached is not None and expected is not None:
             lines.append(f"{method.name} {reached.mean:.3f} ({expected.mean:.3f})")
     return lines

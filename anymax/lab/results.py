@@ -17,22 +17,23 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Measure:
-    """A number taken on a part: how it is called, and which direction is better."""
+    """A number taken on a part: how it is called, which direction is better, whether it needs probabilities."""
 
     key: str
     title: str
     higher_is_better: bool
+    needs_law: bool
 
 
 MEASURES: dict[str, Measure] = {
     measure.key: measure
     for measure in (
-        Measure("top1", "top-1 accuracy", True),
-        Measure("macro_f1", "macro-F1", True),
-        Measure("nll", "negative log-likelihood (nats)", False),
-        Measure("perplexity", "perplexity", False),
-        Measure("brier", "Brier score", False),
-        Measure("ece", "calibration error", False),
+        Measure("top1", "top-1 accuracy", True, False),
+        Measure("macro_f1", "macro-F1", True, False),
+        Measure("nll", "negative log-likelihood (nats)", False, True),
+        Measure("perplexity", "perplexity", False, True),
+        Measure("brier", "Brier score", False, True),
+        Measure("ece", "calibration error", False, True),
     )
 }
 

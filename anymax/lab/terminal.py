@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from anymax.lab import table
+from anymax.lab import summary
 from anymax.lab.results import MEASURES, Comparison, DataInfo
 from anymax.lab.run import EpochDone, Event, Planned, RepeatDone, TrainingDone, TrainingStarted
 
@@ -90,19 +90,20 @@ class Following:
         self.spoke = time.monotonic()
         took = self.spoke - self.began
         left = took * (self.planned.trainings / max(self.done, 1) - 1)
-        about_left = f", about {table.clock(left)} left" if self.done < self.planned.trainings else ""
-        self.console.print(f"{what_is_done} after {table.clock(took)}{about_left}")
+        about_left = f", about {summary.clock(left)} left" if self.done < self.planned.trainings else ""
+        self.console.print(f"{what_is_done} after {summary.clock(took)}{about_left}")
 
 
 def _plan(event: Planned, *, first: bool) -> str:
     if not first:
-        return f"It takes {event.repeats} repeats, {table.counted(event.trainings, 'training')} in all."
+        return f"It takes {event.repeats} repeats, {summary.counted(event.trainings, 'training')} in all."
     rates = len(event.learning_rates)
     tuning = f"{rates} learning rates" if rates > 1 else f"learning rate {event.learning_rates[0]:g}"
     up_to = "" if event.repeats_settled else "up to "
+    repeats = summary.counted(event.repeats, "repeat")
     return (
-        f"{table.counted(len(event.methods), 'method')}, {tuning}, {up_to}{table.counted(event.repeats, 'repeat')}: "
-        f"{table.counted(event.trainings, 'training')} of at most {table.counted(event.epochs, 'epoch')}."
+        f"{summary.counted(len(event.methods), 'method')}, {tuning}, {up_to}{repeats}: "
+        f"{summary.counted(event.trainings, 'training')} of at most {summary.counted(event.epochs, 'epoch')}."
     )
 
 
@@ -116,7 +117,7 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     console.print()
     heading = (
         f"{MEASURES[comparison.decide_by].title} decides (test part, mean ± standard deviation, "
-        f"{table.counted(table.repeats_of(comparison), 'repeat')})"
+        f"{summary.counted(summary.repeats_of(comparison), 'repeat')})"
     )
     console.print(textwrap.fill(heading, console.width), style="bold")
     console.print(_deciding_table(comparison))
@@ -153,15 +154,15 @@ def _notes(comparison: Comparison) -> list[str]:
     if len(comparison.data.notes) > MOST_NOTES:
         notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in the report")
     notes += [f"{left.method} left out: {left.why}" for left in comparison.left_out]
-    return notes + table.edge_notes(comparison)
+    return notes + summary.edge_notes(comparison)
 
 
 def _legend(comparison: Comparison) -> list[str]:
     """What the columns are, and what is to be known about the heads."""
-    lower = [key for key in table.measure_keys(comparison) if not MEASURES[key].higher_is_better]
-    titles = [table.SHORT_TITLES[key] for key in lower]
+    lower = [key for key in summary.measure_keys(comparison) if not MEASURES[key].higher_is_better]
+    titles = [summary.SHORT_TITLES[key] for key in lower]
     meanings = {"nll": "NLL: negative log-likelihood in nats.", "ece": "ECE: calibration error."}
-    legend = [f"Lower is better in {table.listed(titles)}."] if titles else []
+    legend = [f"Lower is better in {summary.listed(titles)}."] if titles else []
     legend += [meanings[key] for key in lower if key in meanings]
     legend.append("train: time in training steps; step: time of one; learned: parameters.")
     return [" ".join(legend), *(f"{method.name}: {method.note}" for method in comparison.methods if method.note)]
@@ -177,19 +178,19 @@ def _deciding_table(comparison: Comparison) -> Table:
     key = comparison.decide_by
     verdict = comparison.verdict
     rows = _empty_table()
-    rows.add_column(table.SHORT_TITLES[key], justify="right", no_wrap=True)
+    rows.add_column(summary.SHORT_TITLES[key], justify="right", no_wrap=True)
     if verdict is not None and verdict.differences:
         rows.add_column(Text(f"minus {verdict.reference} (95 % interval)"))
         rows.add_column("")
-    rows.add_row("frequencies", table.baseline_cell(comparison, key, spread=True))
+    rows.add_row("frequencies", summary.baseline_cell(comparison, key, spread=True))
     differences = {d.method: d for d in verdict.differences} if verdict is not None else {}
     for method in comparison.methods:
-        cells = [Text(method.name), Text(table.cell(comparison, method, key, spread=True))]
+        cells = [Text(method.name), Text(summary.cell(comparison, method, key, spread=True))]
         if differences and verdict is not None and method.name == verdict.reference:
             cells.append(Text("the reference"))
         if method.name in differences:
-            mean, low, high = table.signed(key, differences[method.name])
-            cells += [Text(f"{mean} ({low} to {high})"), Text(table.decision(key, differences[method.name]))]
+            mean, low, high = summary.signed(key, differences[method.name])
+            cells += [Text(f"{mean} ({low} to {high})"), Text(summary.decision(key, differences[method.name]))]
         picked = verdict is not None and verdict.decided and method.name == verdict.pick
         rows.add_row(*cells, style="bold" if picked else None)
     return rows
@@ -197,16 +198,16 @@ def _deciding_table(comparison: Comparison) -> Table:
 
 def _measures_table(comparison: Comparison) -> Table:
     rows = _empty_table()
-    keys = table.measure_keys(comparison)
+    keys = summary.measure_keys(comparison)
     for key in keys:
-        rows.add_column(table.SHORT_TITLES[key], justify="right")
+        rows.add_column(summary.SHORT_TITLES[key], justify="right")
     for title in ("train", "step", "learned"):
         rows.add_column(title, justify="right")
-    rows.add_row("frequencies", *(table.baseline_cell(comparison, key, spread=False) for key in keys))
+    rows.add_row("frequencies", *(summary.baseline_cell(comparison, key, spread=False) for key in keys))
     for method in comparison.methods:
         rows.add_row(
             Text(method.name),
-            *(Text(table.cell(comparison, method, key, spread=False)) for key in keys),
-            *table.cost_cells(comparison, method.name),
+            *(Text(summary.cell(comparison, method, key, spread=False)) for key in keys),
+            *summary.cost_cells(comparison, method.name),
         )
     return rows

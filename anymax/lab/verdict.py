@@ -15,7 +15,7 @@ from anymax.lab.inference import (
     with_holm,
 )
 from anymax.lab.results import MEASURES, Comparison, Difference, Verdict
-from anymax.lab.table import (
+from anymax.lab.summary import (
     best_so_far,
     diverged,
     is_number,

@@ -15,7 +15,7 @@ from comparisons import make_comparison
 from anymax.lab import plots, report, terminal
 from anymax.lab.results import ColumnInfo, Comparison, LeftOut, ReliabilityBin
 from anymax.lab.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
-from anymax.lab.table import best_so_far, clock, edge_choices, listed, signed, summarise
+from anymax.lab.summary import best_so_far, clock, edge_choices, listed, signed, summarise
 from anymax.lab.verdict import judge
 
 EVIL = "<script>alert('x')</script>"

@@ -18,8 +18,6 @@ SHORT_TITLES = {
     "brier": "Brier",
     "ece": "ECE",
 }
-# They are taken from the probabilities, so a head that defines none has none of them.
-LAW_MEASURES = ("nll", "perplexity", "brier", "ece")
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def number(key: str, value: float) -> str:
 
 def cell(comparison: Comparison, method: MethodInfo, key: str, *, spread: bool) -> str:
     """One cell of the table of measures: mean ± spread over the repeats, or why there is no number."""
-    if key in LAW_MEASURES and not method.defines_law:
+    if MEASURES[key].needs_law and not method.defines_law:
         return "no law"
     values = measure_values(comparison, method.name, key)
     missing = sum(not is_number(value) for value in values)
