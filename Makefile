@@ -18,7 +18,7 @@ lint: env ## ruff: rules and format
 	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
 
 types: env ## pyright
-	$(PYTHON) -m pyright
+	$(PYTHON) -m pyright --pythonpath $(PYTHON)
 
 format: env ## put the code into ruff's format
 	$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
