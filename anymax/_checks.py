@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from anymax._dims import Dims
 from anymax._dispatch import values_are_readable
 
+# float8 types only store: torch promotes them with nothing
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 REDUCTIONS = ("none", "mean", "sum")
 
 
@@ -28,7 +31,7 @@ def tensor(function: str, argument: str, value: object) -> None:
 
 def floating(function: str, argument: str, value: object, hint: str | None = None) -> None:
     tensor(function, argument, value)
-    if isinstance(value, Tensor) and not value.is_floating_point():
+    if isinstance(value, Tensor) and value.dtype not in FLOATING:
         if hint is None:
             hint = "" if value.is_complex() else f"; write {argument}.float()"
         raise TypeError(f"{function}: {argument} must be a floating-point tensor, got {value.dtype}{hint}")
@@ -53,7 +56,7 @@ def broadcasts(function: str, argument: str, value: Tensor, shape: Sequence[int]
     )
     if not fits:
         raise ValueError(
-            f"{function}: {argument} must broadcast against the input's shape {tuple(shape)} without enlarging it, "
+            f"{function}: {argument} must broadcast against scores of shape {tuple(shape)} without enlarging it, "
             f"got shape {tuple(value.shape)}"
         )
 
@@ -68,14 +71,14 @@ def per_row(function: str, argument: str, value: object, shape: Sequence[int], d
             if at >= 0 and value.shape[at] != 1:
                 raise ValueError(
                     f"{function}: {argument} must have size 1 on axis {dims.label(axis)}, which is normalised, "
-                    f"got shape {tuple(value.shape)} for an input of shape {tuple(shape)}"
+                    f"got shape {tuple(value.shape)} for scores of shape {tuple(shape)}"
                 )
     else:
         number(function, argument, value)
 
 
 def number(function: str, argument: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, torch.SymInt, torch.SymFloat)):
+    if isinstance(value, bool) or not isinstance(value, (Real, torch.SymInt, torch.SymFloat)):
         raise TypeError(f"{function}: {argument} must be a number, got {value!r} of type {type(value).__name__}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -111,19 +112,20 @@ def count_distributions(shape: Sequence[int], dims: Dims) -> int:
 
 
 def _axis(function: str, dim: object, ndim: int) -> int:
-    if isinstance(dim, bool) or not isinstance(dim, (int, torch.SymInt)):
+    if isinstance(dim, bool) or not isinstance(dim, (Integral, torch.SymInt)):
         raise TypeError(
             f"{function}: dim must be an int, a tuple of ints or a pattern such as 'batch [class]', "
             f"got {dim!r} of type {type(dim).__name__}"
         )
     # torch treats a 0-d tensor as one entry along one axis
     rank = max(ndim, 1)
-    if not -rank <= dim < rank:
+    axis = int(dim)
+    if not -rank <= axis < rank:
         raise IndexError(
             f"{function}: dim must be in [{-rank}, {rank - 1}] for a tensor of {ndim} axes, got {dim}; "
             "dim=-1 is the last axis"
         )
-    return int(dim) % rank
+    return axis % rank
 
 
 def _from_pattern(function: str, pattern: str, ndim: int) -> Dims:

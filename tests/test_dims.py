@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,6 +66,13 @@ def test_resolve(dim, ndim, axes):
 def test_bad_dims_are_told_what_to_write(dim, error, words):
     with pytest.raises(error, match=words):
         anymax.softmax(torch.zeros(2, 3, 4), dim)
+
+
+def test_numpy_integers_are_integers():
+    x = torch.randn(2, 3)
+    assert torch.equal(anymax.softmax(x, np.int64(1)), anymax.softmax(x, 1))
+    assert torch.equal(anymax.softmax(x, (np.int32(0), 1)), anymax.softmax(x, (0, 1)))
+    assert torch.equal(anymax.softmax(x, 1, temperature=np.float32(2.0)), anymax.softmax(x, 1, temperature=2.0))
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (2, 0, 3)])

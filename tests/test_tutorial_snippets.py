@@ -107,7 +107,7 @@ WRONG = {
     "a mask of another shape": (
         "from anymax import softmax\nsoftmax(x, dim=1, mask=torch.ones(4, dtype=torch.bool))",
         ValueError,
-        "softmax: mask must broadcast against the input's shape (4, 3) without enlarging it, got shape (4,)",
+        "softmax: mask must broadcast against scores of shape (4, 3) without enlarging it, got shape (4,)",
     ),
     # Gumbel-softmax
     "the fourth argument is eps, not dim": (

@@ -268,6 +268,7 @@ def test_integers_in_logsumexp_are_torchs():
             r"floating-point tensor, got torch.int64; write input.float",
         ),
         (lambda x: anymax.softmax(x.to(torch.complex64), 1), TypeError, "got torch.complex64$"),
+        (lambda x: anymax.softmax(x.to(torch.float8_e5m2), 1), TypeError, r"got torch.float8_e5m2; write input.float"),
         (lambda x: anymax.softmax(x, 1, temperature=0.0), ValueError, "temperature must be greater than 0, got 0.0"),
         (lambda x: anymax.softmax(x, 1, temperature=NAN), ValueError, "greater than 0, got nan"),
         (lambda x: anymax.softmax(x, 1, temperature="2"), TypeError, "temperature must be a number, got '2'"),
