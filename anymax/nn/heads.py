@@ -7,10 +7,12 @@ Every head has `forward(input, target) -> loss`, `log_prob(input) -> (..., C)`, 
 from __future__ import annotations
 
 import math
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, logsigmoid, one_hot
+from typing_extensions import Unpack  # torch depends on it; typing has it from Python 3.11 on
 
 from anymax import _checks
 from anymax.nn._arguments import describe, store
@@ -24,6 +26,25 @@ from anymax.ops.kernels.rows import compute_dtype, loss_dtype, mean_of
 from anymax.ops.linear.api import linear_cross_entropy
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 from anymax.ops.softmax.api import log_softmax
+
+
+class DenseOptions(TypedDict, total=False):
+    """What every head takes beside its own arguments."""
+
+    bias: bool
+    class_counts: Tensor | None
+    reduction: str
+    ignore_index: int
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
+class NoiseOptions(DenseOptions, total=False):
+    """What every head takes that is trained against draws."""
+
+    noise: Noise | None
+    num_noise: int
+    sparse: bool
 
 
 class _DenseHead(nn.Module):
@@ -66,7 +87,7 @@ class _DenseHead(nn.Module):
             self.bias = nn.Parameter(start.to(device=device, dtype=self.weight.dtype))
         else:
             self.register_parameter("bias", None)
-            if class_counts is not None and not isinstance(self, _NoiseHead):
+            if class_counts is not None:
                 raise ValueError(f"{name}: class_counts set where the bias starts, and there is none (bias=False)")
 
     def _start(self, frequency: Tensor) -> Tensor:
@@ -126,25 +147,11 @@ class SoftmaxHead(_DenseHead):
         in_features: int,
         num_classes: int,
         *,
-        bias: bool = True,
-        class_counts: Tensor | None = None,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[DenseOptions],
     ) -> None:
-        super().__init__(
-            in_features,
-            num_classes,
-            bias=bias,
-            class_counts=class_counts,
-            reduction=reduction,
-            ignore_index=ignore_index,
-            device=device,
-            dtype=dtype,
-        )
+        super().__init__(in_features, num_classes, **options)
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
 
@@ -193,24 +200,10 @@ class GumbelSoftmaxHead(_DenseHead):
         num_classes: int,
         *,
         tau: float | Tensor = 1.0,
-        bias: bool = True,
-        class_counts: Tensor | None = None,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[DenseOptions],
     ) -> None:
-        super().__init__(
-            in_features,
-            num_classes,
-            bias=bias,
-            class_counts=class_counts,
-            reduction=reduction,
-            ignore_index=ignore_index,
-            device=device,
-            dtype=dtype,
-        )
-        store(self, "tau", tau if isinstance(tau, Tensor) else torch.tensor(float(tau), device=device))
+        super().__init__(in_features, num_classes, **options)
+        store(self, "tau", tau if isinstance(tau, Tensor) else torch.tensor(float(tau), device=self.weight.device))
 
     def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
         scores = self.scores(input)
@@ -282,40 +275,30 @@ class _NoiseHead(_DenseHead):
         in_features: int,
         num_classes: int,
         *,
-        noise: Noise | None,
-        class_counts: Tensor | None,
-        num_noise: int,
-        sparse: bool,
-        bias: bool,
-        reduction: str,
-        ignore_index: int,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
+        noise: Noise | None = None,
+        num_noise: int = 64,
+        sparse: bool = False,
+        **options: Unpack[DenseOptions],
     ) -> None:
-        super().__init__(
-            in_features,
-            num_classes,
-            bias=bias,
-            class_counts=class_counts,
-            reduction=reduction,
-            ignore_index=ignore_index,
-            device=device,
-            dtype=dtype,
-        )
         name = type(self).__name__
         _checks.count(name, "num_noise", num_noise)
         if noise is None:
+            class_counts = options.get("class_counts")
             if class_counts is None:
                 raise ValueError(
                     f"{name}: give noise= (a law of anymax.noise) or class_counts= (which makes a Unigram law); no "
                     "law fits by default"
                 )
             noise = Unigram(_smoothed(name, class_counts, num_classes))
+            if not options.get("bias", True):
+                # the law was all that they were for
+                options["class_counts"] = None
+        super().__init__(in_features, num_classes, **options)
         if noise.num_classes != num_classes:
             raise ValueError(
                 f"{name}: the noise law must cover the {num_classes} classes of the head, got {noise.num_classes}"
             )
-        self.noise = noise.to(device) if device is not None else noise
+        self.noise = noise.to(self.weight.device)
         self.num_noise = num_noise
         self.sparse = sparse
 
@@ -345,39 +328,14 @@ class NCEHead(_NoiseHead):
     """
 
     def __init__(
-        self,
-        in_features: int,
-        num_classes: int,
-        *,
-        noise: Noise | None = None,
-        class_counts: Tensor | None = None,
-        num_noise: int = 64,
-        log_partition: float = 0.0,
-        sparse: bool = False,
-        bias: bool = True,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        self, in_features: int, num_classes: int, *, log_partition: float = 0.0, **options: Unpack[NoiseOptions]
     ) -> None:
-        super().__init__(
-            in_features,
-            num_classes,
-            noise=noise,
-            class_counts=class_counts,
-            num_noise=num_noise,
-            sparse=sparse,
-            bias=bias,
-            reduction=reduction,
-            ignore_index=ignore_index,
-            device=device,
-            dtype=dtype,
-        )
+        super().__init__(in_features, num_classes, **options)
         _checks.number("NCEHead", "log_partition", log_partition)
         self.log_partition = log_partition
         if self.bias is not None:
             with torch.no_grad():
-                self.bias.add_(log_partition - (math.log(num_classes) if class_counts is None else 0.0))
+                self.bias.add_(log_partition - (math.log(num_classes) if options.get("class_counts") is None else 0.0))
 
     def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
         return nce_loss(
@@ -422,31 +380,11 @@ class SampledSoftmaxHead(_NoiseHead):
         in_features: int,
         num_classes: int,
         *,
-        noise: Noise | None = None,
-        class_counts: Tensor | None = None,
-        num_noise: int = 64,
         correction: str = "ranking",
         unique: bool = True,
-        sparse: bool = False,
-        bias: bool = True,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[NoiseOptions],
     ) -> None:
-        super().__init__(
-            in_features,
-            num_classes,
-            noise=noise,
-            class_counts=class_counts,
-            num_noise=num_noise,
-            sparse=sparse,
-            bias=bias,
-            reduction=reduction,
-            ignore_index=ignore_index,
-            device=device,
-            dtype=dtype,
-        )
+        super().__init__(in_features, num_classes, **options)
         self.correction = correction
         self.unique = unique
 

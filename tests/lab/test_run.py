@@ -16,6 +16,7 @@ from anymax.lab.methods import METHODS, Method
 from anymax.lab.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted, run
 from anymax.lab.tables import read_table
 from anymax.lab.text import TextDataset
+from anymax.lab.verdict import judge
 
 TIMES = ("train_seconds", "seconds_per_step")
 
@@ -118,6 +119,9 @@ def test_one_head_under_two_names_gets_equal_results(wine, monkeypatch):
         comparison = run(wine, methods=[original, "twin"], repeats=3, epochs=3, device="cpu")
         ours, theirs = comparison.of(original), comparison.of("twin")
         assert [without_times(trial) for trial in ours] == [without_times(trial) for trial in theirs]
+        verdict = judge(comparison)
+        assert not verdict.decided
+        assert not any(difference.decided for difference in verdict.differences)
 
 
 class Misled(nn.Module):
@@ -158,6 +162,9 @@ def test_a_head_that_is_better_by_a_known_margin_comes_out_better_by_it(monkeypa
         assert good.measures["nll"] < 0.2
         # the best that a head told the truth in 40 % of rows can say is -log .4 = .916
         assert bad.measures["nll"] - good.measures["nll"] == pytest.approx(0.916, abs=0.2)
+    verdict = judge(comparison)
+    assert (verdict.pick, verdict.decided) == ("softmax", True)
+    assert verdict.differences[0].low > 0
 
 
 def test_text_is_tuned_once_and_measured_per_block(text):

@@ -245,6 +245,8 @@ def test_counts_without_a_bias_have_no_effect_and_say_so():
     with pytest.raises(ValueError, match="class_counts set where the bias starts, and there is none"):
         anymax.nn.SoftmaxHead(6, 12, bias=False, class_counts=torch.ones(12))
     assert anymax.nn.NCEHead(6, 12, bias=False, class_counts=torch.ones(12)).bias is None
+    with pytest.raises(ValueError, match="NCEHead: class_counts set where the bias starts, and there is none"):
+        anymax.nn.NCEHead(6, 12, bias=False, class_counts=torch.ones(12), noise=noise.Uniform(12))
 
 
 def test_softmax_head_is_cross_entropy():
