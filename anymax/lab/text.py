@@ -93,7 +93,7 @@ class TextDataset:
             notes=[
                 *self.notes,
                 f"The {len(self.vocabulary) - 1} words seen at least {RAREST_WORD} times in the training part are "
-                f"the vocabulary; {unknown:.1%} of the test words are outside it and count as {UNKNOWN}.",
+                f"the vocabulary; {100 * unknown:.1f} % of the test words are outside it and count as {UNKNOWN}.",
             ],
             splits_redrawn=False,
         )
