@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -109,6 +109,22 @@ def count(function: str, argument: str, value: object) -> None:
         raise TypeError(f"{function}: {argument} must be an int, got {value!r} of type {type(value).__name__}")
     if value < 1:
         raise ValueError(f"{function}: {argument} must be at least 1, got {value}")
+
+
+def integer(function: str, argument: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{function}: {argument} must be an int, got {value!r}")
+
+
+def per_class(function: str, argument: str, value: Tensor | None, num_classes: int) -> None:
+    """A floating-point vector over the classes, or None."""
+    if value is None:
+        return
+    floating(function, argument, value)
+    if value.shape != (num_classes,):
+        raise ValueError(
+            f"{function}: {argument} must have one entry per class, shape ({num_classes},), got {tuple(value.shape)}"
+        )
 
 
 def one_of(function: str, argument: str, value: object, allowed: Sequence[str]) -> None:

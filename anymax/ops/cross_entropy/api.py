@@ -137,15 +137,8 @@ def check_options(function: str, options: Options, shape: torch.Size, dims: Dims
     num_classes = shape[dims.axes[0]]
     if num_classes == 0:
         raise ValueError(f"{function}: the class axis {dims.label(dims.axes[0])} has size 0")
-    if isinstance(options.ignore_index, bool) or not isinstance(options.ignore_index, int):
-        raise TypeError(f"{function}: ignore_index must be an int, got {options.ignore_index!r}")
-    if options.weight is not None:
-        _checks.floating(function, "weight", options.weight)
-        if options.weight.shape != (num_classes,):
-            raise ValueError(
-                f"{function}: weight must have one entry per class, shape ({num_classes},), "
-                f"got {tuple(options.weight.shape)}"
-            )
+    _checks.integer(function, "ignore_index", options.ignore_index)
+    _checks.per_class(function, "weight", options.weight, num_classes)
     _checks.number(function, "label_smoothing", options.label_smoothing)
     if not 0 <= options.label_smoothing <= 1:
         raise ValueError(f"{function}: label_smoothing must be in [0, 1], got {options.label_smoothing}")

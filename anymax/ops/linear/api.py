@@ -155,13 +155,8 @@ def _check(
             f"{tuple(input.shape)}, got {tuple(linear_weight.shape)}{hint}"
         )
     _check_dtype(function, "linear_weight", linear_weight, input)
+    _checks.per_class(function, "linear_bias", linear_bias, num_classes)
     if linear_bias is not None:
-        _checks.floating(function, "linear_bias", linear_bias)
-        if linear_bias.shape != (num_classes,):
-            raise ValueError(
-                f"{function}: linear_bias must have one entry per class, shape ({num_classes},), "
-                f"got {tuple(linear_bias.shape)}"
-            )
         _check_dtype(function, "linear_bias", linear_bias, input)
     scores_shape = torch.Size((*input.shape[:-1], num_classes))
     _check_target(function, target, scores_shape)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from anymax import _checks
 from anymax._dispatch import implementation, public, values_are_readable
 from anymax.noise import All, Noise
+from anymax.ops.cross_entropy.api import check_target_values
 from anymax.ops.kernels.philox import Generator
 from anymax.ops.kernels.rows import loss_dtype
 from anymax.ops.nce import reference
@@ -182,15 +183,8 @@ def _check(
             f"{function}: target must have the input's shape without the features, {tuple(input.shape[:-1])}, "
             f"got {tuple(target.shape)}"
         )
-    if linear_bias is not None:
-        _checks.floating(function, "linear_bias", linear_bias)
-        if linear_bias.shape != (num_classes,):
-            raise ValueError(
-                f"{function}: linear_bias must have one entry per class, shape ({num_classes},), "
-                f"got {tuple(linear_bias.shape)}"
-            )
-    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
-        raise TypeError(f"{function}: ignore_index must be an int, got {ignore_index!r}")
+    _checks.per_class(function, "linear_bias", linear_bias, num_classes)
+    _checks.integer(function, "ignore_index", ignore_index)
     _checks.flag(function, "sparse", sparse)
     if isinstance(noise, Noise) and noise.num_classes != num_classes:
         raise ValueError(
@@ -203,13 +197,7 @@ def _check(
                 f"{function}: {name} must be on the input's device {input.device}, got {where}; "
                 f"write {name}.to(input.device)"
             )
-    if values_are_readable(target):
-        bad = (target != ignore_index) & ((target < 0) | (target >= num_classes))
-        if bool(bad.any()):
-            raise ValueError(
-                f"{function}: target ids must be in [0, {num_classes - 1}] or ignore_index ({ignore_index}), "
-                f"got {target[bad].flatten()[0].item()}"
-            )
+    check_target_values(function, target, num_classes, -1, ignore_index)
     return Problem(input, linear_weight, linear_bias, target, ignore_index, sparse), noise
 
 
