@@ -1,7 +1,13 @@
 """Modules of the standard names over the functions of anymax, and output heads with one interface."""
 
 from anymax.nn.heads import GumbelSoftmaxHead, NCEHead, SampledSoftmaxHead, SigmoidHead, SoftmaxHead
-from anymax.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, NCELoss, SampledSoftmaxLoss
+from anymax.nn.losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    LinearCrossEntropyLoss,
+    NCELoss,
+    SampledSoftmaxLoss,
+)
 from anymax.nn.maps import GumbelSoftmax, LogSoftmax, LogSumExp, Softmax, Softmax2d, Softmin
 
 __all__ = [
@@ -9,6 +15,7 @@ __all__ = [
     "CrossEntropyLoss",
     "GumbelSoftmax",
     "GumbelSoftmaxHead",
+    "LinearCrossEntropyLoss",
     "LogSoftmax",
     "LogSumExp",
     "NCEHead",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from anymax._dims import Dim
@@ -10,6 +11,7 @@ from anymax.noise import Noise
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import cross_entropy
 from anymax.ops.kernels.philox import Generator
+from anymax.ops.linear.api import linear_cross_entropy
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 
 
@@ -63,6 +65,80 @@ class CrossEntropyLoss(nn.Module):
 
     def extra_repr(self) -> str:
         return describe(self, "dim", "ignore_index", "reduction", "label_smoothing", "z_loss", "softcap", "temperature")
+
+
+class LinearCrossEntropyLoss(nn.Module):
+    """:func:`anymax.linear_cross_entropy` as a module that owns the class table, as torch's module of this name.
+
+    Its state dict is torch's. :class:`anymax.nn.SoftmaxHead` has the same loss with `log_prob`, `predict` and `sample`.
+
+    Args:
+        in_features, num_classes, bias, device, dtype: of the `torch.nn.Linear` in `linear`.
+        weight, reduction, ignore_index, label_smoothing, z_loss, softcap, temperature, chunks, memory_budget: as in
+            the function.
+
+    Shape:
+        input (..., in_features), target (...) of class ids or (..., num_classes) of probabilities.
+
+    Example:
+        >>> loss = anymax.nn.LinearCrossEntropyLoss(3, 10)
+        >>> loss(torch.zeros(2, 3), torch.tensor([1, 7])).detach()
+        tensor(2.3026)
+    """
+
+    weight: Tensor | None
+    temperature: float | Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        weight: Tensor | None = None,
+        reduction: str = "mean",
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        softcap: float | None = None,
+        temperature: float | Tensor = 1.0,
+        chunks: int | None = None,
+        memory_budget: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, num_classes, bias=bias, device=device, dtype=dtype)
+        store(self, "weight", weight)
+        self.reduction = reduction
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.z_loss = z_loss
+        self.softcap = softcap
+        store(self, "temperature", temperature)
+        self.chunks = chunks
+        self.memory_budget = memory_budget
+
+    def forward(self, input: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return linear_cross_entropy(
+            input,
+            self.linear.weight,
+            target,
+            linear_bias=self.linear.bias,
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            z_loss=self.z_loss,
+            softcap=self.softcap,
+            temperature=self.temperature,
+            mask=mask,
+            chunks=self.chunks,
+            memory_budget=self.memory_budget,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "reduction", "label_smoothing", "z_loss", "softcap", "temperature", "chunks")
 
 
 class BCEWithLogitsLoss(nn.Module):

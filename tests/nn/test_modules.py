@@ -99,6 +99,22 @@ def test_losses_call_their_function():
     )
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_cross_entropy_loss_takes_the_state_of_torchs_module(bias):
+    weight = torch.rand(20, generator=generator(2))
+    theirs = nn.LinearCrossEntropyLoss(6, 20, bias=bias, weight=weight, label_smoothing=0.1)
+    mine = anymax.nn.LinearCrossEntropyLoss(6, 20, bias=bias, weight=weight, label_smoothing=0.1)
+    mine.load_state_dict(theirs.state_dict())
+    features, target = scores(7, 6), torch.randint(20, (7,), generator=generator(1))
+    assert_close(mine(features, target), theirs(features, target))
+    assert_close(mine(features, target.view(7), torch.ones(20, dtype=torch.bool)), mine(features, target))
+    chunked = anymax.nn.LinearCrossEntropyLoss(6, 20, bias=bias, weight=weight, label_smoothing=0.1, chunks=3)
+    chunked.load_state_dict(theirs.state_dict())
+    chunked(features, target).backward()
+    theirs(features, target).backward()
+    assert_close(chunked.linear.weight.grad, theirs.linear.weight.grad)
+
+
 def test_noise_losses_call_their_function():
     features, table, bias = scores(6, 3), scores(20, 3, seed=1), scores(20, seed=2)
     target, seed, law = torch.randint(20, (6,), generator=generator(3)), torch.tensor(5), noise.Uniform(20)
