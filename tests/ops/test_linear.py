@@ -339,13 +339,13 @@ def peak_bytes(which: str) -> int:
 
 
 def test_eager_peak_is_below_a_quarter_of_the_composed_call() -> None:
-    """Measured: 132 MB against 1536 MB."""
+    """Measured: 132 MiB against 1536 MiB."""
     assert peak_bytes("eager") < peak_bytes("composed") / 4
 
 
 def test_compiled_peak_is_below_a_quarter_of_the_scores() -> None:
-    """Stricter than a quarter of the composed call, which holds the scores and more: 548 MB compiled, 1536 MB eager.
-    Measured: 100 MB."""
+    """Stricter than a quarter of the composed call, which holds the scores and more: 548 MiB compiled, 1536 MiB eager.
+    Measured: 100 MiB."""
     assert peak_bytes("compiled") < 4096 * 32768 * 4 / 4
 
 
