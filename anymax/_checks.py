@@ -49,12 +49,16 @@ def mask(function: str, value: Tensor | None, shape: Sequence[int]) -> None:
     broadcasts(function, "mask", value, shape)
 
 
+def fits(value: Tensor, shape: Sequence[int]) -> bool:
+    """Whether `value` broadcasts against `shape` without enlarging it."""
+    return value.ndim <= len(shape) and all(
+        mine in (1, theirs) for mine, theirs in zip(reversed(value.shape), reversed(shape), strict=False)
+    )
+
+
 def broadcasts(function: str, argument: str, value: Tensor, shape: Sequence[int]) -> None:
     """`value` must broadcast against `shape` without enlarging it."""
-    fits = value.ndim <= len(shape) and all(
-        mine == 1 or mine == theirs for mine, theirs in zip(reversed(value.shape), reversed(shape), strict=False)
-    )
-    if not fits:
+    if not fits(value, shape):
         raise ValueError(
             f"{function}: {argument} must broadcast against scores of shape {tuple(shape)} without enlarging it, "
             f"got shape {tuple(value.shape)}"

@@ -89,7 +89,11 @@ def nce_loss(
     _checks.one_of("nce_loss", "reduction", reduction, _checks.REDUCTIONS)
     if isinstance(log_partition, Tensor):
         _checks.floating("nce_loss", "log_partition", log_partition)
-        _broadcasts_to_rows("nce_loss", log_partition, problem.target)
+        if not _checks.fits(log_partition, problem.target.shape):
+            raise ValueError(
+                "nce_loss: log_partition must broadcast against the target's shape "
+                f"{tuple(problem.target.shape)}, got shape {tuple(log_partition.shape)}"
+            )
     else:
         _checks.number("nce_loss", "log_partition", log_partition)
     candidates = _candidates("nce_loss", problem, noise, num_noise, shared, False, False, generator)
@@ -286,15 +290,4 @@ def _check_candidates(function: str, problem: Problem, candidates: Candidates) -
         raise ValueError(
             f"{function}: noise must give every target a positive probability, and class "
             f"{target[never].flatten()[0].item()} has none; smooth the counts, such as noise.Unigram(counts + 1)"
-        )
-
-
-def _broadcasts_to_rows(function: str, log_partition: Tensor, target: Tensor) -> None:
-    fits = log_partition.ndim <= target.ndim and all(
-        mine in (1, theirs) for mine, theirs in zip(reversed(log_partition.shape), reversed(target.shape), strict=False)
-    )
-    if not fits:
-        raise ValueError(
-            f"{function}: log_partition must broadcast against the target's shape {tuple(target.shape)}, "
-            f"got shape {tuple(log_partition.shape)}"
         )
