@@ -121,7 +121,7 @@ def compare(
                 device=device,
                 progress=progress,
             )
-        comparison.command = command
+        comparison.asked = command
         comparison.verdict = judge(comparison)
         terminal.show(comparison)
         writers = {RESULTS: results.save, REPORT: report.write}
@@ -172,7 +172,7 @@ def _check_folder(folder: Path, command: dict[str, Any]) -> None:
 def _command_of(results: Path) -> dict[str, Any] | None:
     """The command that wrote this file, or None where it does not say."""
     try:
-        return json.loads(results.read_text(encoding="utf-8"))["command"]
+        return json.loads(results.read_text(encoding="utf-8"))["asked"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -77,7 +77,7 @@ def test_compare_shows_and_writes(asked, monkeypatch, capsys):
     assert sorted(os.listdir("anymax-wine")) == ["report.html", "results.json"]
     written = json.loads(Path("anymax-wine/results.json").read_text(encoding="utf-8"))
     assert written["verdict"]["pick"] == "softmax"
-    assert written["command"]["data"] == "wine"
+    assert written["asked"]["data"] == "wine"
     assert Path("anymax-wine/report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

@@ -83,12 +83,12 @@ def fixed_estimate(differences: Sequence[float], trials: Sequence[Trial], refere
     neighbouring words are not independent), with B - 1. The degrees of freedom of the sum are Satterthwaite's. The
     training part is not redrawn: the answer is about heads trained on this one.
     """
-    tokens = np.asarray(trials[0].block_tokens, dtype=np.float64)
+    tokens = np.asarray(trials[0].tested.block_items, dtype=np.float64)
     if len(tokens) < 2:
         raise NotTestable("the test part is a single block, so its own chance has no measure")
-    if any(trial.block_tokens != trials[0].block_tokens for trial in (*trials, *reference)):
+    if any(trial.tested.block_items != trials[0].tested.block_items for trial in (*trials, *reference)):
         raise ValueError("verdict: the trials of two methods were not measured on the same blocks of the test part")
-    sums = np.mean([t.block_nll for t in trials], axis=0) - np.mean([r.block_nll for r in reference], axis=0)
+    sums = _block_sums(trials) - _block_sums(reference)
     drawn = np.random.default_rng(0).integers(0, len(tokens), (BOOTSTRAP_DRAWS, len(tokens)))
     means = sums[drawn].sum(axis=1) / tokens[drawn].sum(axis=1)
     # B blocks drawn from B vary by (B - 1) / B less than B blocks drawn from all text of the kind.
@@ -99,6 +99,10 @@ def fixed_estimate(differences: Sequence[float], trials: Sequence[Trial], refere
     _check_chance(mean, variance)
     freedom = variance**2 / (from_test**2 / (len(tokens) - 1) + from_starts**2 / (len(differences) - 1))
     return Estimate(mean, math.sqrt(variance), freedom)
+
+
+def _block_sums(trials: Sequence[Trial]) -> np.ndarray:
+    return np.mean([trial.tested.block_sums["nll"] for trial in trials], axis=0)
 
 
 def _check_chance(mean: float, variance: float) -> None:

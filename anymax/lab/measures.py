@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 
 from anymax.lab.parts import Task
-from anymax.lab.results import ReliabilityBin
+from anymax.lab.results import ReliabilityBin, Tested
 
 NUM_BINS = 15
 NUM_TEXT_BLOCKS = 50
@@ -127,6 +127,18 @@ def values(outcome: Outcome, task: Task, measured_classes: Sequence[int]) -> dic
     return {key: value(outcome, key, measured_classes) for key in MEASURED[task]}
 
 
+def tested(outcome: Outcome, task: Task, measured_classes: Sequence[int]) -> Tested:
+    """All that is taken on the test part."""
+    block_items, block_sums = by_block(outcome) if task == "text" else ([], {})
+    return Tested(
+        measures=values(outcome, task, measured_classes),
+        ece_if_calibrated=calibration_error_if_calibrated(outcome),
+        reliability=reliability(outcome),
+        block_items=block_items,
+        block_sums=block_sums,
+    )
+
+
 def reliability(outcome: Outcome) -> list[ReliabilityBin]:
     """Confidence against accuracy in 15 bins of equal width, each open below and closed above; empty ones left out.
 
@@ -171,14 +183,14 @@ def calibration_error_if_calibrated(outcome: Outcome, draws: int = 200) -> float
     return float(np.mean(errors) / len(bins))
 
 
-def nll_by_block(outcome: Outcome) -> tuple[list[float], list[int]]:
-    """Sum of the nll and number of items per contiguous block of the part, for a bootstrap over blocks."""
+def by_block(outcome: Outcome) -> tuple[list[int], dict[str, list[float]]]:
+    """Number of items and sum of the nll per contiguous block of the part, for a bootstrap over blocks."""
     if outcome.law is None or not np.isfinite(outcome.law.nll).all():
-        return [], []
+        return [], {}
     blocks = [
         block for block in np.array_split(outcome.law.nll, min(NUM_TEXT_BLOCKS, len(outcome.targets))) if len(block)
     ]
-    return [float(block.sum()) for block in blocks], [len(block) for block in blocks]
+    return [len(block) for block in blocks], {"nll": [float(block.sum()) for block in blocks]}
 
 
 def _bins(confidence: np.ndarray) -> np.ndarray:

@@ -38,6 +38,8 @@ class Parts:
     validation: Part
     test: Part
     class_counts: Tensor  # (num_classes,), in the training part
+    # the last columns of the inputs are level ids, each of a category with so many levels, which a model embeds
+    embedded_levels: tuple[int, ...] = ()
 
 
 class Dataset(Protocol):
@@ -51,6 +53,11 @@ class Dataset(Protocol):
     @property
     def measured_classes(self) -> list[int]:
         """The classes that stand in every part; measures per class are taken over these."""
+        ...
+
+    @property
+    def unknown_class(self) -> int | None:
+        """The class that stands for all words outside of the vocabulary; None where there is no such class."""
         ...
 
     def parts(self, repeat: int) -> Parts:

@@ -127,7 +127,7 @@ def reliability_diagram(comparison: Comparison) -> str | None:
 
 def pooled_bins(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Confidence, accuracy and count per bin of equal width over all repeats; empty bins are left out."""
-    bins = [b for trial in trials if not diverged(trial) for b in trial.reliability if b.count]
+    bins = [b for trial in trials if not diverged(trial) for b in trial.tested.reliability if b.count]
     sums = np.zeros((3, RELIABILITY_BINS))
     for b in bins:
         # Open below and closed above, as they were filled.

@@ -144,7 +144,7 @@ def _calibrated(comparison: Comparison) -> list[str]:
     lines = []
     for method in comparison.methods:
         reached = summary.summarise(summary.measure_values(comparison, method.name, "ece"))
-        expected = summary.summarise([trial.ece_if_calibrated for trial in comparison.of(method.name)])
+        expected = summary.summarise([trial.tested.ece_if_calibrated for trial in comparison.of(method.name)])
         if reached is not None and expected is not None:
             lines.append(f"{method.name} {reached.mean:.3f} ({expected.mean:.3f})")
     return lines

@@ -12,26 +12,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+import pydantic
+
+from anymax.lab.errors import DataError
+
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number taken on a part: how it is called, which direction is better, whether it needs probabilities."""
+    """A number taken on a part: how it is called, which direction is better, what it needs, whether it may decide."""
 
     key: str
     title: str
     higher_is_better: bool
     needs_law: bool
+    may_decide: bool = True
 
 
 MEASURES: dict[str, Measure] = {
     measure.key: measure
     for measure in (
         Measure("top1", "top-1 accuracy", True, False),
+        Measure("top5", "top-5 accuracy", True, False, may_decide=False),
         Measure("macro_f1", "macro-F1", True, False),
+        Measure("average_precision", "average precision", True, False),
         Measure("nll", "negative log-likelihood (nats)", False, True),
         Measure("perplexity", "perplexity", False, True),
+        Measure("perplexity_known", "perplexity without <unk>", False, True, may_decide=False),
         Measure("brier", "Brier score", False, True),
         Measure("ece", "calibration error", False, True),
     )
@@ -64,6 +72,55 @@ class ReliabilityBin:
 
 
 @dataclass
+class Scaled:
+    """The law after one temperature, fitted on the validation part, has divided all scores."""
+
+    temperature: float
+    at_bound: bool  # the best temperature lies at or beyond the end of those that were searched
+    nll: float | None
+    brier: float | None
+    ece: float | None
+    ece_if_calibrated: float | None
+
+
+@dataclass
+class LogZ:
+    """The log of the sum of all exponentiated scores: 0 in mean and spread where scores need no normalising (nats)."""
+
+    mean: float
+    spread: float  # standard deviation over the items
+
+
+@dataclass
+class RecallBin:
+    """Recall of classes that are about as frequent in the training part; of one class where it has a name."""
+
+    frequency: float  # mean rows or words per class in the training part
+    classes: int
+    items: int  # of the test part, of these classes
+    recall: float  # mean over the classes that occur in the test part
+    name: str | None = None
+
+
+@dataclass
+class Tested:
+    """What a trained method reached on the test part."""
+
+    # measure key -> value; None where the method defines no such number (no law, say)
+    measures: dict[str, float | None]
+    # expected calibration error of a perfectly calibrated model of this size (None without a law)
+    ece_if_calibrated: float | None = None
+    reliability: list[ReliabilityBin] = field(default_factory=list)
+    scaled: Scaled | None = None
+    log_z: LogZ | None = None
+    recall: list[RecallBin] = field(default_factory=list)
+    # where the parts stay in every repeat: per contiguous block of the test part the number of items, and by measure
+    # the sum over them of what each item adds to its mean (perplexity: to that of the nll)
+    block_items: list[int] = field(default_factory=list)
+    block_sums: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass
 class Trial:
     """One method trained in one repeat at the rate chosen for it, and what it reached on the test part."""
 
@@ -73,17 +130,11 @@ class Trial:
     tuning: list[TuningPoint]
     best_epoch: int
     curve: Curve
-    # measure key -> value; None where the method defines no such number (no law, say)
-    measures: dict[str, float | None]
-    # expected calibration error of a perfectly calibrated model of this size (None without a law)
-    ece_if_calibrated: float | None
-    reliability: list[ReliabilityBin]
+    tested: Tested
     train_seconds: float
     seconds_per_step: float
     parameters: int
-    # text: per contiguous block of the test part, the sum of the nll (nats) and the number of tokens
-    block_nll: list[float] = field(default_factory=list)
-    block_tokens: list[int] = field(default_factory=list)
+    peak_bytes: int | None = None  # of one training step, above parameters and inputs
 
 
 @dataclass
@@ -109,7 +160,7 @@ class ColumnInfo:
     """How one column of the data was read, and why."""
 
     name: str
-    kind: str  # "number" | "category" | "dropped" | "target"
+    kind: str  # "number" | "category" | "date" | "text" | "dropped" | "target" | "group" | "time"
     why: str
     missing: int = 0
 
@@ -128,7 +179,9 @@ class DataInfo:
     class_counts: list[int]  # over all parts
     columns: list[ColumnInfo]
     notes: list[str]  # sentences the reader must see: rows dropped, classes too rare to be split, ...
-    splits_redrawn: bool  # False for one text: the split stays, only the starts are drawn anew
+    splits_redrawn: bool  # False for one text and for time: the split stays, only the starts are drawn anew
+    measured_classes: int  # of num_classes, those that stand in every part; measures per class are over these
+    fingerprint: str  # of all that was read, as it was read: the same for the same data
 
 
 @dataclass
@@ -166,16 +219,37 @@ class Comparison:
     machine: dict[str, Any]
     methods: list[MethodInfo]
     left_out: list[LeftOut]
-    # the trivial answer (class frequencies, unigram) per repeat: measure key -> value
-    baseline: list[dict[str, float | None]]
+    baseline: list[Tested]  # the trivial answer (class frequencies, unigram) per repeat
     trials: list[Trial]
     total_seconds: float
     verdict: Verdict | None = None
-    command: dict[str, Any] = field(default_factory=dict)  # the command line as it was given, where there was one
+    asked: dict[str, Any] = field(default_factory=dict)  # the options as they were given; None where none was
+    forecast_seconds: float | None = None  # what the run was expected to take, before its first training
 
     def of(self, method: str) -> list[Trial]:
         """The trials of one method, by repeat."""
         return sorted((t for t in self.trials if t.method == method), key=lambda t: t.repeat)
+
+
+def load(path: Path) -> Comparison:
+    """Read what `save` wrote.
+
+    Raises:
+        DataError: the file is not there, is no JSON, or does not hold a comparison of this format.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read: {error.strerror or error}.") from None
+    except ValueError:
+        raise DataError(f"'{path}' holds no results of a comparison: it is no JSON.") from None
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise DataError(f"'{path}' holds no results of a comparison in format {FORMAT}, which this version reads.")
+    try:
+        return pydantic.TypeAdapter(Comparison).validate_python(stored)
+    except pydantic.ValidationError as error:
+        place = ".".join(str(key) for key in error.errors()[0]["loc"])
+        raise DataError(f"'{path}' holds damaged results: {place}: {error.errors()[0]['msg']}.") from None
 
 
 def save(comparison: Comparison, path: Path) -> None:

@@ -18,7 +18,7 @@ from anymax.lab import measures, trial
 from anymax.lab.errors import OptionError
 from anymax.lab.methods import Method, choose
 from anymax.lab.parts import IGNORED, Dataset, Parts, Task
-from anymax.lab.results import MEASURES, Comparison, DataInfo, MethodInfo, Trial, TuningPoint
+from anymax.lab.results import MEASURES, Comparison, DataInfo, MethodInfo, Tested, Trial, TuningPoint
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 TABLE_STEPS = 700  # training steps that suffice for a table; early stopping ends most trainings before
@@ -218,10 +218,10 @@ class _Schedule:
         self.tuned_once = tuned_once
         self.done = 0
 
-    def carry_out(self) -> tuple[list[Trial], list[dict[str, float | None]]]:
+    def carry_out(self) -> tuple[list[Trial], list[Tested]]:
         """Every trial, and per repeat what the trivial answer reaches."""
         trials: list[Trial] = []
-        baseline: list[dict[str, float | None]] = []
+        baseline: list[Tested] = []
         self._announce()
         repeat = 0
         while repeat < self.repeats:
@@ -282,7 +282,6 @@ class _Schedule:
     ) -> Trial:
         """Read the test part, once, after all choices of this method in this repeat."""
         outcome = trial.observe(training.model, method, parts.test)
-        block_nll, block_items = measures.nll_by_block(outcome) if self.plan.task == "text" else ([], [])
         return Trial(
             method=method.name,
             repeat=repeat,
@@ -290,22 +289,18 @@ class _Schedule:
             tuning=tuning,
             best_epoch=training.best_epoch,
             curve=training.curve,
-            measures=measures.values(outcome, self.plan.task, self.plan.measured_classes),
-            ece_if_calibrated=measures.calibration_error_if_calibrated(outcome),
-            reliability=measures.reliability(outcome),
+            tested=measures.tested(outcome, self.plan.task, self.plan.measured_classes),
             train_seconds=training.train_seconds,
             seconds_per_step=training.seconds_per_step,
             parameters=training.parameters,
-            block_nll=block_nll,
-            block_tokens=block_items,
         )
 
-    def _baseline(self, parts: Parts) -> dict[str, float | None]:
+    def _baseline(self, parts: Parts) -> Tested:
         """Always telling the class frequencies of the training part, one count added to each."""
         counts = parts.class_counts.double() + 1
         targets = parts.test.targets[parts.test.targets != IGNORED]
         outcome = measures.constant(targets, (counts / counts.sum()).log())
-        return measures.values(outcome, self.plan.task, self.plan.measured_classes)
+        return measures.tested(outcome, self.plan.task, self.plan.measured_classes)
 
     def _announce(self) -> None:
         rounds = len(self.grid) + self.repeats - 1 if self.tuned_once else len(self.grid) * self.repeats

@@ -13,8 +13,11 @@ from anymax.lab.results import MEASURES, Comparison, Difference, MethodInfo, Tri
 SHORT_TITLES = {
     "top1": "top-1",
     "macro_f1": "macro-F1",
+    "top5": "top-5",
+    "average_precision": "AP",
     "nll": "NLL",
     "perplexity": "perplexity",
+    "perplexity_known": "w/o <unk>",
     "brier": "Brier",
     "ece": "ECE",
 }
@@ -59,12 +62,12 @@ def diverged(trial: Trial) -> bool:
 
 def measure_values(comparison: Comparison, method: str, key: str) -> list[float | None]:
     """One measure of one method by repeat; None where training diverged or the method defines no such number."""
-    return [None if diverged(trial) else trial.measures.get(key) for trial in comparison.of(method)]
+    return [None if diverged(trial) else trial.tested.measures.get(key) for trial in comparison.of(method)]
 
 
 def measure_keys(comparison: Comparison) -> list[str]:
     """The measures that some method has a value of, the deciding one first."""
-    present = [key for key in MEASURES if any(is_number(trial.measures.get(key)) for trial in comparison.trials)]
+    present = [key for key in MEASURES if any(is_number(trial.tested.measures.get(key)) for trial in comparison.trials)]
     return sorted(present, key=lambda key: key != comparison.decide_by)
 
 
@@ -156,7 +159,7 @@ def cell(comparison: Comparison, method: MethodInfo, key: str, *, spread: bool) 
 
 def baseline_cell(comparison: Comparison, key: str, *, spread: bool) -> str:
     """The same for the trivial answer."""
-    summary = summarise([row.get(key) for row in comparison.baseline])
+    summary = summarise([row.measures.get(key) for row in comparison.baseline])
     return "" if summary is None else summary_text(key, summary, spread=spread)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import torch
+from pandas.util import hash_pandas_object
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import SimpleImputer
@@ -53,6 +55,11 @@ class TableDataset:
     def task(self) -> Task:
         """Rows of features to be classified."""
         return "classification"
+
+    @property
+    def unknown_class(self) -> None:
+        """Every class is known by its name."""
+        return None
 
     @property
     def class_counts(self) -> np.ndarray:
@@ -133,7 +140,16 @@ class TableDataset:
             columns=self.columns,
             notes=[*self.notes, *self._rare_class_notes(), *self._duplicate_notes(train, test)],
             splits_redrawn=True,
+            measured_classes=len(self.measured_classes),
+            fingerprint=self._fingerprint(),
         )
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256("\0".join([*self.class_names, *self.numbers, *self.categories]).encode())
+        for frame in (self.numbers, self.categories):
+            digest.update(np.asarray(hash_pandas_object(frame, index=False)).tobytes())
+        digest.update(self.classes.tobytes())
+        return digest.hexdigest()
 
     def _features(self, rows: np.ndarray) -> pd.DataFrame:
         return pd.concat([self.numbers.iloc[rows], self.categories.iloc[rows]], axis=1)

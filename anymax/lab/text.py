@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -45,6 +46,11 @@ class TextDataset:
     def measured_classes(self) -> list[int]:
         """Every word of the vocabulary."""
         return list(range(len(self.vocabulary)))
+
+    @property
+    def unknown_class(self) -> int:
+        """The id of `<unk>`."""
+        return 0
 
     @cached_property
     def blocks(self) -> tuple[list[Sequence[str]], list[Sequence[str]], list[Sequence[str]]]:
@@ -96,6 +102,8 @@ class TextDataset:
                 f"the vocabulary; {100 * unknown:.1f} % of the test words are outside it and count as {UNKNOWN}.",
             ],
             splits_redrawn=False,
+            measured_classes=len(self.vocabulary),
+            fingerprint=hashlib.sha256("\0".join(self.words).encode()).hexdigest(),
         )
 
     def _ids(self, block: Sequence[str]) -> Tensor:

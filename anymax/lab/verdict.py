@@ -209,7 +209,7 @@ def _decision(
 def _against_baseline(comparison: Comparison, pick: str) -> list[str]:
     """A warning where the pick is no better than the answer that looks at no feature."""
     key = comparison.decide_by
-    baseline = summarise([row.get(key) for row in comparison.baseline])
+    baseline = summarise([row.measures.get(key) for row in comparison.baseline])
     reached = summarise(measure_values(comparison, pick, key))
     if baseline is None or reached is None:
         return []

@@ -12,6 +12,7 @@ from anymax.lab.results import (
     LeftOut,
     MethodInfo,
     ReliabilityBin,
+    Tested,
     Trial,
     TuningPoint,
 )
@@ -30,7 +31,7 @@ def make_comparison(
     parameters: Mapping[str, int] | None = None,
     rates: Mapping[str, float] | None = None,
     blocks: Mapping[str, Sequence[Sequence[float]]] | None = None,
-    block_tokens: Sequence[int] = (),
+    block_items: Sequence[int] = (),
     baseline: float | None = 0.1,
     task: str = "classification",
     splits_redrawn: bool = True,
@@ -66,16 +67,18 @@ def make_comparison(
                         [100 * step * (epoch + 1) for epoch in range(4)],
                         [None if value is None else value - 0.1 * 0.5**epoch for epoch in range(4)],
                     ),
-                    measures=measures,
-                    ece_if_calibrated=None if method in without_law else 0.01,
-                    reliability=[]
-                    if method in without_law
-                    else [ReliabilityBin(0.55, 0.5, 20), ReliabilityBin(0.97, 0.95, test_items - 20)],
+                    tested=Tested(
+                        measures=measures,
+                        ece_if_calibrated=None if method in without_law else 0.01,
+                        reliability=[]
+                        if method in without_law
+                        else [ReliabilityBin(0.55, 0.5, 20), ReliabilityBin(0.97, 0.95, test_items - 20)],
+                        block_items=list(block_items),
+                        block_sums={"nll": list(blocks[method][repeat])} if blocks else {},
+                    ),
                     train_seconds=400 * step,
                     seconds_per_step=step,
                     parameters=(parameters or {}).get(method, 6_600),
-                    block_nll=list(blocks[method][repeat]) if blocks else [],
-                    block_tokens=list(block_tokens),
                 )
             )
     repeats = len(next(iter(values.values())))
@@ -92,6 +95,8 @@ def make_comparison(
             columns=list(columns),
             notes=list(notes),
             splits_redrawn=splits_redrawn,
+            measured_classes=num_classes,
+            fingerprint="a fingerprint",
         ),
         decide_by=decide_by,
         options={"data": name, "seeds": repeats, "epochs": 4},
@@ -99,7 +104,7 @@ def make_comparison(
         machine={"processor": "a processor", "cores": 2},
         methods=[MethodInfo(method, method.capitalize(), method not in without_law) for method in values],
         left_out=list(left_out),
-        baseline=[{decide_by: baseline} for _ in range(repeats)],
+        baseline=[Tested({decide_by: baseline}) for _ in range(repeats)],
         trials=trials,
         total_seconds=12.0,
     )

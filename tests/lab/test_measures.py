@@ -72,7 +72,7 @@ def test_a_head_without_a_law_has_predictions_and_nothing_else(scored):
     assert [key for key, value in found.items() if value is None] == ["nll", "brier", "ece"]
     assert measures.reliability(outcome) == []
     assert measures.calibration_error_if_calibrated(outcome) is None
-    assert measures.nll_by_block(outcome) == ([], [])
+    assert measures.by_block(outcome) == ([], {})
 
 
 def test_constant_agrees_with_the_same_rows_written_out():
@@ -95,7 +95,7 @@ def test_numbers_that_are_not_finite_are_none():
     huge = Outcome(np.array([0]), np.array([0]), Law(np.array([800.0]), np.array([2.0]), np.array([1.0])))
     assert measures.value(huge, "perplexity", [0]) is None
     assert measures.value(huge, "nll", [0]) == 800
-    assert measures.nll_by_block(infinite) == ([], [])
+    assert measures.by_block(infinite) == ([], {})
 
 
 # ---------------------------------------------------------------- calibration
@@ -161,7 +161,8 @@ def test_a_sure_and_right_model_is_expected_to_have_no_error():
 def test_blocks_hold_every_item_once_in_order(items):
     nll = np.random.default_rng(0).exponential(size=items)
     outcome = Outcome(np.zeros(items, int), np.zeros(items, int), Law(nll, nll, np.full(items, 0.5)))
-    sums, counts = measures.nll_by_block(outcome)
+    counts, by_measure = measures.by_block(outcome)
+    sums = by_measure["nll"]
     assert len(sums) == len(counts) == min(50, items)
     assert sum(counts) == items
     assert sum(sums) == pytest.approx(nll.sum())

@@ -98,7 +98,7 @@ def test_says_what_the_results_say():
     assert comparison.verdict is not None
     assert comparison.verdict.text in page
     for method in HEADS:
-        summary = summarise([trial.measures["top1"] for trial in comparison.of(method)])
+        summary = summarise([trial.tested.measures["top1"] for trial in comparison.of(method)])
         assert summary is not None
         assert summary.spread is not None
         assert f"{summary.mean:.3f} ± {summary.spread:.3f}" in page
@@ -164,8 +164,8 @@ def test_best_so_far_follows_the_direction_and_skips_what_is_missing(higher, exp
 
 def test_reliability_bins_of_several_repeats_are_pooled():
     trials = make_comparison({"softmax": [0.9, 0.9]}).trials
-    trials[0].reliability = [ReliabilityBin(0.98, 0.5, 10), ReliabilityBin(1.0, 1.0, 30)]
-    trials[1].reliability = [ReliabilityBin(0.98, 0.8, 20)]
+    trials[0].tested.reliability = [ReliabilityBin(0.98, 0.5, 10), ReliabilityBin(1.0, 1.0, 30)]
+    trials[1].tested.reliability = [ReliabilityBin(0.98, 0.8, 20)]
     confidence, accuracy, count = plots.pooled_bins(trials)
     assert count.tolist() == [60]
     assert confidence.tolist() == [pytest.approx((30 * 0.98 + 30) / 60)]

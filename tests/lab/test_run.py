@@ -72,12 +72,12 @@ def test_the_result_is_complete(whole, tmp_path):
             assert trial.train_seconds == trial.curve.seconds[-1] > 0
             assert trial.seconds_per_step > 0
             assert trial.parameters > 0
-            assert set(trial.measures) == {"top1", "macro_f1", "nll", "brier", "ece"}
-            law = [trial.measures[key] for key in ("nll", "brier", "ece")]
+            assert set(trial.tested.measures) == {"top1", "macro_f1", "nll", "brier", "ece"}
+            law = [trial.tested.measures[key] for key in ("nll", "brier", "ece")]
             assert all((value is not None) == method.defines_law for value in law)
-            assert (trial.ece_if_calibrated is not None) == method.defines_law
-            assert sum(bin.count for bin in trial.reliability) == 36 * method.defines_law
-    assert comparison.baseline[0]["top1"] == pytest.approx(14 / 36, abs=0.05)
+            assert (trial.tested.ece_if_calibrated is not None) == method.defines_law
+            assert sum(bin.count for bin in trial.tested.reliability) == 36 * method.defines_law
+    assert comparison.baseline[0].measures["top1"] == pytest.approx(14 / 36, abs=0.05)
     results.save(comparison, tmp_path / "results.json")
 
 
@@ -157,11 +157,11 @@ def test_a_head_that_is_better_by_a_known_margin_comes_out_better_by_it(monkeypa
         dataset, methods=["softmax", "misled"], repeats=3, epochs=6, learning_rate=1e-2, decide_by="nll", device="cpu"
     )
     for good, bad in zip(comparison.of("softmax"), comparison.of("misled"), strict=True):
-        assert good.measures["top1"] > 0.97
-        assert good.measures["top1"] - bad.measures["top1"] > 0.5
-        assert good.measures["nll"] < 0.2
+        assert good.tested.measures["top1"] > 0.97
+        assert good.tested.measures["top1"] - bad.tested.measures["top1"] > 0.5
+        assert good.tested.measures["nll"] < 0.2
         # the best that a head told the truth in 40 % of rows can say is -log .4 = .916
-        assert bad.measures["nll"] - good.measures["nll"] == pytest.approx(0.916, abs=0.2)
+        assert bad.tested.measures["nll"] - good.tested.measures["nll"] == pytest.approx(0.916, abs=0.2)
     verdict = judge(comparison)
     assert (verdict.pick, verdict.decided) == ("softmax", True)
     assert verdict.differences[0].low > 0
@@ -184,11 +184,11 @@ def test_text_is_tuned_once_and_measured_per_block(text):
         assert first.learning_rate == second.learning_rate
         assert first.tuning == second.tuning
         assert len(first.tuning) == 3
-        assert first.measures != second.measures  # another start
-        assert sum(first.block_tokens) == comparison.data.test_items
-        mean = sum(first.block_nll) / sum(first.block_tokens)
-        assert first.measures["nll"] == pytest.approx(mean)
-        assert first.measures["perplexity"] == pytest.approx(np.exp(mean))
+        assert first.tested.measures != second.tested.measures  # another start
+        assert sum(first.tested.block_items) == comparison.data.test_items
+        mean = sum(first.tested.block_sums["nll"]) / sum(first.tested.block_items)
+        assert first.tested.measures["nll"] == pytest.approx(mean)
+        assert first.tested.measures["perplexity"] == pytest.approx(np.exp(mean))
     assert comparison.baseline[0] == comparison.baseline[1]
 
 
@@ -228,7 +228,7 @@ def test_a_class_with_one_row_and_missing_values_are_compared(tmp_path):
     frame.to_csv(path, index=False)
     comparison = run(load(str(path), target="y"), repeats=1, epochs=1, learning_rate=1e-2, device="cpu")
     assert comparison.data.class_names == ["a", "alone", "b"]
-    assert all(trial.measures["top1"] is not None for trial in comparison.trials)
+    assert all(trial.tested.measures["top1"] is not None for trial in comparison.trials)
     results.save(comparison, tmp_path / "results.json")
 
 

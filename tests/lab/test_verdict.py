@@ -128,7 +128,7 @@ def text_comparison(sums, counts):
         perplexities,
         decide_by="perplexity",
         blocks=sums,
-        block_tokens=counts,
+        block_items=counts,
         task="text",
         splits_redrawn=False,
         num_classes=4000,
@@ -171,7 +171,7 @@ def test_text_measured_on_different_blocks_is_refused():
     sums, counts = text_trials(np.random.default_rng(0), 0.0)
     comparison = text_comparison(sums, counts)
     for trial in comparison.of("nce"):
-        trial.block_tokens[0] += 1
+        trial.tested.block_items[0] += 1
     with pytest.raises(ValueError, match="same blocks"):
         judge(comparison)
 
