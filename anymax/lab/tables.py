@@ -147,7 +147,8 @@ class TableDataset:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256("\0".join([*self.class_names, *self.numbers, *self.categories]).encode())
         for frame in (self.numbers, self.categories):
-            digest.update(np.asarray(hash_pandas_object(frame, index=False)).tobytes())
+            hashed = hash_pandas_object(frame, index=False)  # pyright: ignore[reportCallIssue]: pandas exports it lazily
+            digest.update(np.asarray(hashed).tobytes())
         digest.update(self.classes.tobytes())
         return digest.hexdigest()
 
