@@ -10,12 +10,14 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from lightning.fabric import Fabric
 
 from anymax.lab import measures, trial
 from anymax.lab.errors import OptionError
+from anymax.lab.folder import FinishedRepeat, Folder
 from anymax.lab.methods import Method, choose
 from anymax.lab.parts import IGNORED, Dataset, Parts, Task
 from anymax.lab.results import MEASURES, Comparison, DataInfo, MethodInfo, Tested, Trial, TuningPoint
@@ -28,23 +30,29 @@ PATIENCE: dict[Task, int] = {"classification": 10, "text": 2}
 TEXT_BATCH = 32  # windows
 MANY_REPEATS, FEW_REPEATS = 10, 3
 SHORT_TRAINING = 5.0  # seconds below which there are many repeats
+EXPECTED_EPOCHS: dict[Task, float] = {"classification": 0.6, "text": 1.0}  # share of them before training stops
+TEST_LOOKS = 3  # what measuring the test part costs, in looks at the validation part
+LONG_RUN = 1800.0  # seconds; a longer run is announced with the budget that would end it by then
 RARE_SHARE = 0.1  # of its even share, below which a class is rare
+
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
 class Planned:
-    """How many trainings there will be; sent again when the number of repeats has been settled.
-
-    Sent once before any training (`repeats` is a guess where `repeats_settled` is False) and at most once more,
-    after the first repeat has shown how long a training takes.
-    """
+    """How many trainings there will be and how long all will take; sent once, before any training."""
 
     trainings: int
     repeats: int
-    repeats_settled: bool
     methods: list[str]
     learning_rates: list[float]
-    epochs: int
+    epochs: int | None  # None where a budget limits each training
+    budget: float | None
+    seconds: float  # forecast for the whole run, from a few timed steps of each method
+    fitting_budget: float | None  # the budget with which the run would end within `LONG_RUN`, where it is longer
+    already_done: int  # trainings that an earlier, interrupted run left
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,12 @@ def run(
     methods: Sequence[str] | None = None,
     repeats: int | None = None,
     epochs: int | None = None,
+    budget: float | None = None,
     learning_rate: float | None = None,
     decide_by: str | None = None,
     device: str = "auto",
+    precision: Precision = "32-true",
+    folder: Folder | None = None,
     progress: Callable[[Event], None] | None = None,
 ) -> Comparison:
     """Train every method on the same parts, starts and batches, and measure each once on the test part.
@@ -108,10 +119,13 @@ def run(
         repeats: how many times split and start are drawn anew; None takes 10 where a training takes under
             five seconds, else 3.
         epochs: the most epochs one training may take; None takes a default that suits the data.
+        budget: the seconds in training steps that each training takes, instead of epochs.
         learning_rate: the one rate to use; None chooses on the validation part among three.
         decide_by: the measure that decides, a key of `anymax.lab.results.MEASURES`; None takes macro-F1 where
             the rarest class is rare, else top-1, and perplexity for text.
         device: "auto", "cpu", "cuda" or another accelerator name that Lightning Fabric knows.
+        precision: of the training steps, a name that Lightning Fabric knows.
+        folder: keeps what is finished, and gives back what an interrupted run of the same kind had finished.
         progress: called with each `Event` as it happens.
 
     Returns:
@@ -122,11 +136,11 @@ def run(
         OptionError: any other option out of range; before any work.
     """
     began = time.perf_counter()
-    _check_options(dataset.task, repeats, epochs, learning_rate, decide_by)
+    _check_options(dataset.task, repeats, epochs, budget, learning_rate, decide_by)
     info = dataset.info()
     decide_by = decide_by or _default_measure(info, dataset.measured_classes)
     chosen, left_out = choose(methods, dataset.task, info.num_classes, decide_by)
-    fabric = _fabric(device)
+    fabric = _fabric(device, precision)
     plan = trial.Plan(
         task=dataset.task,
         decide_by=decide_by,
@@ -134,6 +148,7 @@ def run(
         epochs=epochs or _epochs(info),
         patience=PATIENCE[dataset.task],
         batch_size=_batch_size(info),
+        budget=budget,
     )
     grid = (learning_rate,) if learning_rate else LEARNING_RATES
     schedule = _Schedule(
@@ -145,6 +160,7 @@ def run(
         progress=progress or (lambda event: None),
         repeats=repeats,
         tuned_once=not info.splits_redrawn,
+        folder=folder,
     )
     with _threads(dataset.task):
         trials, baseline = schedule.carry_out()
@@ -155,13 +171,13 @@ def run(
         options={
             "methods": [method.name for method in chosen],
             "repeats": schedule.repeats,
-            "epochs": plan.epochs,
-            "patience": plan.patience,
+            **({"budget": budget} if budget else {"epochs": plan.epochs, "patience": plan.patience}),
             "batch_size": plan.batch_size,
             "learning_rates": list(grid),
             "tuned": "in the first repeat" if schedule.tuned_once else "in every repeat",
             "decide_by": decide_by,
             "device": str(fabric.device),
+            "precision": precision,
         },
         versions=_versions(),
         machine=machine,
@@ -170,6 +186,7 @@ def run(
         baseline=baseline,
         trials=trials,
         total_seconds=time.perf_counter() - began,
+        forecast_seconds=schedule.forecast,
     )
 
 
@@ -206,6 +223,7 @@ class _Schedule:
         progress: Callable[[Event], None],
         repeats: int | None,
         tuned_once: bool,
+        folder: Folder | None,
     ) -> None:
         self.dataset = dataset
         self.methods = methods
@@ -213,55 +231,60 @@ class _Schedule:
         self.grid = grid
         self.fabric = fabric
         self.progress = progress
-        self.repeats = repeats or MANY_REPEATS
-        self.repeats_settled = repeats is not None
+        self.repeats = repeats or 0
         self.tuned_once = tuned_once
+        self.folder = folder
+        self.forecast = 0.0
         self.done = 0
 
     def carry_out(self) -> tuple[list[Trial], list[Tested]]:
         """Every trial, and per repeat what the trivial answer reaches."""
-        trials: list[Trial] = []
-        baseline: list[Tested] = []
-        self._announce()
-        repeat = 0
-        while repeat < self.repeats:
-            parts = self.dataset.parts(repeat)
-            earlier = {t.method: t for t in trials if t.repeat == 0} if self.tuned_once else {}
-            trainings, slowest = self._train_all(parts, repeat, earlier)
-            for method in self.methods:
-                tried = trainings[method.name]
-                tuning = earlier[method.name].tuning if earlier else _tuning(tried)
-                trials.append(self._measure(method, _best(tried, self.plan.decide_by), tuning, parts, repeat))
-            baseline.append(self._baseline(parts))
-            if not self.repeats_settled:
-                self.repeats = MANY_REPEATS if slowest < SHORT_TRAINING else FEW_REPEATS
-                self.repeats_settled = True
-                self._announce()
+        began = time.perf_counter()
+        parts = self.dataset.parts(0)
+        self._announce(parts, time.perf_counter() - began)
+        finished: list[FinishedRepeat] = []
+        for repeat in range(self.repeats):
+            kept = self.folder.repeat(repeat) if self.folder else None
+            if kept is None:
+                earlier = {t.method: t for t in finished[0].trials} if finished and self.tuned_once else {}
+                parts = self.dataset.parts(repeat) if repeat else parts
+                kept = self._repeat(parts, repeat, earlier)
+                if self.folder:
+                    self.folder.keep_repeat(repeat, kept)
+            finished.append(kept)
             self.progress(RepeatDone(repeat))
-            repeat += 1
-        return trials, baseline
+        return [t for kept in finished for t in kept.trials], [kept.baseline for kept in finished]
 
-    def _train_all(
-        self, parts: Parts, repeat: int, earlier: dict[str, Trial]
-    ) -> tuple[dict[str, list[trial.Training]], float]:
-        """The trainings of one repeat by method, and the seconds that the slowest method's took on average."""
-        trainings: dict[str, list[trial.Training]] = {method.name: [] for method in self.methods}
-        seconds = dict.fromkeys(trainings, 0.0)
-        rounds = 1 if earlier else len(self.grid)
-        for i in range(rounds):
+    def _repeat(self, parts: Parts, repeat: int, earlier: dict[str, Trial]) -> FinishedRepeat:
+        """All trainings of one repeat, then one look at the test part for each method."""
+        tried: dict[str, list[trial.Training]] = {method.name: [] for method in self.methods}
+        models: dict[str, trial.Model | None] = {}  # of each method the best so far; None where it lies in the folder
+        for i in range(1 if earlier else len(self.grid)):
             # nobody always comes first, when caches are cold, or last, when the processor is hot
             first = (repeat + i) % len(self.methods)
             for method in self.methods[first:] + self.methods[:first]:
                 rate = earlier[method.name].learning_rate if earlier else self.grid[i]
-                training, took = self._train(method, parts, repeat, rate)
-                trainings[method.name].append(training)
-                seconds[method.name] += took / rounds
-        return trainings, max(seconds.values())
+                model, training = self._train(method, parts, repeat, rate, tried[method.name])
+                tried[method.name].append(training)
+                if _best(tried[method.name], self.plan.decide_by) is training:
+                    models[method.name] = model
+        trials = []
+        for method in self.methods:
+            training = _best(tried[method.name], self.plan.decide_by)
+            model = models[method.name] or self._load(method, parts, repeat, training)
+            tuning = earlier[method.name].tuning if earlier else _tuning(tried[method.name])
+            trials.append(self._measure(method, model, training, tuning, parts, repeat))
+        return FinishedRepeat(trials, self._baseline(parts))
 
-    def _train(self, method: Method, parts: Parts, repeat: int, learning_rate: float) -> tuple[trial.Training, float]:
+    def _train(
+        self, method: Method, parts: Parts, repeat: int, learning_rate: float, before: list[trial.Training]
+    ) -> tuple[trial.Model | None, trial.Training]:
+        """One training after those `before` of the same method and repeat, or what the folder kept of it."""
+        kept = self.folder.training(repeat, method.name, learning_rate) if self.folder else None
+        if kept is not None:
+            return None, kept
         self.progress(TrainingStarted(method.name, repeat, learning_rate))
-        began = time.perf_counter()
-        training = trial.train(
+        model, training = trial.train(
             method,
             self.plan,
             parts,
@@ -272,16 +295,33 @@ class _Schedule:
                 EpochDone(method.name, repeat, learning_rate, epoch, validation)
             ),
         )
-        took = time.perf_counter() - began
+        if self.folder:
+            is_best = _best([*before, training], self.plan.decide_by) is training
+            self.folder.keep_training(repeat, method.name, training, model.state_dict() if is_best else None)
         self.done += 1
-        self.progress(TrainingDone(method.name, repeat, learning_rate, training.best_validation, took, self.done))
-        return training, took
+        self.progress(
+            TrainingDone(method.name, repeat, learning_rate, training.best_validation, training.seconds, self.done)
+        )
+        return model, training
+
+    def _load(self, method: Method, parts: Parts, repeat: int, training: trial.Training) -> trial.Model:
+        """The model of a training that the folder kept."""
+        assert self.folder is not None
+        model = trial.untrained(method, self.plan, parts, repeat)
+        model.load_state_dict(self.folder.model(repeat, method.name, training.learning_rate))
+        return model.to(self.fabric.device)
 
     def _measure(
-        self, method: Method, training: trial.Training, tuning: list[TuningPoint], parts: Parts, repeat: int
+        self,
+        method: Method,
+        model: trial.Model,
+        training: trial.Training,
+        tuning: list[TuningPoint],
+        parts: Parts,
+        repeat: int,
     ) -> Trial:
         """Read the test part, once, after all choices of this method in this repeat."""
-        outcome = trial.observe(training.model, method, parts.test)
+        outcome = trial.observe(model, method, parts.test)
         return Trial(
             method=method.name,
             repeat=repeat,
@@ -302,18 +342,52 @@ class _Schedule:
         outcome = measures.constant(targets, (counts / counts.sum()).log())
         return measures.tested(outcome, self.plan.task, self.plan.measured_classes)
 
-    def _announce(self) -> None:
+    def _announce(self, parts: Parts, preparing: float) -> None:
+        """Time a few steps of each method, settle the number of repeats, and say what there is to do."""
+        paces = [trial.pace(method, self.plan, parts, self.fabric) for method in self.methods]
+        steps = math.ceil(len(parts.train) / self.plan.batch_size)
+        looks = trial.LOOKS_PER_BUDGET if self.plan.budget else self.plan.epochs
+        in_steps = [self.plan.budget or self.plan.epochs * steps * pace.step for pace in paces]
+        longest = max(s + looks * pace.evaluation for s, pace in zip(in_steps, paces, strict=True))
+
+        def settle() -> int:
+            return self.repeats or (MANY_REPEATS if longest < SHORT_TRAINING else FEW_REPEATS)
+
+        self.repeats = self.folder.repeats(settle) if self.folder else settle()
         rounds = len(self.grid) + self.repeats - 1 if self.tuned_once else len(self.grid) * self.repeats
+        trainings = rounds * len(self.methods)
+        self.done = self._already_done()
+        share = 1.0 if self.plan.budget else EXPECTED_EPOCHS[self.plan.task]
+        looking = sum((rounds * share * looks + TEST_LOOKS * self.repeats) * pace.evaluation for pace in paces)
+        other = looking + preparing * (1 if self.tuned_once else self.repeats)
+        self.forecast = share * rounds * sum(in_steps) + other
+        fitting = max(1.0, (LONG_RUN - other) / trainings) if self.forecast > LONG_RUN else None
         self.progress(
             Planned(
-                trainings=rounds * len(self.methods),
+                trainings=trainings,
                 repeats=self.repeats,
-                repeats_settled=self.repeats_settled,
                 methods=[method.name for method in self.methods],
                 learning_rates=list(self.grid),
-                epochs=self.plan.epochs,
+                epochs=None if self.plan.budget else self.plan.epochs,
+                budget=self.plan.budget,
+                seconds=self.forecast,
+                fitting_budget=fitting,
+                already_done=self.done,
             )
         )
+
+    def _already_done(self) -> int:
+        """The trainings that the folder kept."""
+        if self.folder is None:
+            return 0
+        done = 0
+        for repeat in range(self.repeats):
+            rounds = 1 if repeat and self.tuned_once else len(self.grid)
+            if self.folder.repeat(repeat) is not None:
+                done += rounds * len(self.methods)
+            else:
+                done += self.folder.kept_trainings(repeat)
+        return done
 
 
 def _tuning(trainings: list[trial.Training]) -> list[TuningPoint]:
@@ -330,12 +404,21 @@ def _best(trainings: list[trial.Training], decide_by: str) -> trial.Training:
 
 
 def _check_options(
-    task: Task, repeats: int | None, epochs: int | None, learning_rate: float | None, decide_by: str | None
+    task: Task,
+    repeats: int | None,
+    epochs: int | None,
+    budget: float | None,
+    learning_rate: float | None,
+    decide_by: str | None,
 ) -> None:
     if repeats is not None and repeats < 1:
         raise OptionError(f"The number of repeats must be 1 or more, got {repeats}.")
     if epochs is not None and epochs < 1:
         raise OptionError(f"The number of epochs must be 1 or more, got {epochs}.")
+    if budget is not None and not (math.isfinite(budget) and budget > 0):
+        raise OptionError(f"The budget must be a positive number of seconds, got {budget}.")
+    if budget is not None and epochs is not None:
+        raise OptionError("A budget and a number of epochs exclude each other: give one of them.")
     if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
         raise OptionError(f"The learning rate must be a positive number, got {learning_rate}.")
     valid = measures.MEASURED[task]
@@ -367,9 +450,11 @@ def _epochs(info: DataInfo) -> int:
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TABLE_STEPS / steps_per_epoch)))
 
 
-def _fabric(device: str) -> Fabric:
+def _fabric(device: str, precision: Precision) -> Fabric:
+    if precision not in PRECISIONS:
+        raise OptionError(f"There is no precision '{precision}': expected one of {', '.join(PRECISIONS)}.")
     try:
-        return Fabric(accelerator=device, devices=1)
+        return Fabric(accelerator=device, devices=1, precision=precision)
     except Exception as error:  # Fabric raises three kinds for one mistake
         raise OptionError(f"Device '{device}' is not available here ({error}): expected auto, cpu or cuda.") from None
 

@@ -36,7 +36,7 @@ class Following:
         self.console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self.began = self.spoke = time.monotonic()
         self.planned: Planned | None = None
-        self.done = 0
+        self.done = self.found = 0  # the trainings done, and those of them that an earlier run left
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
@@ -63,16 +63,17 @@ class Following:
     def __call__(self, event: Event) -> None:
         """Take note of one event of the run."""
         if isinstance(event, Planned):
-            self.console.print(_plan(event, first=self.planned is None))
+            self.console.print(" ".join(_plan(event)))
             self.planned = event
-            self.bar.update(self.task, total=event.trainings)
+            self.done = self.found = event.already_done
+            self.bar.update(self.task, total=event.trainings, completed=self.done)
         elif isinstance(event, TrainingStarted):
             repeats = self.planned.repeats if self.planned else event.repeat + 1
             self.bar.update(
                 self.task,
                 description=f"repeat {event.repeat + 1}/{repeats}, {event.method}, rate {event.learning_rate:g}",
             )
-        elif isinstance(event, EpochDone) and self.planned:
+        elif isinstance(event, EpochDone) and self.planned and self.planned.epochs:
             self.bar.update(self.task, completed=self.done + event.epoch / self.planned.epochs)
         elif isinstance(event, TrainingDone):
             self.done = event.done
@@ -89,22 +90,28 @@ class Following:
             return
         self.spoke = time.monotonic()
         took = self.spoke - self.began
-        left = took * (self.planned.trainings / max(self.done, 1) - 1)
+        left = took * (self.planned.trainings - self.done) / max(self.done - self.found, 1)
         about_left = f", about {summary.clock(left)} left" if self.done < self.planned.trainings else ""
         self.console.print(f"{what_is_done} after {summary.clock(took)}{about_left}")
 
 
-def _plan(event: Planned, *, first: bool) -> str:
-    if not first:
-        return f"It takes {event.repeats} repeats, {summary.counted(event.trainings, 'training')} in all."
+def _plan(event: Planned) -> list[str]:
+    """What will be done and how long it takes, in sentences."""
     rates = len(event.learning_rates)
     tuning = f"{rates} learning rates" if rates > 1 else f"learning rate {event.learning_rates[0]:g}"
-    up_to = "" if event.repeats_settled else "up to "
-    repeats = summary.counted(event.repeats, "repeat")
-    return (
-        f"{summary.counted(len(event.methods), 'method')}, {tuning}, {up_to}{repeats}: "
-        f"{summary.counted(event.trainings, 'training')} of at most {summary.counted(event.epochs, 'epoch')}."
-    )
+    if event.epochs is None:
+        each = f"{summary.seconds(event.budget or 0)} of steps each"
+    else:
+        each = f"at most {summary.counted(event.epochs, 'epoch')}"
+    sentences = [
+        f"{summary.counted(len(event.methods), 'method')}, {tuning}, {summary.counted(event.repeats, 'repeat')}: "
+        f"{summary.counted(event.trainings, 'training')} of {each}, about {summary.clock(event.seconds)} in all."
+    ]
+    if event.already_done:
+        sentences.append(f"{event.already_done} of them are done already.")
+    if event.fitting_budget is not None:
+        sentences.append(f"With --budget {event.fitting_budget:.0f}s it would take about half an hour.")
+    return sentences
 
 
 def show(comparison: Comparison, stream: TextIO | None = None) -> None:

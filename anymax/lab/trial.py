@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +21,9 @@ from anymax.lab.parts import IGNORED, Part, Parts, Task
 from anymax.lab.results import MEASURES, Curve
 
 UNTIMED_STEPS = 3  # the first steps of a training allocate and warm up
+PACE_STEPS = 5
 EVALUATION_ROWS = 512
+LOOKS_PER_BUDGET = 10  # looks at the validation part within a budget, where its epochs are longer
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Plan:
     epochs: int
     patience: int  # epochs without a better validation value after which training stops
     batch_size: int
+    budget: float | None = None  # seconds in training steps that a training takes, whatever its epochs
 
 
 class Model(nn.Module):
@@ -67,25 +73,21 @@ class Standing:
 
 @dataclass
 class Training:
-    """What a training came to; `model` stands at its best epoch."""
+    """What a training came to, as plain data."""
 
-    model: Model
     learning_rate: float
-    best_epoch: int = 0
+    parameters: int  # how many numbers the model learns
+    best_epoch: int = 0  # 0 where training diverged at once
     best: Standing | None = None
     curve: Curve = field(default_factory=Curve)
     train_seconds: float = 0.0
     seconds_per_step: float = 0.0
+    seconds: float = 0.0  # wall clock, evaluation included
 
     @property
     def best_validation(self) -> float | None:
         """The deciding measure on the validation part at the best epoch; None where training diverged at once."""
         return None if self.best is None else self.best.value
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the model learns."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
 
 
 def start(method: Method, task: Task, parts: Parts, seed: int) -> Model:
@@ -102,6 +104,11 @@ def start(method: Method, task: Task, parts: Parts, seed: int) -> Model:
     return Model(backbone, head)
 
 
+def untrained(method: Method, plan: Plan, parts: Parts, repeat: int) -> Model:
+    """The model that `train` starts from in this repeat."""
+    return start(method, plan.task, parts, _seeds(repeat)[0])
+
+
 def train(
     method: Method,
     plan: Plan,
@@ -111,8 +118,10 @@ def train(
     learning_rate: float,
     fabric: Fabric,
     on_epoch: Callable[[int, float | None], None] = lambda epoch, validation: None,
-) -> Training:
+) -> tuple[Model, Training]:
     """Train one method at one rate; stops early, or where the validation value is no longer a number.
+
+    Returns the model at its best epoch, and what is to be known of the training.
 
     Args:
         method: the head to train.
@@ -123,44 +132,100 @@ def train(
         fabric: the device and precision.
         on_epoch: told the epoch (from 1) and its validation value.
     """
-    start_seed, batch_seed, noise_seed = (int(s) for s in np.random.SeedSequence(repeat).generate_state(3))
-    model = start(method, plan.task, parts, start_seed)
+    began = time.perf_counter()
+    model = untrained(method, plan, parts, repeat)
+    _, batch_seed, noise_seed = _seeds(repeat)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
     wrapped, optimizer = fabric.setup(model, optimizer)
     inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
     batch_order = torch.Generator().manual_seed(batch_seed)
     torch.manual_seed(noise_seed)
 
-    training = Training(model, learning_rate)
+    training = Training(learning_rate, sum(parameter.numel() for parameter in model.parameters()))
     clock = _StepClock(fabric.device)
     best_state = copy.deepcopy(model.state_dict())
-    for epoch in range(1, plan.epochs + 1):
+    batches = _batches(len(inputs), plan.batch_size, batch_order)
+    for evaluation in itertools.count(1):
         model.train()
-        order = torch.randperm(len(inputs), generator=batch_order).to(fabric.device)
         loss = torch.tensor(torch.nan)
+        look_at = clock.seconds + (plan.budget or math.inf) / LOOKS_PER_BUDGET
         clock.start()
-        for rows in order.split(plan.batch_size):
-            loss = wrapped(inputs[rows], targets[rows])
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            optimizer.step()
+        for rows, ends_epoch in batches:
+            rows = rows.to(fabric.device)
+            loss = _step(wrapped, optimizer, fabric, inputs[rows], targets[rows])
             clock.step()
+            if ends_epoch or clock.now() >= look_at:
+                break
         clock.stop()
         standing = _standing(model, method, plan, parts.validation) if bool(torch.isfinite(loss)) else None
         training.curve.seconds.append(clock.seconds)
         training.curve.validation.append(None if standing is None else standing.value)
-        on_epoch(epoch, training.curve.validation[-1])
+        on_epoch(evaluation, training.curve.validation[-1])
         if standing is None:
             break
         if standing.beats(training.best, plan.decide_by):
-            training.best, training.best_epoch = standing, epoch
+            training.best, training.best_epoch = standing, evaluation
             best_state = copy.deepcopy(model.state_dict())
-        elif epoch - training.best_epoch >= plan.patience:
+        if plan.budget is not None:
+            if clock.seconds >= plan.budget:
+                break
+        elif evaluation == plan.epochs or evaluation - training.best_epoch >= plan.patience:
             break
     model.load_state_dict(best_state)
     training.train_seconds = clock.seconds
     training.seconds_per_step = clock.seconds / max(1, clock.timed_steps)
-    return training
+    training.seconds = time.perf_counter() - began
+    return model, training
+
+
+def _batches(rows: int, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, bool]]:
+    """Row numbers of one batch after another, without end, and whether an epoch ends with it."""
+    while True:
+        order = torch.randperm(rows, generator=generator).split(batch_size)
+        for i, batch in enumerate(order):
+            yield batch, i == len(order) - 1
+
+
+def _step(model: nn.Module, optimizer: Any, fabric: Fabric, inputs: Tensor, targets: Tensor) -> Tensor:
+    """One training step; the loss before it."""
+    loss = model(inputs, targets)
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    optimizer.step()
+    return loss
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that one method takes for a training step, and for one look at the validation part."""
+
+    step: float
+    evaluation: float
+
+
+def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
+    """Time a few steps and a look at a piece of the validation part, before any training."""
+    model = untrained(method, plan, parts, repeat=0)
+    wrapped, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=0.0, fused=True))
+    inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
+    clock = _StepClock(fabric.device)
+    batches = _batches(len(inputs), plan.batch_size, torch.Generator().manual_seed(0))
+    clock.start()
+    for rows, _ in itertools.islice(batches, UNTIMED_STEPS + PACE_STEPS):
+        _step(wrapped, optimizer, fabric, inputs[rows.to(fabric.device)], targets[rows.to(fabric.device)])
+        clock.step()
+    clock.stop()
+    for rows in (32, EVALUATION_ROWS):  # the first look allocates
+        piece = Part(parts.validation.inputs[:rows], parts.validation.targets[:rows])
+        began = time.perf_counter()
+        _standing(model, method, plan, piece)
+        took = time.perf_counter() - began
+    return Pace(clock.seconds / PACE_STEPS, took * len(parts.validation) / len(piece))
+
+
+def _seeds(repeat: int) -> list[int]:
+    """The seeds of a repeat: of the start, the order of batches and the noise."""
+    return [int(seed) for seed in np.random.SeedSequence(repeat).generate_state(3)]
 
 
 @torch.no_grad()
@@ -209,6 +274,10 @@ class _StepClock:
     def start(self) -> None:
         self._wait()
         self.began = time.perf_counter()
+
+    def now(self) -> float:
+        """Seconds up to this step, without waiting for what an accelerator has still to do."""
+        return self.seconds + (time.perf_counter() - self.began if self.steps > UNTIMED_STEPS else 0.0)
 
     def step(self) -> None:
         self.steps += 1

@@ -253,27 +253,25 @@ def test_markup_in_names_is_shown_as_it_is():
 def follow(stream):
     progress = terminal.Following(stream)
     with progress:
-        progress(Planned(4, 2, False, ["softmax", "nce"], [0.01], 3))
+        progress(Planned(4, 2, ["softmax", "nce"], [0.01], 3, None, 75.0, None, 0))
         for repeat in range(2):
             for i, method in enumerate(("softmax", "nce")):
                 progress(TrainingStarted(method, repeat, 0.01))
                 progress(EpochDone(method, repeat, 0.01, 1, 0.5))
                 progress(TrainingDone(method, repeat, 0.01, 0.5, 0.1, repeat * 2 + i + 1))
             progress(RepeatDone(repeat))
-            if repeat == 0:
-                progress(Planned(4, 2, True, ["softmax", "nce"], [0.01], 3))
 
 
 def test_progress_in_a_pipe_is_a_line_per_repeat():
     stream = io.StringIO()
     follow(stream)
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "2 methods, learning rate 0.01, up to 2 repeats: 4 trainings of at most 3 epochs."
+    plan = "2 methods, learning rate 0.01, 2 repeats: 4 trainings of at most 3 epochs, about 1:15 in all."
+    assert lines[0] == plan
     assert lines[1].startswith("repeat 1 of 2 after 0:0")
     assert lines[1].endswith(" left")
-    assert lines[2] == "It takes 2 repeats, 4 trainings in all."
-    assert lines[3].startswith("repeat 2 of 2 after 0:0")
-    assert len(lines) == 4
+    assert lines[2].startswith("repeat 2 of 2 after 0:0")
+    assert len(lines) == 3
 
 
 def test_progress_in_a_terminal_is_a_bar(monkeypatch):

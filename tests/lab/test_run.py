@@ -86,11 +86,15 @@ def test_events_tell_the_plan_and_every_training(whole):
     assert events[0] == Planned(
         trainings=2 * 3 * 5,
         repeats=2,
-        repeats_settled=True,
         methods=list(METHODS),
         learning_rates=[1e-3, 3e-3, 1e-2],
         epochs=3,
+        budget=None,
+        seconds=events[0].seconds,
+        fitting_budget=None,
+        already_done=0,
     )
+    assert 0 < events[0].seconds < 60
     done = [event for event in events if isinstance(event, TrainingDone)]
     assert [event.done for event in done] == list(range(1, 31))
     assert len([event for event in events if isinstance(event, TrainingStarted)]) == 30
@@ -207,7 +211,7 @@ def test_repeats_follow_from_the_time_a_training_takes(wine, monkeypatch):
         )
         assert len(comparison.of("softmax")) == len(comparison.baseline) == repeats
         assert comparison.options["repeats"] == repeats
-    assert [(plan.repeats, plan.repeats_settled) for plan in planned] == [(4, False), (4, True), (4, False), (3, True)]
+    assert [plan.repeats for plan in planned] == [4, 3]
 
 
 def test_a_rare_class_makes_macro_f1_decide():

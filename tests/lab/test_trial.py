@@ -46,6 +46,10 @@ def plan_for(dataset, **changes):
 
 
 def train(method, dataset, parts, fabric, **changes):
+    return train_model(method, dataset, parts, fabric, **changes)[1]
+
+
+def train_model(method, dataset, parts, fabric, **changes):
     options = {"repeat": 0, "learning_rate": 3e-3, **changes.pop("options", {})}
     return trial.train(method, plan_for(dataset, **changes), parts, fabric=fabric, **options)
 
@@ -84,21 +88,21 @@ def test_methods_share_the_order_of_batches(wine, fabric, monkeypatch):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_training_repeats_exactly(wine, fabric, name):
     dataset, parts = wine
-    first = train(METHODS[name], dataset, parts, fabric)
+    model, first = train_model(METHODS[name], dataset, parts, fabric)
     torch.rand(3)  # whatever else draws from the default generator
-    second = train(METHODS[name], dataset, parts, fabric)
+    same, second = train_model(METHODS[name], dataset, parts, fabric)
     assert first.curve.validation == second.curve.validation
-    for ours, theirs in zip(first.model.parameters(), second.model.parameters(), strict=True):
+    for ours, theirs in zip(model.parameters(), same.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    other = train(METHODS[name], dataset, parts, fabric, options={"repeat": 1})
-    assert not torch.equal(next(first.model.parameters()), next(other.model.parameters()))
+    other, _ = train_model(METHODS[name], dataset, parts, fabric, options={"repeat": 1})
+    assert not torch.equal(next(model.parameters()), next(other.parameters()))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_learns_a_table(wine, fabric, name):
     dataset, parts = wine
-    training = train(METHODS[name], dataset, parts, fabric, epochs=25)
-    outcome = trial.observe(training.model, METHODS[name], parts.test)
+    model, _ = train_model(METHODS[name], dataset, parts, fabric, epochs=25)
+    outcome = trial.observe(model, METHODS[name], parts.test)
     assert (outcome.predictions == outcome.targets).mean() > 0.85
 
 
@@ -113,7 +117,7 @@ def test_every_method_learns_text_far_below_the_unigram(text, fabric, name):
 
 def test_the_model_stands_at_its_best_epoch(wine, fabric):
     dataset, parts = wine
-    training = train(
+    model, training = train_model(
         METHODS["softmax"],
         dataset,
         parts,
@@ -126,7 +130,7 @@ def test_the_model_stands_at_its_best_epoch(wine, fabric):
     curve = training.curve.validation
     assert len(curve) < 30
     assert training.best_epoch == curve.index(min(curve)) + 1 == len(curve) - 3
-    outcome = trial.observe(training.model, METHODS["softmax"], parts.validation)
+    outcome = trial.observe(model, METHODS["softmax"], parts.validation)
     assert outcome.law is not None
     assert outcome.law.nll.mean() == pytest.approx(training.best_validation)
 
