@@ -10,11 +10,14 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 
 from anymax.lab.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 2
 
@@ -230,6 +233,37 @@ class Comparison:
         """The trials of one method, by repeat."""
         return sorted((t for t in self.trials if t.method == method), key=lambda t: t.repeat)
 
+    # frames.py is imported late: it stands on this module, and reading results needs no pandas.
+
+    def trials_frame(self) -> pd.DataFrame:
+        """One row per method and repeat: what was chosen, what it cost and every number of the test part."""
+        from anymax.lab import frames
+
+        return frames.trials(self)
+
+    def differences_frame(self) -> pd.DataFrame:
+        """One row per method that the verdict compared with the reference."""
+        from anymax.lab import frames
+
+        return frames.differences(self)
+
+    def columns_frame(self) -> pd.DataFrame:
+        """One row per column of the data: how it was read and why."""
+        from anymax.lab import frames
+
+        return frames.columns(self)
+
+    def curves_frame(self) -> pd.DataFrame:
+        """One row per epoch of each trial: seconds of training and the deciding measure on the validation part."""
+        from anymax.lab import frames
+
+        return frames.curves(self)
+
+    def _repr_html_(self) -> str:
+        from anymax.lab import frames
+
+        return frames.as_html(self)
+
 
 def load(path: Path) -> Comparison:
     """Read what `save` wrote.
@@ -241,15 +275,32 @@ def load(path: Path) -> Comparison:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"'{path}' holds no results of a comparison: it is no JSON.") from None
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise DataError(f"'{path}' holds no results of a comparison in format {FORMAT}, which this version reads.")
     try:
-        return pydantic.TypeAdapter(Comparison).validate_python(stored)
+        comparison = pydantic.TypeAdapter(Comparison).validate_python(stored)
     except pydantic.ValidationError as error:
         place = ".".join(str(key) for key in error.errors()[0]["loc"])
         raise DataError(f"'{path}' holds damaged results: {place}: {error.errors()[0]['msg']}.") from None
+    if contradiction := _contradiction(comparison):
+        raise DataError(f"'{path}' holds damaged results: {contradiction}.")
+    return comparison
+
+
+def _contradiction(comparison: Comparison) -> str | None:
+    """What right types cannot rule out and a reader of the results would fall over."""
+    if comparison.decide_by not in MEASURES:
+        return f"no measure is called '{comparison.decide_by}'"
+    methods = {method.name for method in comparison.methods}
+    if methods != {trial.method for trial in comparison.trials}:
+        return "methods and trials name different methods"
+    if any(len(trial.curve.seconds) != len(trial.curve.validation) for trial in comparison.trials):
+        return "a curve has more times than values, or fewer"
+    if len(comparison.data.class_names) != len(comparison.data.class_counts):
+        return "there are more names than counts of classes, or fewer"
+    return None
 
 
 def save(comparison: Comparison, path: Path) -> None:

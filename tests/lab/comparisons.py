@@ -10,8 +10,11 @@ from anymax.lab.results import (
     Curve,
     DataInfo,
     LeftOut,
+    LogZ,
     MethodInfo,
+    RecallBin,
     ReliabilityBin,
+    Scaled,
     Tested,
     Trial,
     TuningPoint,
@@ -29,6 +32,7 @@ def make_comparison(
     without_law: Sequence[str] = (),
     seconds_per_step: Mapping[str, float] | None = None,
     parameters: Mapping[str, int] | None = None,
+    peak_bytes: Mapping[str, int | None] | None = None,
     rates: Mapping[str, float] | None = None,
     blocks: Mapping[str, Sequence[Sequence[float]]] | None = None,
     block_items: Sequence[int] = (),
@@ -51,7 +55,7 @@ def make_comparison(
     trials = []
     for method, reached in values.items():
         for repeat, value in enumerate(reached):
-            measures: dict[str, float | None] = {"top1": 0.9}
+            measures: dict[str, float | None] = {"top1": 0.9, "top5": 0.99, "average_precision": 0.85}
             measures |= {key: more[method][repeat] for key, more in (others or {}).items() if method in more}
             measures[decide_by] = value
             step = (seconds_per_step or {}).get(method, 1e-3)
@@ -73,12 +77,16 @@ def make_comparison(
                         reliability=[]
                         if method in without_law
                         else [ReliabilityBin(0.55, 0.5, 20), ReliabilityBin(0.97, 0.95, test_items - 20)],
+                        scaled=None if method in without_law else Scaled(1.25, False, 0.28, 0.14, 0.012, 0.01),
+                        log_z=None if method in without_law else LogZ(2.5, 0.75),
+                        recall=[RecallBin(1000, 2, 60, 0.95), RecallBin(100, 3, 90, 0.8), RecallBin(10, 5, 150, 0.5)],
                         block_items=list(block_items),
                         block_sums={"nll": list(blocks[method][repeat])} if blocks else {},
                     ),
                     train_seconds=400 * step,
                     seconds_per_step=step,
                     parameters=(parameters or {}).get(method, 6_600),
+                    peak_bytes=(peak_bytes or {}).get(method, 3 << 20),
                 )
             )
     repeats = len(next(iter(values.values())))
