@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from anymax.lab.results import MEASURES, Comparison, Trial
-from anymax.lab.summary import best_so_far, diverged
+from anymax.lab.summary import best_so_far, diverged, measure_values, summarise
 
 # M. Okabe and K. Ito, Color Universal Design, 2008; without the yellow, which is too faint on white.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -135,6 +135,100 @@ def pooled_bins(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray, np.nda
         sums[:, place] += b.count * b.confidence, b.count * b.accuracy, b.count
     confidence, accuracy, count = sums[:, sums[2] > 0]
     return confidence / count, accuracy / count, count
+
+
+def recall_against_frequency(comparison: Comparison) -> str | None:
+    """Recall against how often a class occurs in the training part, mean over the repeats; None without any recall."""
+    figure, axes = _empty()
+    drawn: list[np.ndarray] = []
+    for method, look in looks([m.name for m in comparison.methods]).items():
+        frequency, recall = pooled_recall(comparison.of(method))
+        if not len(frequency):
+            continue
+        axes.plot(
+            frequency,
+            recall,
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=1.2,
+            marker=look.marker,
+            markersize=5,
+            label=method,
+        )
+        drawn.append(frequency)
+    if not drawn:
+        return None
+    every = np.concatenate(drawn)
+    axes.set_xscale("log")
+    # Classes that are all about as frequent must not look far apart, nor leave the axis without a number.
+    middle = float(np.sqrt(every.min() * every.max()))
+    axes.set_xlim(min(every.min() / 1.2, middle / 4), max(every.max() * 1.2, middle * 4))
+    axes.set_ylim(-0.02, 1.02)
+    _plain_numbers(axes.xaxis)
+    axes.set_xlabel(f"{'occurrences' if comparison.data.task == 'text' else 'rows'} of a class in the training part")
+    axes.set_ylabel("recall, test part")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def pooled_recall(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray]:
+    """Frequency and recall per class or group of classes, mean over the repeats, by frequency.
+
+    A class with a name is the same in every repeat; a group of classes is known by its place.
+    """
+    groups: dict[str | int, list[tuple[float, float]]] = {}
+    for trial in trials:
+        if diverged(trial):
+            continue
+        for place, group in enumerate(sorted(trial.tested.recall, key=lambda group: group.frequency)):
+            if group.frequency > 0:  # what never occurred has no place on a logarithmic axis
+                key = place if group.name is None else group.name
+                groups.setdefault(key, []).append((group.frequency, group.recall))
+    points = sorted(tuple(np.mean(found, axis=0)) for found in groups.values())
+    frequency, recall = np.array(points).reshape(-1, 2).T
+    return frequency, recall
+
+
+def cost_against_quality(comparison: Comparison) -> str | None:
+    """The deciding measure on the test part against seconds of a training: mean and standard deviation per method.
+
+    A method without a mean, because a training diverged, is left out; None where all are.
+    """
+    key = comparison.decide_by
+    figure, axes = _empty()
+    drawn = 0
+    for method, look in looks([m.name for m in comparison.methods]).items():
+        quality = summarise(measure_values(comparison, method, key))
+        cost = summarise([trial.train_seconds for trial in comparison.of(method)])
+        if quality is None or cost is None or cost.mean <= 0:
+            continue
+        axes.errorbar(
+            cost.mean,
+            quality.mean,
+            # A bar down to 0 seconds or beyond has no end on a logarithmic axis.
+            xerr=[[min(cost.spread or 0, 0.9 * cost.mean)], [cost.spread or 0]],
+            yerr=quality.spread or 0,
+            color=look.colour,
+            marker=look.marker,
+            markersize=8,
+            linestyle="none",
+            elinewidth=1,
+            capsize=2,
+            label=method,
+        )
+        drawn += 1
+    if not drawn:
+        return None
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    # A wide enough axis has numbers on it, and equal costs do not look far apart.
+    middle = float(np.sqrt(low * high))
+    axes.set_xlim(min(low, middle / 2), max(high, middle * 2))
+    _plain_numbers(axes.xaxis)
+    axes.set_xlabel("seconds in training steps, one training")
+    axes.set_ylabel(f"{MEASURES[key].title}, test part")
+    axes.legend(frameon=False)
+    return _svg(figure)
 
 
 def _empty() -> tuple[Figure, Axes]:

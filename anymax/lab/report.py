@@ -44,8 +44,14 @@ def render(comparison: Comparison) -> str:
         learning_rates=_learning_rates(comparison),
         tuning=_tuning(comparison),
         edges=summary.edge_notes(comparison),
+        costs=summary.cost_columns(comparison),
+        scaled=_scaled(comparison),
+        log_z=[(name, f"{mean:.2f}", f"{spread:.2f}") for name, mean, spread in summary.log_z_rows(comparison)],
+        measured_classes=summary.measured_classes_note(comparison),
         quality_against_time=_source(plots.quality_against_time(comparison)),
         reliability=_source(plots.reliability_diagram(comparison)),
+        recall=_source(plots.recall_against_frequency(comparison)),
+        cost_against_quality=_source(plots.cost_against_quality(comparison)),
         calibrated=_calibrated(comparison),
         classes=_classes(comparison),
         classes_left=max(0, comparison.data.num_classes - MOST_CLASSES),
@@ -67,7 +73,6 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
         "name": "frequencies",
         "title": f"the trivial answer, how often each {'word' if comparison.data.task == 'text' else 'class'} occurs",
         "cells": [_split(summary.baseline_cell(comparison, key, spread=True)) for key in keys],
-        "costs": ("", "", ""),
         "picked": False,
     }
     return [baseline, *(_row(comparison, method, keys) for method in comparison.methods)]
@@ -84,9 +89,24 @@ def _row(comparison: Comparison, method: MethodInfo, keys: list[str]) -> dict[st
         "name": method.name,
         "title": method.title,
         "cells": [_split(summary.cell(comparison, method, key, spread=True)) for key in keys],
-        "costs": summary.cost_cells(comparison, method.name),
         "picked": comparison.verdict is not None and comparison.verdict.pick == method.name,
     }
+
+
+def _scaled(comparison: Comparison) -> list[dict[str, str]]:
+    """The table "After temperature scaling"; a dash where a repeat has no finite number."""
+    rows = []
+    for row in summary.scaled_rows(comparison):
+        temperature = f"{row.temperature.mean:.2f}"
+        if row.at_bound:
+            temperature += f" (at the bound in {row.at_bound} of {row.repeats})"
+        cells = {
+            key: summary.summary_text(key, value, spread=False) if value else "-"
+            for key, value in (("nll", row.nll), ("brier", row.brier), ("ece", row.ece))
+        }
+        by_chance = f"{row.ece_if_calibrated.mean:.3f}" if row.ece_if_calibrated else "-"
+        rows.append({"name": row.method, "temperature": temperature, "by_chance": by_chance, **cells})
+    return rows
 
 
 def _differences(comparison: Comparison) -> list[dict[str, str]]:

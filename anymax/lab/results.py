@@ -233,7 +233,7 @@ class Comparison:
         """The trials of one method, by repeat."""
         return sorted((t for t in self.trials if t.method == method), key=lambda t: t.repeat)
 
-    # frames.py is imported late: it stands on this module, and reading results needs no pandas.
+    # frames.py is imported late because it stands on this module.
 
     def trials_frame(self) -> pd.DataFrame:
         """One row per method and repeat: what was chosen, what it cost and every number of the test part."""

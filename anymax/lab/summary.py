@@ -22,6 +22,9 @@ SHORT_TITLES = {
     "ece": "ECE",
 }
 
+# How far from softmax's best validation value, as a share of it, still counts as its quality.
+QUALITY_MARGIN = 0.02
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -140,7 +143,7 @@ def edge_notes(comparison: Comparison) -> list[str]:
 
 def number(key: str, value: float) -> str:
     """A measure's value: three decimals, or four figures for a perplexity."""
-    if key != "perplexity":
+    if not key.startswith("perplexity"):
         return f"{value:.3f}"
     return f"{value:,.{max(0, 3 - int(math.log10(max(value, 1))))}f}"
 
@@ -215,12 +218,133 @@ def decision(key: str, difference: Difference) -> str:
     return "better" if (difference.mean > 0) == MEASURES[key].higher_is_better else "worse"
 
 
-def cost_cells(comparison: Comparison, method: str) -> tuple[str, str, str]:
-    """Mean seconds of a training in its steps, mean seconds of a step, how many numbers are learned."""
-    trials = comparison.of(method)
-    training = statistics.fmean(trial.train_seconds for trial in trials)
-    step = statistics.fmean(trial.seconds_per_step for trial in trials)
-    return seconds(training), seconds(step), count(trials[0].parameters)
+@dataclass(frozen=True)
+class CostColumn:
+    """What each method costs in one respect, as cells of a table."""
+
+    short: str
+    title: str
+    unit: str
+    cells: dict[str, str]
+
+
+def cost_columns(comparison: Comparison) -> list[CostColumn]:
+    """Time, size and memory of each method; a column that nothing is known for is left out."""
+    names = [method.name for method in comparison.methods]
+
+    def means(attribute: str) -> dict[str, str]:
+        return {name: seconds(statistics.fmean(getattr(t, attribute) for t in comparison.of(name))) for name in names}
+
+    columns = [
+        CostColumn("train", "training", "time in steps", means("train_seconds")),
+        CostColumn("step", "one step", "mean time", means("seconds_per_step")),
+        CostColumn(
+            "learned", "learned", "parameters", {name: count(comparison.of(name)[0].parameters) for name in names}
+        ),
+    ]
+    peaks = {name: [t.peak_bytes for t in comparison.of(name) if t.peak_bytes is not None] for name in names}
+    if any(peaks.values()):
+        cells = {name: size(max(found)) if found else "-" for name, found in peaks.items()}
+        columns.append(CostColumn("memory", "memory", "peak of a step", cells))
+    if "softmax" in names:
+        cells = {name: _quality_cell(times_to_quality(comparison, name)) for name in names}
+        columns.append(CostColumn("to quality", "time to quality", "of softmax, within 2 %", cells))
+    return columns
+
+
+def times_to_quality(comparison: Comparison, method: str) -> list[float | None]:
+    """Per repeat the seconds in training steps until `method` was within 2 % of softmax's best validation value.
+
+    The validation part is looked at once per epoch, so a time is that of the first epoch's end that is good enough.
+    None: not reached, or softmax itself never had a value.
+    """
+    higher = MEASURES[comparison.decide_by].higher_is_better
+    goals = {trial.repeat: best_so_far(comparison, trial)[1][-1:] for trial in comparison.of("softmax")}
+    times: list[float | None] = []
+    for trial in comparison.of(method):
+        goal = [value * (1 - QUALITY_MARGIN if higher else 1 + QUALITY_MARGIN) for value in goals.get(trial.repeat, [])]
+        reached = (
+            time
+            for time, value in zip(*best_so_far(comparison, trial), strict=True)
+            if goal and (value >= goal[0] if higher else value <= goal[0])
+        )
+        times.append(next(reached, None))
+    return times
+
+
+def _quality_cell(times: Sequence[float | None]) -> str:
+    reached = [time for time in times if time is not None]
+    if not reached:
+        return "not reached"
+    mean = seconds(statistics.fmean(reached))
+    return mean if len(reached) == len(times) else f"{mean} ({len(reached)} of {len(times)})"
+
+
+@dataclass(frozen=True)
+class ScaledRow:
+    """One method after temperature scaling, over the repeats."""
+
+    method: str
+    temperature: Summary
+    at_bound: int  # in so many repeats
+    repeats: int
+    nll: Summary | None
+    brier: Summary | None
+    ece: Summary | None
+    ece_if_calibrated: Summary | None
+
+
+def scaled_rows(comparison: Comparison) -> list[ScaledRow]:
+    """The methods whose law could be scaled in every repeat."""
+    rows = []
+    for method in comparison.methods:
+        scaled = [None if diverged(trial) else trial.tested.scaled for trial in comparison.of(method.name)]
+        found = [row for row in scaled if row is not None]
+        temperature = summarise([None if row is None else row.temperature for row in scaled])
+        if temperature is None:
+            continue
+        rows.append(
+            ScaledRow(
+                method=method.name,
+                temperature=temperature,
+                at_bound=sum(row.at_bound for row in found),
+                repeats=len(found),
+                nll=summarise([row.nll for row in found]),
+                brier=summarise([row.brier for row in found]),
+                ece=summarise([row.ece for row in found]),
+                ece_if_calibrated=summarise([row.ece_if_calibrated for row in found]),
+            )
+        )
+    return rows
+
+
+def log_z_rows(comparison: Comparison) -> list[tuple[str, float, float]]:
+    """Per method that has scores of all classes: mean and spread of log Z over the test items, mean of the repeats."""
+    rows = []
+    for method in comparison.methods:
+        found = [t.tested.log_z for t in comparison.of(method.name) if t.tested.log_z is not None and not diverged(t)]
+        if found:
+            mean, spread = (statistics.fmean(getattr(z, name) for z in found) for name in ("mean", "spread"))
+            rows.append((method.name, mean, spread))
+    return rows
+
+
+def measured_classes_note(comparison: Comparison) -> str | None:
+    """Over how many classes the measures per class are, where that is not all of them."""
+    data = comparison.data
+    if data.task == "text" or data.measured_classes == data.num_classes:
+        return None
+    return (
+        f"Measures per class, macro-F1 among them, are over {data.measured_classes:,} of "
+        f"{data.num_classes:,} classes: the others are too rare to stand in every part."
+    )
+
+
+def size(value: int) -> str:
+    """Bytes with a unit, three figures."""
+    if value < 1 << 20:
+        return f"{value / (1 << 10):.3g} KiB"
+    return f"{value / (1 << 20):.3g} MiB" if value < 1000 << 20 else f"{value / (1 << 30):.3g} GiB"
 
 
 def counted(value: int, noun: str) -> str:

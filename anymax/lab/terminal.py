@@ -17,7 +17,7 @@ from rich.text import Text
 
 from anymax.lab import summary
 from anymax.lab.results import MEASURES, Comparison, DataInfo
-from anymax.lab.run import EpochDone, Event, Planned, RepeatDone, TrainingDone, TrainingStarted
+from anymax.lab.run import EpochDone, Event, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
 
 # Prose reads badly in longer lines.
 WIDEST = 100
@@ -62,7 +62,9 @@ class Following:
 
     def __call__(self, event: Event) -> None:
         """Take note of one event of the run."""
-        if isinstance(event, Planned):
+        if isinstance(event, FoundFinished):
+            self.console.print(f"This run was carried out before; to train again, remove '{event.folder}'.")
+        elif isinstance(event, Planned):
             self.console.print(" ".join(_plan(event)))
             self.planned = event
             self.done = self.found = event.already_done
@@ -134,6 +136,10 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     for line in _legend(comparison):
         console.print(textwrap.fill(line, console.width))
     console.print()
+    console.print("What it costs", style="bold")
+    console.print(_costs_table(comparison))
+    console.print(textwrap.fill(_cost_legend(comparison), console.width))
+    console.print()
     if comparison.verdict is not None:
         console.print("Which to take", style="bold")
         console.print(textwrap.fill(comparison.verdict.text, console.width))
@@ -168,11 +174,25 @@ def _legend(comparison: Comparison) -> list[str]:
     """What the columns are, and what is to be known about the heads."""
     lower = [key for key in summary.measure_keys(comparison) if not MEASURES[key].higher_is_better]
     titles = [summary.SHORT_TITLES[key] for key in lower]
-    meanings = {"nll": "NLL: negative log-likelihood in nats.", "ece": "ECE: calibration error."}
+    meanings = {
+        "average_precision": "AP: average precision.",
+        "nll": "NLL: negative log-likelihood in nats.",
+        "ece": "ECE: calibration error.",
+    }
     legend = [f"Lower is better in {summary.listed(titles)}."] if titles else []
-    legend += [meanings[key] for key in lower if key in meanings]
-    legend.append("train: time in training steps; step: time of one; learned: parameters.")
+    legend += [meanings[key] for key in summary.measure_keys(comparison) if key in meanings]
+    legend += [note for note in [summary.measured_classes_note(comparison)] if note]
     return [" ".join(legend), *(f"{method.name}: {method.note}" for method in comparison.methods if method.note)]
+
+
+def _cost_legend(comparison: Comparison) -> str:
+    legend = "train: time in training steps; step: time of one; learned: parameters"
+    shorts = {column.short for column in summary.cost_columns(comparison)}
+    if "memory" in shorts:
+        legend += "; memory: peak of a step above parameters and inputs"
+    if "to quality" in shorts:
+        legend += "; to quality: time until within 2 % of softmax's best validation value"
+    return legend + "."
 
 
 def _empty_table() -> Table:
@@ -208,13 +228,20 @@ def _measures_table(comparison: Comparison) -> Table:
     keys = summary.measure_keys(comparison)
     for key in keys:
         rows.add_column(summary.SHORT_TITLES[key], justify="right")
-    for title in ("train", "step", "learned"):
-        rows.add_column(title, justify="right")
     rows.add_row("frequencies", *(summary.baseline_cell(comparison, key, spread=False) for key in keys))
     for method in comparison.methods:
         rows.add_row(
             Text(method.name),
             *(Text(summary.cell(comparison, method, key, spread=False)) for key in keys),
-            *summary.cost_cells(comparison, method.name),
         )
+    return rows
+
+
+def _costs_table(comparison: Comparison) -> Table:
+    rows = _empty_table()
+    columns = summary.cost_columns(comparison)
+    for column in columns:
+        rows.add_column(column.short, justify="right")
+    for method in comparison.methods:
+        rows.add_row(Text(method.name), *(column.cells[method.name] for column in columns))
     return rows

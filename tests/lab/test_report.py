@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -11,11 +12,12 @@ import matplotlib
 import numpy as np
 import pytest
 from comparisons import make_comparison
+from matplotlib.colors import to_rgb
 
-from anymax.lab import plots, report, terminal
-from anymax.lab.results import ColumnInfo, Comparison, LeftOut, ReliabilityBin
+from anymax.lab import plots, report, results, terminal
+from anymax.lab.results import ColumnInfo, Comparison, LeftOut, LogZ, RecallBin, ReliabilityBin
 from anymax.lab.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
-from anymax.lab.summary import best_so_far, clock, edge_choices, listed, signed, summarise
+from anymax.lab.summary import best_so_far, clock, edge_choices, listed, signed, size, summarise, times_to_quality
 from anymax.lab.verdict import judge
 
 EVIL = "<script>alert('x')</script>"
@@ -114,6 +116,30 @@ def test_says_what_the_results_say():
         assert expected in page
 
 
+def test_says_scaling_log_z_memory_and_measured_classes():
+    comparison = three_heads(peak_bytes={"nce": None})
+    comparison.data.measured_classes = 7
+    for trial, bound in zip(comparison.of("nce"), [True, True, False, False, False], strict=True):
+        assert trial.tested.scaled is not None
+        trial.tested.scaled.at_bound = bound
+        trial.tested.log_z = LogZ(0.125, 0.0625)
+    page = " ".join(Page(report.render(comparison)).text.split())
+    assert "softmax 1.25 0.280 0.140 0.012 0.010" in page
+    assert "nce 1.25 (at the bound in 2 of 5) 0.280" in page
+    assert "nce 0.12 0.06" in page
+    assert "3 MiB" in page
+    assert "over 7 of 10 classes" in page
+    assert "over 7 of 10 classes" in " ".join(shown(comparison).split())
+    assert "top-5 accuracy" in page
+    assert "average precision" in page
+
+
+@pytest.mark.parametrize("kind", ["number", "category", "date", "text", "dropped", "target", "group", "time"])
+def test_every_kind_of_column_is_shown(kind):
+    page = report.render(three_heads(columns=[ColumnInfo("a column", kind, "a reason", 1234)]))
+    assert f"a column {kind} 1,234 a reason" in " ".join(Page(page).text.split())
+
+
 def test_is_made_the_same_way_twice():
     assert report.render(three_heads()) == report.render(three_heads())
 
@@ -177,6 +203,58 @@ def test_every_method_looks_different():
     assert len({(look.colour, look.line) for look in plots.looks(names).values()}) == len(names)
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance after WCAG 2.2: what is left of a colour in grey print."""
+    parts = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in to_rgb(colour)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], parts))
+
+
+def test_up_to_eight_methods_are_told_apart_without_colour():
+    found = list(plots.looks([str(i) for i in range(8)]).values())
+    assert len({look.marker for look in found}) == 8
+    for one, other in itertools.combinations(found, 2):
+        assert abs(luminance(one.colour) - luminance(other.colour)) > 0.05 or one.marker != other.marker
+    # Graphics that carry meaning need a contrast of 3 to white for the lines that have no marker to help them.
+    assert max(luminance(look.colour) for look in found) < 0.5
+
+
+def test_recall_is_pooled_by_name_or_by_place():
+    trials = make_comparison({"softmax": [0.9, 0.9, None]}).trials
+    trials[0].tested.recall = [RecallBin(100, 1, 5, 0.8, "b"), RecallBin(10, 1, 5, 0.2, "a")]
+    trials[1].tested.recall = [RecallBin(12, 1, 5, 0.4, "a")]
+    trials[2].tested.recall = [RecallBin(1, 1, 5, 0.0, "diverged")]
+    frequency, recall = plots.pooled_recall(trials)
+    assert frequency.tolist() == [11, 100]
+    assert recall.tolist() == [pytest.approx(0.3), 0.8]
+    trials[0].tested.recall = [RecallBin(100, 4, 50, 0.8), RecallBin(10, 4, 50, 0.2), RecallBin(0, 4, 50, 0.0)]
+    trials[1].tested.recall = [RecallBin(0, 4, 50, 0.2), RecallBin(20, 4, 50, 0.4), RecallBin(200, 4, 50, 1.0)]
+    frequency, recall = plots.pooled_recall(trials)
+    assert frequency.tolist() == [15, 150]
+    assert recall.tolist() == [pytest.approx(0.3), 0.9]
+
+
+def test_what_is_not_known_has_no_plot_and_no_heading():
+    comparison = three_heads()
+    for trial in comparison.trials:
+        trial.tested = results.Tested({"top1": 0.9})
+        trial.peak_bytes = None
+    page = Page(report.render(comparison)).text
+    assert plots.recall_against_frequency(comparison) is None
+    assert "temperature scaling" not in page
+    assert "log Z" not in page
+    assert "memory" not in " ".join(Page(report.render(comparison)).text.split()).partition("Means over")[0]
+    assert plots.cost_against_quality(make_comparison({"softmax": [None] * 3})) is None
+    assert "memory" not in shown(comparison)
+
+
+def test_one_repeat_and_equal_frequencies_can_be_drawn():
+    comparison = make_comparison({"softmax": [0.9], "nce": [0.9]}, decide_by="perplexity")
+    for trial in comparison.trials:
+        trial.tested.recall = [RecallBin(50, 1, 10, 0.9, "a"), RecallBin(50, 1, 10, 0.8, "b")]
+    assert plots.recall_against_frequency(comparison) is not None
+    assert plots.cost_against_quality(comparison) is not None
+
+
 def test_matplotlib_is_left_as_it_was():
     before = matplotlib.rcParams.copy()
     assert plots.reliability_diagram(three_heads()) is not None
@@ -191,6 +269,32 @@ def test_edges_of_the_grid_count_where_they_won():
     comparison.of("softmax")[0].tuning[1].validation = 0.9  # a tie
     found = [(choice.method, choice.end, choice.best) for choice in edge_choices(comparison)]
     assert found == [("softmax", "largest", 2), ("nce", "largest", 3)]
+
+
+@pytest.mark.parametrize(("higher", "expected"), [(True, [2.0, None]), (False, [1.0, None])])
+def test_time_to_quality_is_the_first_epoch_within_two_per_cent_of_softmax(higher, expected):
+    comparison = make_comparison({"softmax": [0.5] * 2, "nce": [0.5] * 2}, decide_by="top1" if higher else "nll")
+    for trial in comparison.trials:
+        trial.curve.seconds = [1.0, 2.0, 3.0]
+    for trial in comparison.of("softmax"):
+        trial.curve.validation = [0.5, 1.0, 0.7]
+    first, second = comparison.of("nce")
+    first.curve.validation = [0.97, 0.98, 0.5] if higher else [0.51, 0.3, 0.3]
+    second.curve.validation = [0.97, None, 0.979] if higher else [0.511, None, 0.6]
+    assert times_to_quality(comparison, "nce") == expected
+    assert "(1 of 2)" in shown(comparison)
+    first.curve.validation = second.curve.validation
+    assert "not reached" in shown(comparison)
+
+
+def test_without_softmax_there_is_no_time_to_quality():
+    comparison = make_comparison({"gumbel": [0.9] * 3, "nce": [0.9] * 3})
+    assert "to quality" not in shown(comparison)
+    assert times_to_quality(comparison, "nce") == [None] * 3
+
+
+def test_sizes_have_a_unit():
+    assert [size(value) for value in (512, 3 << 20, 999 << 20, 3 << 30)] == ["0.5 KiB", "3 MiB", "999 MiB", "3 GiB"]
 
 
 def test_an_edge_is_a_minimum_where_lower_is_better():
