@@ -159,7 +159,7 @@ def run(
         fabric,
         progress=progress or (lambda event: None),
         repeats=repeats,
-        tuned_once=not info.splits_redrawn,
+        info=info,
         folder=folder,
     )
     with _threads(dataset.task):
@@ -222,7 +222,7 @@ class _Schedule:
         fabric: Fabric,
         progress: Callable[[Event], None],
         repeats: int | None,
-        tuned_once: bool,
+        info: DataInfo,
         folder: Folder | None,
     ) -> None:
         self.dataset = dataset
@@ -232,7 +232,8 @@ class _Schedule:
         self.fabric = fabric
         self.progress = progress
         self.repeats = repeats or 0
-        self.tuned_once = tuned_once
+        self.info = info
+        self.tuned_once = not info.splits_redrawn
         self.folder = folder
         self.forecast = 0.0
         self.done = 0
@@ -321,7 +322,6 @@ class _Schedule:
         repeat: int,
     ) -> Trial:
         """Read the test part, once, after all choices of this method in this repeat."""
-        outcome = trial.observe(model, method, parts.test)
         return Trial(
             method=method.name,
             repeat=repeat,
@@ -329,7 +329,7 @@ class _Schedule:
             tuning=tuning,
             best_epoch=training.best_epoch,
             curve=training.curve,
-            tested=measures.tested(outcome, self.plan.task, self.plan.measured_classes),
+            tested=trial.tested(model, method, self.plan, parts, self.info, self.dataset.unknown_class),
             train_seconds=training.train_seconds,
             seconds_per_step=training.seconds_per_step,
             parameters=training.parameters,
@@ -340,7 +340,16 @@ class _Schedule:
         counts = parts.class_counts.double() + 1
         targets = parts.test.targets[parts.test.targets != IGNORED]
         outcome = measures.constant(targets, (counts / counts.sum()).log())
-        return measures.tested(outcome, self.plan.task, self.plan.measured_classes)
+        return measures.tested(
+            outcome,
+            self.plan.task,
+            self.plan.measured_classes,
+            class_counts=parts.class_counts.tolist(),
+            class_names=self.info.class_names,
+            unknown_class=self.dataset.unknown_class,
+            by_blocks=not self.info.splits_redrawn,
+            scaled=None,
+        )
 
     def _announce(self, parts: Parts, preparing: float) -> None:
         """Time a few steps of each method, settle the number of repeats, and say what there is to do."""
@@ -421,7 +430,7 @@ def _check_options(
         raise OptionError("A budget and a number of epochs exclude each other: give one of them.")
     if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
         raise OptionError(f"The learning rate must be a positive number, got {learning_rate}.")
-    valid = measures.MEASURED[task]
+    valid = measures.deciders(task)
     if decide_by is not None and decide_by not in valid:
         what = "is no measure of text" if decide_by in MEASURES and task == "text" else "is no measure here"
         raise OptionError(f"'{decide_by}' {what}: expected one of {', '.join(valid)}.")

@@ -15,10 +15,10 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from anymax.lab import backbones, measures
+from anymax.lab import backbones, calibration, measures, results
 from anymax.lab.methods import Method
 from anymax.lab.parts import IGNORED, Part, Parts, Task
-from anymax.lab.results import MEASURES, Curve
+from anymax.lab.results import MEASURES, Curve, DataInfo
 
 UNTIMED_STEPS = 3  # the first steps of a training allocate and warm up
 PACE_STEPS = 5
@@ -229,24 +229,66 @@ def _seeds(repeat: int) -> list[int]:
 
 
 @torch.no_grad()
-def observe(model: Model, method: Method, part: Part) -> measures.Outcome:
-    """Predictions and probabilities of a model on every item of a part."""
+def observe(model: Model, method: Method, part: Part, *, scores: bool = False, ranks: bool = False) -> measures.Outcome:
+    """Predictions and probabilities of a model on every item of a part; with its scores and ranks where asked."""
+    targets, features = _items(model, part)
+    return _observe(model, method, targets, features, scores=scores, ranks=ranks)
+
+
+@torch.no_grad()
+def tested(
+    model: Model, method: Method, plan: Plan, parts: Parts, info: DataInfo, unknown_class: int | None
+) -> results.Tested:
+    """All that is taken on the test part, the temperature fitted on the validation part included."""
+    scaled = None
+    targets, features = _items(model, parts.test)
+    if method.defines_law:
+        log_prob: Any = model.head.log_prob
+        temperature = calibration.fit(*_items(model, parts.validation), log_prob)
+        scaled = calibration.scaled(temperature, targets, features, log_prob) if temperature else None
+    counts = parts.class_counts.tolist()
+    ranks = plan.task == "classification" and (
+        plan.decide_by == "average_precision" or measures.takes_average_precision(counts, plan.measured_classes)
+    )
+    return measures.tested(
+        _observe(model, method, targets, features, scores=True, ranks=ranks),
+        plan.task,
+        plan.measured_classes,
+        class_counts=counts,
+        class_names=info.class_names,
+        unknown_class=unknown_class,
+        by_blocks=not info.splits_redrawn,
+        scaled=scaled,
+    )
+
+
+def _items(model: Model, part: Part) -> tuple[Tensor, Tensor]:
+    """The targets of a part that are to be predicted, and what the backbone makes of their inputs."""
     model.eval()
     device = next(model.parameters()).device
     features = torch.cat([model.backbone(rows.to(device)) for rows in part.inputs.split(EVALUATION_ROWS)])
-    kept = part.targets.to(device) != IGNORED
+    targets = part.targets.to(device)
+    return targets[targets != IGNORED], features[targets != IGNORED]
+
+
+def _observe(
+    model: Model, method: Method, targets: Tensor, features: Tensor, *, scores: bool, ranks: bool
+) -> measures.Outcome:
     return measures.observe(
-        part.targets.to(device)[kept],
-        features[kept],
+        targets,
+        features,
         log_prob=model.head.log_prob if method.defines_law else None,  # type: ignore[arg-type]
         predict=model.head.predict,  # type: ignore[arg-type]
+        scores=getattr(model.head, "scores", None) if scores else None,
+        ranks=ranks,
     )
 
 
 @torch.no_grad()
 def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing | None:
     """How the model does on a part; None where the deciding measure is no number."""
-    outcome = observe(model, method, part)
+    from_scores = plan.decide_by in measures.FROM_SCORES
+    outcome = observe(model, method, part, scores=from_scores, ranks=from_scores)
     value = measures.value(outcome, plan.decide_by, plan.measured_classes)
     if value is None:
         return None

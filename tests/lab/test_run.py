@@ -12,6 +12,7 @@ from anymax.lab import methods, results
 from anymax.lab import run as run_module
 from anymax.lab.data import load
 from anymax.lab.errors import MethodError, OptionError
+from anymax.lab.measures import MEASURED
 from anymax.lab.methods import METHODS, Method
 from anymax.lab.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted, run
 from anymax.lab.tables import read_table
@@ -72,7 +73,7 @@ def test_the_result_is_complete(whole, tmp_path):
             assert trial.train_seconds == trial.curve.seconds[-1] > 0
             assert trial.seconds_per_step > 0
             assert trial.parameters > 0
-            assert set(trial.tested.measures) == {"top1", "macro_f1", "nll", "brier", "ece"}
+            assert tuple(trial.tested.measures) == MEASURED["classification"]
             law = [trial.tested.measures[key] for key in ("nll", "brier", "ece")]
             assert all((value is not None) == method.defines_law for value in law)
             assert (trial.tested.ece_if_calibrated is not None) == method.defines_law
@@ -261,7 +262,7 @@ def test_a_method_that_diverges_has_no_validation_value_and_is_still_reported(wi
         (
             {"decide_by": "auc"},
             OptionError,
-            "'auc' is no measure here: expected one of top1, macro_f1, nll, brier, ece.",
+            "'auc' is no measure here: expected one of top1, macro_f1, average_precision, nll, brier, ece.",
         ),
         ({"decide_by": "perplexity"}, OptionError, "'perplexity' is no measure here"),
         ({"device": "abacus"}, OptionError, "Device 'abacus' is not available here"),

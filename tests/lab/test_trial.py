@@ -185,9 +185,9 @@ def test_seconds_leave_out_evaluation_and_the_first_steps(wine, fabric, monkeypa
         now[0] += 100.0 if len(steps) <= trial.UNTIMED_STEPS else 1.0
         return forward(self, input, target)
 
-    def slow_observe(*arguments):
+    def slow_observe(*arguments, **options):
         now[0] += 1000.0
-        return observe(*arguments)
+        return observe(*arguments, **options)
 
     monkeypatch.setattr(trial.Model, "forward", slow_forward)
     monkeypatch.setattr(trial, "observe", slow_observe)
