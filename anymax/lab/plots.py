@@ -20,7 +20,7 @@ from anymax.lab.summary import best_so_far, diverged, measure_values, summarise
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
-SIZE = (5.2, 3.7)  # inches; on a phone the letters are still 7 points high
+SIZE = (5.2, 4.1)  # inches; on a phone the letters are still 7 points high
 TIMES = 200
 RELIABILITY_BINS = 15
 FEWEST_IN_BIN = 10
@@ -80,7 +80,7 @@ def quality_against_time(comparison: Comparison) -> str | None:
         _plain_numbers(axes.yaxis)
     axes.set_xlabel("seconds in training steps")
     axes.set_ylabel(f"{MEASURES[comparison.decide_by].title}, validation part")
-    axes.legend(frameon=False)
+    _legend(figure)
     return _svg(figure)
 
 
@@ -121,7 +121,7 @@ def reliability_diagram(comparison: Comparison) -> str | None:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("confidence: the largest probability")
     axes.set_ylabel("accuracy of these answers")
-    axes.legend(frameon=False, loc="lower right")
+    _legend(figure)
     return _svg(figure)
 
 
@@ -167,7 +167,7 @@ def recall_against_frequency(comparison: Comparison) -> str | None:
     _plain_numbers(axes.xaxis)
     axes.set_xlabel(f"{'occurrences' if comparison.data.task == 'text' else 'rows'} of a class in the training part")
     axes.set_ylabel("recall, test part")
-    axes.legend(frameon=False)
+    _legend(figure)
     return _svg(figure)
 
 
@@ -195,6 +195,7 @@ def cost_against_quality(comparison: Comparison) -> str | None:
     A method without a mean, because a training diverged, is left out; None where all are.
     """
     key = comparison.decide_by
+    higher = MEASURES[key].higher_is_better
     figure, axes = _empty()
     drawn = 0
     for method, look in looks([m.name for m in comparison.methods]).items():
@@ -207,7 +208,10 @@ def cost_against_quality(comparison: Comparison) -> str | None:
             quality.mean,
             # A bar down to 0 seconds or beyond has no end on a logarithmic axis.
             xerr=[[min(cost.spread or 0, 0.9 * cost.mean)], [cost.spread or 0]],
-            yerr=quality.spread or 0,
+            yerr=[
+                [quality.spread or 0],
+                [min(quality.spread or 0, 1 - quality.mean) if higher else quality.spread or 0],
+            ],
             color=look.colour,
             marker=look.marker,
             markersize=8,
@@ -227,7 +231,7 @@ def cost_against_quality(comparison: Comparison) -> str | None:
     _plain_numbers(axes.xaxis)
     axes.set_xlabel("seconds in training steps, one training")
     axes.set_ylabel(f"{MEASURES[key].title}, test part")
-    axes.legend(frameon=False)
+    _legend(figure)
     return _svg(figure)
 
 
@@ -239,6 +243,11 @@ def _empty() -> tuple[Figure, Axes]:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _legend(figure: Figure) -> None:
+    # Below the axes it hides nothing, however many methods there are.
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
 
 
 def _plain_numbers(axis: Axis) -> None:

@@ -97,15 +97,16 @@ def _scaled(comparison: Comparison) -> list[dict[str, str]]:
     """The table "After temperature scaling"; a dash where a repeat has no finite number."""
     rows = []
     for row in summary.scaled_rows(comparison):
-        temperature = f"{row.temperature.mean:.2f}"
-        if row.at_bound:
-            temperature += f" (at the bound in {row.at_bound} of {row.repeats})"
+        at_bound = f"at the bound in {row.at_bound} of {row.repeats}" if row.at_bound else ""
         cells = {
             key: summary.summary_text(key, value, spread=False) if value else "-"
             for key, value in (("nll", row.nll), ("brier", row.brier), ("ece", row.ece))
         }
         by_chance = f"{row.ece_if_calibrated.mean:.3f}" if row.ece_if_calibrated else "-"
-        rows.append({"name": row.method, "temperature": temperature, "by_chance": by_chance, **cells})
+        temperature = f"{row.temperature.mean:.2f}"
+        rows.append(
+            {"name": row.method, "temperature": temperature, "at_bound": at_bound, "by_chance": by_chance, **cells}
+        )
     return rows
 
 

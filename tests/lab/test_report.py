@@ -125,7 +125,7 @@ def test_says_scaling_log_z_memory_and_measured_classes():
         trial.tested.log_z = LogZ(0.125, 0.0625)
     page = " ".join(Page(report.render(comparison)).text.split())
     assert "softmax 1.25 0.280 0.140 0.012 0.010" in page
-    assert "nce 1.25 (at the bound in 2 of 5) 0.280" in page
+    assert "nce 1.25 at the bound in 2 of 5 0.280" in page
     assert "nce 0.12 0.06" in page
     assert "3 MiB" in page
     assert "over 7 of 10 classes" in page
