@@ -1,42 +1,35 @@
-"""Rows of features with a class each: how columns are read, parts drawn, features prepared."""
+"""Rows of features with a class each: the table that is read, its parts drawn and its features prepared."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
 from pandas.util import hash_pandas_object
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from anymax.lab import splits
+from anymax.lab.columns import KINDS, MOST_LEVELS, count_rows, quoted, read_column, read_times, to_numbers
 from anymax.lab.errors import DataError
 from anymax.lab.parts import Part, Parts, Task
 from anymax.lab.results import ColumnInfo, DataInfo
+from anymax.lab.splits import SMALLEST_SPLIT_CLASS
 
-SMALLEST_SPLIT_CLASS = 5  # a fifth of fewer rows is less than one: such a class cannot stand in every part
-TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.25  # of what the test part leaves: a fifth of the whole
-MOST_LEVELS = 64  # one-hot columns per category; rarer levels share one
 RAREST_LEVEL = 3  # training rows below which a level is pooled
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
 FARTHEST = 10.0  # standard deviations at which a feature is cut off
-MISSING = "(missing)"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One feature column as it was read; `values` is None where it was dropped."""
-
-    info: ColumnInfo
-    values: pd.Series | None
-    note: str | None = None
+MOST_TERMS = 1000  # of one free text column
+TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
+REPEATS_LOOKED_AT = 5  # groups are drawn anew in each repeat: a class counts as measured if these have it everywhere
 
 
 @dataclass
@@ -50,6 +43,9 @@ class TableDataset:
     class_names: list[str]
     columns: list[ColumnInfo]
     notes: list[str] = field(default_factory=list)
+    texts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    groups: np.ndarray | None = None  # (rows,), group ids that no two parts share
+    times: np.ndarray | None = None  # (rows,), by which the parts follow each other
 
     @property
     def task(self) -> Task:
@@ -66,24 +62,37 @@ class TableDataset:
         """Rows per class, over all parts."""
         return np.bincount(self.classes, minlength=len(self.class_names))
 
-    @property
+    @cached_property
     def measured_classes(self) -> list[int]:
-        """The classes with enough rows to stand in every part."""
-        return np.flatnonzero(self.class_counts >= SMALLEST_SPLIT_CLASS).tolist()
+        """The classes that stand in every part."""
+        if self.groups is None and self.times is None:
+            return np.flatnonzero(self.class_counts >= SMALLEST_SPLIT_CLASS).tolist()
+        there = set(range(len(self.class_names)))
+        for repeat in range(REPEATS_LOOKED_AT if self.times is None else 1):
+            for rows in self.rows(repeat):
+                there &= set(self.classes[rows].tolist())
+        return sorted(there)
 
-    def rows(self, repeat: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row numbers of the training, validation and test part; classes too rare to be split go into training."""
-        splittable = self.class_counts[self.classes] >= SMALLEST_SPLIT_CLASS
-        ids = np.flatnonzero(splittable)
-        rest, test = train_test_split(ids, test_size=TEST_SHARE, stratify=self.classes[ids], random_state=repeat)
-        train, validation = train_test_split(
-            rest, test_size=VALIDATION_SHARE, stratify=self.classes[rest], random_state=repeat
-        )
-        train = np.concatenate([train, np.flatnonzero(~splittable)])
-        return train, np.asarray(validation), np.asarray(test)
+    def rows(self, repeat: int) -> splits.Rows:
+        """Row numbers of the training, validation and test part."""
+        if self.times is not None:
+            return splits.by_time(self.times)
+        if self.groups is not None:
+            return splits.grouped(self.classes, self.groups, repeat)
+        return splits.stratified(self.classes, repeat)
+
+    def levels(self, train: np.ndarray) -> dict[str, pd.Index]:
+        """The categories to embed: those with too many frequent levels in the given rows for a column each."""
+        frequent = {}
+        for name in self.categories.columns:
+            counts = self.categories[name].iloc[train].value_counts()
+            kept = counts.index[counts >= RAREST_LEVEL]
+            if len(kept) > MOST_LEVELS:
+                frequent[name] = kept.sort_values()
+        return frequent
 
     def fit_preparation(self, train: np.ndarray) -> Pipeline:
-        """Imputer, scaler and categories, fitted on the given rows and no others.
+        """Imputer, scaler, categories and terms, fitted on the given rows and no others.
 
         What does not vary in these rows is left out: a weight that nothing trained would meet its first values in
         the test part.
@@ -91,24 +100,35 @@ class TableDataset:
         numbers = make_pipeline(
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
             StandardScaler(),
-            # one wild value in the test part must not turn a whole measure into infinity
-            FunctionTransformer(np.clip, kw_args={"a_min": -FARTHEST, "a_max": FARTHEST}),
+            FunctionTransformer(_cut_off),
         )
         categories = OneHotEncoder(
             min_frequency=RAREST_LEVEL,
             max_categories=MOST_LEVELS,
             handle_unknown="infrequent_if_exist",
             sparse_output=False,
+            dtype=np.float32,  # pyright: ignore[reportArgumentType]: inferred from the default
+        )
+        embedded = self.levels(train)
+        most_terms = max(1, min(MOST_TERMS, TERM_BYTES // (4 * len(self.classes))))
+        as_terms = TfidfVectorizer(
+            max_features=most_terms,
+            token_pattern=r"\w+",
+            dtype=np.float32,  # pyright: ignore[reportArgumentType]: inferred from the default
         )
         preparation = ColumnTransformer(
             [
                 ("numbers", numbers, list(self.numbers.columns)),
-                ("categories", categories, list(self.categories.columns)),
-            ]
+                ("categories", categories, [name for name in self.categories.columns if name not in embedded]),
+                *((f"text {name}", as_terms, name) for name in self.texts.columns),
+            ],
+            sparse_threshold=0,
         )
         try:
             return make_pipeline(preparation, VarianceThreshold()).fit(self._features(train))
         except ValueError as error:
+            if "empty vocabulary" in str(error):
+                raise DataError(f"A text column of '{self.name}' holds no word within the training part.") from None
             if "variance threshold" not in str(error):
                 raise
             raise DataError(f"No feature column of '{self.name}' varies within the training part.") from None
@@ -116,18 +136,32 @@ class TableDataset:
     def parts(self, repeat: int) -> Parts:
         """The parts of one repeat, drawn anew from its number, prepared by what the training part says."""
         train, validation, test = self.rows(repeat)
-        preparation = self.fit_preparation(train)
+        embedded = self.levels(train)
+        only_embedded = len(embedded) == self.numbers.shape[1] + self.categories.shape[1] + self.texts.shape[1]
+        preparation = None if only_embedded else self.fit_preparation(train)
 
         def part(rows: np.ndarray) -> Part:
-            features = np.asarray(preparation.transform(self._features(rows)), dtype=np.float32)
+            columns = [] if preparation is None else [preparation.transform(self._features(rows))]
+            for name, levels in embedded.items():
+                # level 0 stands for all that are rare or absent in the training part
+                ids = levels.get_indexer(self.categories[name].iloc[rows]) + 1
+                columns.append(ids[:, None].astype(np.float32))
+            features = np.concatenate(columns, axis=1, dtype=np.float32)
             return Part(torch.from_numpy(features), torch.from_numpy(self.classes[rows]))
 
         counts = np.bincount(self.classes[train], minlength=len(self.class_names))
-        return Parts(part(train), part(validation), part(test), torch.from_numpy(counts))
+        return Parts(
+            part(train),
+            part(validation),
+            part(test),
+            torch.from_numpy(counts),
+            tuple(len(levels) + 1 for levels in embedded.values()),
+        )
 
     def info(self) -> DataInfo:
         """What was read, and what a reader of the results must know about it."""
         train, validation, test = self.rows(0)
+        hashed = self._hashed()
         return DataInfo(
             name=self.name,
             task=self.task,
@@ -138,24 +172,33 @@ class TableDataset:
             class_names=self.class_names,
             class_counts=self.class_counts.tolist(),
             columns=self.columns,
-            notes=[*self.notes, *self._rare_class_notes(), *self._duplicate_notes(train, test)],
-            splits_redrawn=True,
+            notes=[*self.notes, *self._rare_class_notes(), *_duplicate_notes(hashed, train, test)],
+            splits_redrawn=self.times is None,
             measured_classes=len(self.measured_classes),
-            fingerprint=self._fingerprint(),
+            fingerprint=self._fingerprint(hashed),
         )
 
-    def _fingerprint(self) -> str:
-        digest = hashlib.sha256("\0".join([*self.class_names, *self.numbers, *self.categories]).encode())
-        for frame in (self.numbers, self.categories):
-            hashed = hash_pandas_object(frame, index=False)  # pyright: ignore[reportCallIssue]: pandas exports it lazily
-            digest.update(np.asarray(hashed).tobytes())
-        digest.update(self.classes.tobytes())
+    def _hashed(self) -> pd.Series:
+        """A number per row, the same for equal rows."""
+        features = self._features(np.arange(len(self.classes)))
+        table = pd.concat([features, pd.Series(self.classes, features.index, name="\0class")], axis=1)
+        return hash_pandas_object(table, index=False)  # pyright: ignore[reportCallIssue]: pandas exports it lazily
+
+    def _fingerprint(self, hashed: pd.Series) -> str:
+        digest = hashlib.sha256("\0".join([*self.class_names, *(str(column) for column in self.columns)]).encode())
+        digest.update(np.asarray(hashed).tobytes())
+        for order in (self.groups, self.times):
+            if order is not None:
+                digest.update(order.tobytes())
         return digest.hexdigest()
 
     def _features(self, rows: np.ndarray) -> pd.DataFrame:
-        return pd.concat([self.numbers.iloc[rows], self.categories.iloc[rows]], axis=1)
+        frames = [frame.iloc[rows] for frame in (self.numbers, self.categories, self.texts) if frame.shape[1]]
+        return pd.concat(frames, axis=1)
 
     def _rare_class_notes(self) -> list[str]:
+        if self.groups is not None or self.times is not None:
+            return self._missing_class_notes()
         counts = self.class_counts
         rare = np.flatnonzero(counts < SMALLEST_SPLIT_CLASS)
         if not len(rare):
@@ -167,143 +210,172 @@ class TableDataset:
             f"alone: {listed}{more}; measures are taken over the other {len(counts) - len(rare)} classes."
         ]
 
-    def _duplicate_notes(self, train: np.ndarray, test: np.ndarray) -> list[str]:
-        table = pd.concat([self.numbers, self.categories], axis=1).assign(**{"\0class": self.classes})
-        rows = table.groupby(list(table.columns), dropna=False, sort=False).ngroup()
-        repeated = int(rows.duplicated().sum())
-        if not repeated:
+    def _missing_class_notes(self) -> list[str]:
+        absent = sorted(set(range(len(self.class_names))) - set(self.measured_classes))
+        if not absent:
             return []
-        shared = int(rows.iloc[test].isin(rows.iloc[train]).sum())
+        listed = ", ".join(f"{self.class_names[i]} ({self.class_counts[i]})" for i in absent[:20])
+        more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
         return [
-            f"{repeated} of {len(rows)} rows repeat another row exactly; in the first repeat {shared} of "
-            f"{len(test)} test rows have an equal row in the training part."
+            f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart: "
+            f"{listed}{more}; measures per class are taken over the other {len(self.measured_classes)} classes."
         ]
 
 
-def read_table(name: str, frame: pd.DataFrame, target: str, *, decimal_comma: bool = False) -> TableDataset:
-    """Read every column of `frame` as number or category and `target` as classes.
+def _cut_off(values: np.ndarray) -> np.ndarray:
+    """One wild value in the test part must not turn a whole measure into infinity."""
+    return np.clip(values, -FARTHEST, FARTHEST).astype(np.float32)
+
+
+def _duplicate_notes(hashed: pd.Series, train: np.ndarray, test: np.ndarray) -> list[str]:
+    repeated = int(hashed.duplicated().sum())
+    if not repeated:
+        return []
+    shared = int(hashed.iloc[test].isin(hashed.iloc[train]).sum())
+    return [
+        f"{repeated} of {len(hashed)} rows repeat another row exactly; in the first repeat {shared} of "
+        f"{len(test)} test rows have an equal row in the training part."
+    ]
+
+
+def read_table(
+    name: str,
+    frame: pd.DataFrame,
+    target: str,
+    *,
+    decimal_comma: bool = False,
+    group: str | None = None,
+    time: str | None = None,
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+) -> TableDataset:
+    """Read every column of `frame` as what it holds and `target` as classes.
 
     Args:
         name: what the data are called in the results.
-        frame: cells as text with missing ones NA, or columns of numbers.
+        frame: cells as text with missing ones NA, or columns of numbers or dates.
         target: the column that holds the classes.
         decimal_comma: whether "1,5" is a number, as in files whose separator is a semicolon.
+        group: the column whose equal values stay in one part.
+        time: the column by which the latest rows become the test part.
+        drop: columns that are no features.
+        kinds: columns to be read as "number", "category", "date" or "text", whatever they look like.
 
     Raises:
         DataError: the table cannot be compared on; the sentence says what to change.
     """
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    kinds = kinds or {}
     if target not in frame.columns:
-        raise _unknown_column(target, [str(column) for column in frame.columns])
+        raise _unknown_column(target, "the target", list(frame.columns))
+    _check_roles(list(frame.columns), target, group, time, drop, kinds)
     notes: list[str] = []
     without_target = int(frame[target].isna().sum())
     if without_target:
         frame = frame.dropna(subset=[target])
-        notes.append(f"{_rows(without_target)} without a value in {_quoted(target)} left out.")
+        notes.append(f"{count_rows(without_target)} without a value in {quoted(target)} left out.")
     if frame.empty:
-        raise DataError(f"Target column {_quoted(target)} has no value at all.")
+        raise DataError(f"Target column {quoted(target)} has no value at all.")
     classes, class_names = _read_classes(frame[target], target)
-    read = [read_column(str(column), frame[column], decimal_comma) for column in frame.columns if column != target]
+    infos = [ColumnInfo(target, "target", f"holds {len(class_names)} classes", without_target)]
+    groups = None if group is None else _read_groups(frame[group], group)
+    times = None if time is None else read_times(time, frame[time], decimal_comma)
+    if group is not None:
+        infos.append(ColumnInfo(group, "group", "its equal values stay in one part: no feature"))
+    if time is not None:
+        infos.append(ColumnInfo(time, "time", "its latest rows are the test part: no feature"))
+    infos += [ColumnInfo(column, "dropped", "left out because you asked for it") for column in dict.fromkeys(drop)]
+    taken = {target, group, time, *drop}
+    read = [
+        read_column(column, frame[column], decimal_comma, kinds.get(column))
+        for column in frame.columns
+        if column not in taken
+    ]
     kept = [column for column in read if column.values is not None]
     if not kept:
-        dropped = "; ".join(f"{_quoted(column.info.name)} {column.info.why}" for column in read) or "there is no other"
-        raise DataError(f"No feature column is left beside the target {_quoted(target)}: {dropped}.")
-    target_info = ColumnInfo(target, "target", f"holds {len(class_names)} classes", without_target)
-    by_kind = {
-        kind: pd.DataFrame({c.info.name: c.values for c in kept if c.info.kind == kind}, index=range(len(frame)))
-        for kind in ("number", "category")
-    }
-    return TableDataset(
+        why = "; ".join(f"{quoted(column.info.name)} {column.info.why}" for column in read) or "there is no other"
+        raise DataError(f"No feature column is left beside the target {quoted(target)}: {why}.")
+
+    def joined(*wanted: str) -> pd.DataFrame:
+        values = [
+            column.values.rename(column.info.name) if isinstance(column.values, pd.Series) else column.values
+            for column in kept
+            if column.info.kind in wanted and column.values is not None
+        ]
+        return pd.concat(values, axis=1) if values else pd.DataFrame(index=range(len(frame)))
+
+    dataset = TableDataset(
         name=name,
-        numbers=by_kind["number"],
-        categories=by_kind["category"],
+        numbers=joined("number", "date"),
+        categories=joined("category"),
+        texts=joined("text"),
         classes=classes,
         class_names=class_names,
-        columns=[target_info, *(column.info for column in read)],
-        notes=notes + [column.note for column in read if column.note],
+        columns=[*infos, *(column.info for column in read)],
+        notes=notes + [column.note for column in read if column.note and not (time and column.info.kind == "date")],
+        groups=groups,
+        times=times,
     )
+    if len(dataset.measured_classes) < 2:
+        option = f"--group {group}" if time is None else f"--time {time}"
+        raise DataError(f"With {option} fewer than two classes stand in every part: expected classes spread over it.")
+    return dataset
 
 
-def read_column(name: str, cells: pd.Series, decimal_comma: bool = False) -> Column:
-    """Decide what one feature column holds: numbers, categories, or nothing to learn from."""
-    cells = cells.reset_index(drop=True)
-    present = cells.notna()
-    missing = int((~present).sum())
-    if not present.any():
-        raise DataError(f"Feature column {_quoted(name)} has no value at all: take it out of the file.")
-    different = int(cells.nunique())
-    if different == 1 and not missing:
-        return Column(ColumnInfo(name, "dropped", f"holds {_quoted(cells[0])} in every row"), None)
-
-    numbers = _to_numbers(cells, decimal_comma)
-    not_numbers = present & numbers.isna()
-    if not not_numbers.any():
-        _refuse_infinite(name, cells, numbers)
-        if _counts_rows(numbers):
-            why = "counts the rows: whole numbers without a gap, each once"
-            return Column(ColumnInfo(name, "dropped", why), None)
-        why = f"every {'non-empty ' if missing else ''}cell is a number"
-        return Column(ColumnInfo(name, "number", why, missing), numbers)
-
-    if different == int(present.sum()):
-        why = "holds text that is different in every row"
-        return Column(ColumnInfo(name, "dropped", why, missing), None)
-    example = _quoted(cells[int(np.flatnonzero(not_numbers)[0])])
-    why = f"{different} different values, some no numbers ({example})"
-    if different > MOST_LEVELS:
-        why += f"; all but the {MOST_LEVELS - 1} most frequent of the training part share one level"
-    note = None
-    if not_numbers.sum() <= 0.1 * present.sum():
-        note = (
-            f"Column {_quoted(name)} is read as a category because {_rows(int(not_numbers.sum()))} hold no number "
-            f"({example}): if that means missing, make those cells empty."
-        )
-    values = cells.astype(object).where(present, MISSING)
-    return Column(ColumnInfo(name, "category", why, missing), values, note)
+def _check_roles(
+    names: list[str], target: str, group: str | None, time: str | None, drop: Sequence[str], kinds: Mapping[str, str]
+) -> None:
+    """Every option names a column that is there, and no column twice."""
+    if group is not None and time is not None:
+        raise DataError("--group and --time both say which rows are tested: give one of them.")
+    roles = [
+        (target, "the target"),
+        *((column, f"--{option}") for column, option in ((group, "group"), (time, "time")) if column is not None),
+        *((column, "--drop") for column in dict.fromkeys(drop)),
+        *((column, "--as") for column in kinds),
+    ]
+    taken: dict[str, str] = {}
+    for column, role in roles:
+        if column not in names:
+            raise _unknown_column(column, f"used by {role}", names)
+        if column in taken:
+            raise DataError(f"Column {quoted(column)} cannot be {taken[column]} and {role}: name it for one of them.")
+        taken[column] = role
+    for column, kind in kinds.items():
+        if kind not in KINDS:
+            raise DataError(f"--as {column}={kind} names no kind: expected one of {', '.join(KINDS)}.")
 
 
-def _to_numbers(cells: pd.Series, decimal_comma: bool = False) -> pd.Series:
-    """The cells as numbers, NaN where they are none."""
-    if pd.api.types.is_numeric_dtype(cells):
-        return cells.astype(np.float64)
-    text = cells.astype(object)
-    numbers = pd.Series(pd.to_numeric(text, errors="coerce"), dtype=np.float64)
-    if decimal_comma:
-        with_points = text.str.replace(",", ".", n=1)
-        numbers = numbers.fillna(pd.Series(pd.to_numeric(with_points, errors="coerce"), dtype=np.float64))
-    return numbers
-
-
-def _refuse_infinite(name: str, cells: pd.Series, numbers: pd.Series) -> None:
-    beyond = numbers.abs() > LARGEST_NUMBER
-    if beyond.any():
-        row = int(np.flatnonzero(beyond)[0])
+def _read_groups(cells: pd.Series, group: str) -> np.ndarray:
+    """Group ids; the empty cells are no group, so they are refused."""
+    if cells.isna().any():
         raise DataError(
-            f"Feature column {_quoted(name)} holds an infinite number ({_quoted(cells[row])}, row {row + 1}): "
-            "replace it by a finite one or make the cell empty."
+            f"Group column {quoted(group)} is empty in {count_rows(int(cells.isna().sum()))}: fill these cells in."
         )
-
-
-def _counts_rows(numbers: pd.Series) -> bool:
-    """Whether the column is a row number: as many different whole numbers as rows, without a gap."""
-    ordered = np.sort(numbers.to_numpy())
-    return len(ordered) > SMALLEST_SPLIT_CLASS and bool(np.all(np.diff(ordered) == 1))
+    ids, names = pd.factorize(cells.astype(str))
+    if len(names) < splits.FEWEST_GROUPS:
+        raise DataError(
+            f"Group column {quoted(group)} holds {len(names)} different "
+            f"{'value' if len(names) == 1 else 'values'}: expected {splits.FEWEST_GROUPS} or more."
+        )
+    return ids
 
 
 def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]:
     """Class ids and names, in numeric order where the names are numbers."""
     text = cells.astype(str)
     names = sorted(set(text), key=_numbers_first)
-    _refuse_continuous(_to_numbers(text), target)
+    _refuse_continuous(to_numbers(text), target)
     counts = text.value_counts()
     if len(names) == 1:
         raise DataError(
-            f"Target column {_quoted(target)} has one class only ({_quoted(names[0])}, in all {len(text)} rows): "
+            f"Target column {quoted(target)} has one class only ({quoted(names[0])}, in all {len(text)} rows): "
             "expected two or more."
         )
     splittable = int((counts >= SMALLEST_SPLIT_CLASS).sum())
     if splittable < 2:
         raise DataError(
-            f"Target column {_quoted(target)} has {len(names)} classes, of which {splittable} "
+            f"Target column {quoted(target)} has {len(names)} classes, of which {splittable} "
             f"{'has' if splittable == 1 else 'have'} the {SMALLEST_SPLIT_CLASS} rows that a split into training, "
             "validation and test part needs: expected two or more such classes."
         )
@@ -318,7 +390,7 @@ def _refuse_continuous(numbers: pd.Series, target: str) -> None:
     whole = bool((numbers % 1 == 0).all())
     if not whole or different > len(numbers) / 2:
         raise DataError(
-            f"Target column {_quoted(target)} looks continuous ({different} different numbers in {len(numbers)} rows): "
+            f"Target column {quoted(target)} looks continuous ({different} different numbers in {len(numbers)} rows): "
             "compare needs classes, so cut it into a few ranges or name another column."
         )
 
@@ -330,17 +402,7 @@ def _numbers_first(name: str) -> tuple[int, float, str]:
         return 1, 0.0, name
 
 
-def _unknown_column(target: str, names: list[str]) -> DataError:
-    listed = ", ".join(_quoted(name) for name in names[:20])
+def _unknown_column(column: str, role: str, names: list[str]) -> DataError:
+    listed = ", ".join(quoted(name) for name in names[:20])
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return DataError(f"There is no column {_quoted(target)} to be the target: the columns are {listed}{more}.")
-
-
-def _quoted(value: object, longest: int = 40) -> str:
-    """A name or cell for a sentence: on one line, cut where it is long."""
-    text = " ".join(str(value).split())
-    return f"'{text[:longest]}…'" if len(text) > longest else f"'{text}'"
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+    return DataError(f"There is no column {quoted(column)} to be {role}: the columns are {listed}{more}.")

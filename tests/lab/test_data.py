@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from anymax.lab.columns import read_column
 from anymax.lab.data import BUILT_IN, DataError, load
 from anymax.lab.parts import IGNORED
-from anymax.lab.tables import TableDataset, read_column, read_table
+from anymax.lab.tables import TableDataset, read_table
 from anymax.lab.text import BLOCKS, TextDataset, words_of
 
 

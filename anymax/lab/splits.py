@@ -1,0 +1,74 @@
+"""Which rows train, validate and test: stratified by class, by whole groups, or by time."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from anymax.lab.errors import DataError
+
+SMALLEST_SPLIT_CLASS = 5  # a fifth of fewer rows is less than one: such a class cannot stand in every part
+FEWEST_GROUPS = 5
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.25  # of what the test part leaves: a fifth of the whole
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row numbers of the training, validation and test part
+
+
+def stratified(classes: np.ndarray, repeat: int) -> Rows:
+    """Every class in every part; those too rare to be split go into training."""
+    splittable = np.bincount(classes)[classes] >= SMALLEST_SPLIT_CLASS
+    ids = np.flatnonzero(splittable)
+    rest, test = train_test_split(ids, test_size=TEST_SHARE, stratify=classes[ids], random_state=repeat)
+    train, validation = train_test_split(rest, test_size=VALIDATION_SHARE, stratify=classes[rest], random_state=repeat)
+    return np.concatenate([train, np.flatnonzero(~splittable)]), np.asarray(validation), np.asarray(test)
+
+
+def grouped(classes: np.ndarray, groups: np.ndarray, repeat: int) -> Rows:
+    """No group in two parts, and the classes as even as the groups allow."""
+    rows = np.arange(len(classes))
+    rest, test = _without_some_groups(rows, classes, groups, TEST_SHARE, repeat)
+    train, validation = _without_some_groups(rest, classes, groups, VALIDATION_SHARE, repeat)
+    return train, validation, test
+
+
+def _without_some_groups(
+    rows: np.ndarray, classes: np.ndarray, groups: np.ndarray, share: float, repeat: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows without about a share of them, and that share: one fold of whole groups."""
+    there = len(np.unique(groups[rows]))
+    folds = min(round(1 / share), there, int(np.bincount(classes[rows]).max()))
+    if folds < 2:
+        raise DataError("The groups are too uneven in size to stand in three parts: expected groups of fewer rows.")
+    folding = StratifiedGroupKFold(folds, shuffle=True, random_state=repeat)
+    with warnings.catch_warnings():
+        # a class with fewer rows than folds is expected here: `measured_classes` leaves it out
+        warnings.filterwarnings("ignore", message="The least populated class")
+        drawn = list(folding.split(rows, classes[rows], groups[rows]))
+    # a group of most rows belongs into training, in whichever fold it was drawn
+    usual = [fold for fold in drawn if share / 2 <= len(fold[1]) / len(rows) <= 2 * share]
+    kept, taken = usual[0] if usual else min(drawn, key=lambda fold: abs(len(fold[1]) / len(rows) - share))
+    if not len(taken):
+        raise DataError("The groups are too uneven in size to stand in three parts: expected groups of fewer rows.")
+    return rows[kept], rows[taken]
+
+
+def by_time(times: np.ndarray) -> Rows:
+    """The latest rows test, the latest of the others validate; equal times stand in one part."""
+    rest, test = _without_latest(np.arange(len(times)), times, TEST_SHARE)
+    train, validation = _without_latest(rest, times, VALIDATION_SHARE)
+    return train, validation, test
+
+
+def _without_latest(rows: np.ndarray, times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    here = times[rows]
+    starts, counts = np.unique(here, return_counts=True)
+    if len(starts) < 2:
+        raise DataError(
+            "The time column has too few different times for three parts, one later than the other: expected more."
+        )
+    later = np.cumsum(counts[::-1])[::-1]  # rows at each time or after it
+    start = starts[1:][np.argmin(np.abs(later[1:] - share * len(rows)))]
+    return rows[here < start], rows[here >= start]
