@@ -32,11 +32,9 @@ from anymax.lab.summary import (
 FEWEST_REPEATS = 3
 ENOUGH_REPEATS = 10
 # Measures that count test items right or wrong, so that their difference cannot be surer than those items allow.
-COUNTING = ("top1", "macro_f1")
+COUNTING = ("top1", "top5", "macro_f1")
 # Measures of which the ratio is compared: differences are taken between logarithms.
-LOG_SCALE = ("perplexity",)
-# The measures whose sums are kept per block of a test part that stays the same.
-SUMMED_OVER_BLOCKS = ("nll", "perplexity")
+LOG_SCALE = ("perplexity", "perplexity_known")
 # A method this many times as fast as the pick, in every repeat, is worth a sentence.
 WORTHWHILE_SPEED = 1.25
 WORTHWHILE_SIZE = 0.8
@@ -114,9 +112,9 @@ def estimate(comparison: Comparison, method: str, reference: str, key: str) -> E
             train_items=comparison.data.train_items,
             counting=key in COUNTING,
         )
-    if key not in SUMMED_OVER_BLOCKS:
-        raise NotTestable("the test part is the same in every repeat, and only log-likelihoods are kept by its blocks")
-    return fixed_estimate(differences, comparison.of(method), comparison.of(reference))
+    # The logarithm of a perplexity is the mean of the nll.
+    of_items = "nll" if key == "perplexity" else key
+    return fixed_estimate(differences, comparison.of(method), comparison.of(reference), of_items)
 
 
 def _is_complete(comparison: Comparison, method: str, key: str) -> bool:
@@ -304,7 +302,7 @@ def _for_other_measures(comparison: Comparison, pick: str) -> list[str]:
     pairs: dict[str, tuple[str, str]] = {}
     for key in MEASURES:
         # Perplexity says again what the log-likelihood says.
-        said = key == "perplexity" or (key == "nll" and comparison.decide_by == "perplexity")
+        said = key in LOG_SCALE or (key == "nll" and comparison.decide_by == "perplexity")
         if said or key == comparison.decide_by or not _is_complete(comparison, pick, key):
             continue
         for method in comparison.methods:

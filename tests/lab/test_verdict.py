@@ -9,6 +9,7 @@ import pytest
 from comparisons import make_comparison
 from scipy import stats
 
+from anymax.lab import measures
 from anymax.lab.inference import Estimate, NotTestable, fixed_estimate, redrawn_estimate, with_holm
 from anymax.lab.verdict import estimate, judge
 
@@ -106,6 +107,44 @@ def test_a_count_is_no_surer_than_its_items_allow():
     assert redrawn_estimate([0.1] * 10, test_items=100, train_items=400, counting=True).p_value < 0.05
 
 
+def learners(random, *, repeats, train, test, dims=6):
+    """Accuracies (methods, repeats) of two class-mean classifiers on splits of one pool: all features, and the half.
+
+    A row of class y = -1, 1 is y * 0.4 in the first half of its features, with unit noise in all.
+    """
+    size = train + test
+    y = random.choice([-1, 1], size)
+    x = random.standard_normal((size, dims))
+    x[:, : dims // 2] += 0.4 * y[:, None]
+    reached = np.empty((2, repeats))
+    for repeat in range(repeats):
+        order = random.permutation(size)
+        fit, held = order[:train], order[train:]
+        weights = y[fit] @ x[fit] / train
+        for i, columns in enumerate((dims, dims // 2)):
+            reached[i, repeat] = np.mean(np.sign(x[held, :columns] @ weights[:columns]) == y[held])
+    return reached
+
+
+def test_intervals_cover_the_true_difference_of_learners_that_are_trained_anew():
+    random = np.random.default_rng(7)
+    train, test, runs = 180, 60, 300
+    # the truth: over pools without end, each split once
+    draws = np.stack([learners(random, repeats=1, train=train, test=400)[:, 0] for _ in range(4000)])
+    gains = draws[:, 1] - draws[:, 0]
+    truth = gains.mean()
+    assert truth > 5 * gains.std() / math.sqrt(len(gains))  # it is known well enough
+    found = []
+    for _ in range(runs):
+        ours, theirs = learners(random, repeats=10, train=train, test=test)
+        found.append(redrawn_estimate(list(theirs - ours), test_items=test, train_items=train, counting=True))
+    missed = sum(abs(one.mean - truth) > one.half_width(0.05) for one in found)
+    assert missed / runs < 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+    # The correction errs on the wide side for learners that are trained anew, and not by more than half.
+    stated = math.sqrt(np.mean([one.error**2 for one in found]))
+    assert 1 < stated / np.std([one.mean for one in found]) < 1.6
+
+
 # One text: block bootstrap and starts
 
 
@@ -183,6 +222,51 @@ def test_a_single_block_is_no_measure_of_chance():
     verdict = judge(comparison)
     assert not verdict.decided
     assert "single block" in verdict.text
+
+
+@pytest.mark.parametrize("key", ["top1", "macro_f1"])
+def test_a_shift_over_time_gives_intervals_that_cover(key):
+    """Rows in order of time, fixed parts: neighbours are alike, and so is how much better a method does on them."""
+    random = np.random.default_rng(6)
+    runs, items, drift, missed, truth = 100, 3000, 60, 0, 0.04
+    for _ in range(runs):
+        targets = random.integers(0, 2, items)
+        # how sure a row is told changes from stretch to stretch; the method is better by `truth` on the whole
+        ease = 0.75 + np.repeat(random.uniform(-0.1, 0.1, items // drift), drift)
+        gain = truth + np.repeat(random.uniform(-0.08, 0.08, items // drift), drift)
+        tested = {
+            name: [measured(random, targets, ease + (name == "nce") * gain) for _ in range(3)]
+            for name in ("softmax", "nce")
+        }
+        comparison = make_comparison(
+            {name: [t.measures[key] for t in trials] for name, trials in tested.items()},
+            decide_by=key,
+            splits_redrawn=False,
+        )
+        for name, trials in tested.items():
+            for trial, found in zip(comparison.of(name), trials, strict=True):
+                trial.tested = found
+        found = estimate(comparison, "nce", "softmax", key)
+        missed += abs(found.mean - truth) > found.half_width(0.05)
+    # The starts' chance is also within what the blocks vary by, which errs on the wide side.
+    assert missed / runs < 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+    # but not so wide that nothing is decided
+    assert found.half_width(0.05) < truth
+
+
+def measured(random, targets, right):
+    """What is taken of predictions in two balanced classes that are right with these probabilities."""
+    predictions = np.where(random.random(len(targets)) < right, targets, 1 - targets)
+    return measures.tested(
+        measures.Outcome(targets, predictions, None),
+        "classification",
+        [0, 1],
+        class_counts=[1, 1],
+        class_names=["a", "b"],
+        unknown_class=None,
+        by_blocks=True,
+        scaled=None,
+    )
 
 
 def test_accuracy_on_a_fixed_text_gets_no_verdict():
