@@ -18,7 +18,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from anymax.lab import splits
+from anymax.lab import leaks, splits
 from anymax.lab.columns import KINDS, MOST_LEVELS, count_rows, quoted, read_column, read_times, to_numbers
 from anymax.lab.errors import DataError
 from anymax.lab.parts import Part, Parts, Task
@@ -162,6 +162,8 @@ class TableDataset:
         """What was read, and what a reader of the results must know about it."""
         train, validation, test = self.rows(0)
         hashed = self._hashed()
+        plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)
+        notes = [*self.notes, *self._rare_class_notes(), *leaks.notes(plain, self.classes[train])]
         return DataInfo(
             name=self.name,
             task=self.task,
@@ -172,7 +174,7 @@ class TableDataset:
             class_names=self.class_names,
             class_counts=self.class_counts.tolist(),
             columns=self.columns,
-            notes=[*self.notes, *self._rare_class_notes(), *_duplicate_notes(hashed, train, test)],
+            notes=[*notes, *_duplicate_notes(hashed, train, test)],
             splits_redrawn=self.times is None,
             measured_classes=len(self.measured_classes),
             fingerprint=self._fingerprint(hashed),
