@@ -335,16 +335,23 @@ def test_reads_at_80_columns_without_colour():
         comparison = make_comparison(
             {name: [v * 1000 for v in vs] for name, vs in methods.items()} if decide_by == "perplexity" else methods,
             decide_by=decide_by,
-            others={
-                key: law for key in ("macro_f1", "nll", "brier", "ece") if decide_by == "top1" or key != "macro_f1"
-            },
+            others=dict.fromkeys(
+                ("perplexity_known" if decide_by != "top1" else "macro_f1", "nll", "brier", "ece"), law
+            ),
+            peak_bytes={"nce": 999 << 20},
             notes=["a long note " * 20],
         )
         comparison.verdict = judge(comparison)
+        for trial in comparison.trials if decide_by != "top1" else []:
+            del trial.tested.measures["average_precision"]  # text has none
+        for trial in comparison.of("nce")[1:]:
+            trial.curve.validation = [None] * 4
         text = shown(comparison)
         assert max(map(len, text.splitlines())) <= 80
         assert "\x1b" not in text
         assert "…" not in text
+        assert "999 MiB" in text
+        assert "(1 of 10)" in text
         assert comparison.verdict.text in " ".join(text.split())
 
 
