@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from torch import Tensor
 
 from anymax.lab import measures
@@ -71,7 +71,8 @@ def fit(targets: Tensor, features: Tensor, log_prob: LogProb) -> Temperature | N
         return Temperature(HOTTEST, at_bound=True)
     if at_coldest <= 0:
         return Temperature(COLDEST, at_bound=True)
-    return Temperature(math.exp(-float(brentq(slope, hottest, coldest, xtol=1e-6))), at_bound=False)
+    found = root_scalar(slope, bracket=(hottest, coldest), method="brentq", xtol=1e-6)
+    return Temperature(math.exp(-found.root), at_bound=False)
 
 
 def scaled(temperature: Temperature, targets: Tensor, features: Tensor, log_prob: LogProb) -> Scaled:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from anymax.lab import measures
 from anymax.lab.inference import Estimate, NotTestable, fixed_estimate, redrawn_estimate, with_holm
+from anymax.lab.summary import times_to_quality
 from anymax.lab.verdict import estimate, judge
 
 SIMULATIONS = 1000
@@ -456,6 +457,22 @@ def test_a_training_cut_short_is_said():
     for trial in comparison.of("nce"):
         trial.best_epoch = 4
     assert "nce was still improving at the last epoch (4)" in judge(comparison).text
+
+
+@pytest.mark.parametrize(
+    ("decide_by", "softmax", "nce"),
+    [("top1", [0.5, 0.9, 1.0, 0.99], [0.97, 0.981, 0.7, 0.99]), ("nll", [2.0, 1.5, 1.0, 1.1], [1.03, 1.019, 2.0, 1.0])],
+)
+def test_the_time_to_quality_is_that_of_the_first_value_within_two_per_cent(decide_by, softmax, nce):
+    comparison = make_comparison({"softmax": [1.0] * 3, "nce": [1.0] * 3}, decide_by=decide_by)
+    for name, values in (("softmax", softmax), ("nce", nce)):
+        for trial in comparison.of(name):
+            trial.curve.seconds, trial.curve.validation = [1.0, 2.0, 3.0, 4.0], list(values)
+    far = 0.5 if decide_by == "top1" else 5.0
+    comparison.of("nce")[1].curve.validation = [far] * 4
+    comparison.of("softmax")[2].curve.validation = [None] * 4
+    assert times_to_quality(comparison, "softmax") == [3.0, 3.0, None]
+    assert times_to_quality(comparison, "nce") == [2.0, None, None]
 
 
 @pytest.mark.parametrize("repeats", [1, 2])
