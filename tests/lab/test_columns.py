@@ -1,0 +1,31 @@
+"""Dates and free text: what is recognised, and what is left to the user."""
+
+import pandas as pd
+import pytest
+
+from anymax.lab.columns import read_column
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d %b %Y"])
+def test_unambiguous_dates_are_read(form):
+    days = pd.Series(pd.date_range("2023-12-20", periods=50))
+    column = read_column("when", days.dt.strftime(form))
+    assert column.info.kind == "date"
+    assert isinstance(column.values, pd.DataFrame)
+    year, month, weekday, age = (column.values[name] for name in column.values)
+    assert year.tolist() == days.dt.year.tolist()
+    assert month.tolist() == days.dt.month.tolist()
+    assert weekday.tolist() == days.dt.day_of_week.tolist()
+    assert (age - age.iloc[-1]).tolist() == list(range(49, -1, -1))
+    assert column.note is not None
+    assert "--time 'when'" in column.note
+
+
+def test_an_ambiguous_date_is_none_and_says_so():
+    column = read_column("when", pd.Series(["01/02/2024", "03/04/2024"] * 20))
+    assert column.info.kind == "category"
+    assert "the day may come first" in str(column.note)
+
+
+def test_a_date_among_words_is_none():
+    assert read_column("when", pd.Series(["2024-01-01", "soon"] * 20)).info.kind == "category"
