@@ -1,66 +1,151 @@
-"""From the name of a data set, or a file, to data that methods can be compared on."""
+"""From the name of a data set, or a file, frame or pair of arrays, to data that methods can be compared on."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from pydoc_data import topics
 from typing import Any
 
+import pandas as pd
 from sklearn import datasets
 
 from anymax.lab.errors import DataError
 from anymax.lab.files import read_csv
 from anymax.lab.parts import Dataset
+from anymax.lab.readers import checked_frame, of_arrays, read_jsonl, read_npz, read_parquet
 from anymax.lab.tables import TableDataset, read_table
-from anymax.lab.text import TextDataset, words_of
+from anymax.lab.text import TextDataset, read_text, words_of
 
 __all__ = ["BUILT_IN", "DataError", "Dataset", "load"]
 
 
-def load(source: str, *, target: str | None = None) -> Dataset:
-    """Read a built-in data set by name, or a .csv file.
+TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".npz")
+EXPECTED = "a .csv, .tsv, .parquet, .jsonl, .npz or .txt file"
+
+
+def load(
+    source: str | Path | pd.DataFrame | tuple[Any, Any],
+    *,
+    target: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    missing: Sequence[str] = (),
+    vocab_size: int | None = None,
+    min_count: int | None = None,
+    context: int | None = None,
+) -> Dataset:
+    """Read a built-in data set by name, a file, a folder of texts, a frame, or a pair of arrays.
 
     Args:
-        source: a name in `BUILT_IN`, or the path of a .csv file.
-        target: the column of the file that holds the classes.
+        source: a name in `BUILT_IN`, a path, a frame, or features with their classes.
+        target: the column of a table that holds the classes.
+        group: the column of a table whose equal values stay in one part.
+        time: the column of a table by which the latest rows become the test part.
+        drop: columns that are no features.
+        kinds: columns to be read as a kind, whatever they look like.
+        missing: further cells that mean missing, beside empty ones.
+        vocab_size: so many of the most frequent words of a text are its vocabulary.
+        min_count: words seen less often in the training part of a text are unknown; 2 by default.
+        context: words a prediction may look back on; 32 by default.
 
     Raises:
         DataError: `source` cannot be read or compared on; the message is one sentence.
     """
+    asked: dict[str, Any] = {"group": group, "time": time, "drop": drop, "kinds": kinds}
+    roles = {name: value for name, value in asked.items() if value}
+    of_tables = {"--target": target, "--group": group, "--time": time, "--drop": drop, "--as": kinds}
+    of_tables["--missing"] = missing
+    of_texts = {"--vocab-size": vocab_size, "--min-count": min_count, "--context": context}
+    if isinstance(source, pd.DataFrame | tuple):
+        _refuse("frame" if isinstance(source, pd.DataFrame) else "arrays", "a table", of_texts)
+        return _of_memory(source, target, missing, roles)
+    source = str(source)
     if source in BUILT_IN:
         if target is not None:
             raise DataError(f"--target names a column of a file, and '{source}' brings its own target.")
+        _refuse(source, "built in", {**of_tables, **of_texts})
         return BUILT_IN[source]()
     path = Path(source)
-    if path.suffix.lower() != ".csv":
-        raise _unknown_source(source, path)
-    if not path.exists():
+    if path.suffix.lower() in TABLES:
+        if not path.exists():
+            raise DataError(f"There is no file '{source}'.")
+        if not path.is_file():
+            raise DataError(f"'{source}' is a folder: expected {EXPECTED}.")
+        _refuse(source, "a table", of_texts)
+        return _of_table_file(path, target, missing, roles)
+    if path.suffix.lower() == ".txt" and not path.exists():
         raise DataError(f"There is no file '{source}'.")
-    if not path.is_file():
-        raise DataError(f"'{source}' is a folder: expected a .csv file.")
-    cells = read_csv(path)
-    if target is None:
-        names = ", ".join(f"'{name}'" for name in cells.frame.columns[:20])
-        raise DataError(f"'{source}' needs --target COLUMN, the column that holds the classes: one of {names}.")
-    table = read_table(path.name, cells.frame, target, decimal_comma=cells.separator == ";")
+    if path.suffix.lower() == ".txt" or (path.is_dir() and any(path.glob("*.txt"))):
+        _refuse(source, "a text", of_tables)
+        return read_text(path, vocab_size=vocab_size, min_count=min_count, context=context)
+    raise _unknown_source(source, path)
+
+
+def _refuse(name: str, what: str, options: Mapping[str, Any]) -> None:
+    for option, value in options.items():
+        if value is not None and value != () and value != [] and value != {}:
+            raise DataError(f"{option} does not fit '{name}', which is {what}: leave it out.")
+
+
+def _of_memory(
+    source: pd.DataFrame | tuple[Any, Any], target: str | None, missing: Sequence[str], roles: dict[str, Any]
+) -> TableDataset:
+    if isinstance(source, pd.DataFrame):
+        frame = checked_frame("frame", source, missing)
+        return read_table("frame", frame, _target("frame", frame, target), **roles)
+    if len(source) != 2:
+        raise DataError(f"A tuple of {len(source)} is no pair: expected (X, y).")
+    return _of_pair("arrays", source[0], source[1], target, missing, roles)
+
+
+def _of_pair(
+    name: str, features: Any, classes: Any, target: str | None, missing: Sequence[str], roles: dict[str, Any]
+) -> TableDataset:
+    if target is not None:
+        raise DataError(f"--target names a column, and '{name}' brings its classes as y: leave it out.")
+    frame, notes = of_arrays(name, features, classes)
+    table = read_table(name, checked_frame(name, frame, missing), "y", **roles)
+    table.notes[:0] = notes
+    return table
+
+
+def _of_table_file(path: Path, target: str | None, missing: Sequence[str], roles: dict[str, Any]) -> TableDataset:
+    ending = path.suffix.lower()
+    if ending == ".npz":
+        return _of_pair(path.name, *read_npz(path), target, missing, roles)
+    if ending in (".parquet", ".jsonl"):
+        frame = checked_frame(path.name, read_parquet(path) if ending == ".parquet" else read_jsonl(path), missing)
+        return read_table(path.name, frame, _target(str(path), frame, target), **roles)
+    cells = read_csv(path, missing)
+    target = _target(str(path), cells.frame, target)
+    table = read_table(path.name, cells.frame, target, decimal_comma=cells.separator == ";", **roles)
     if cells.encoding == "latin-1":
         table.notes.insert(0, f"'{path.name}' is no UTF-8 and was read as Latin-1.")
     return table
 
 
+def _target(source: str, frame: pd.DataFrame, target: str | None) -> str:
+    if target is None:
+        names = ", ".join(f"'{name}'" for name in frame.columns[:20])
+        raise DataError(f"'{source}' needs --target COLUMN, the column that holds the classes: one of {names}.")
+    return target
+
+
 def _unknown_source(source: str, path: Path) -> DataError:
     names = ", ".join(BUILT_IN)
     if path.is_dir():
-        return DataError(f"'{source}' is a folder: expected a .csv file or one of {names}.")
+        return DataError(f"'{source}' is a folder without .txt files: expected {EXPECTED}, or one of {names}.")
     if path.exists():
         ending = f"a file ending in '{path.suffix}'" if path.suffix else "a file without an ending"
-        return DataError(f"'{source}' is {ending}: expected a .csv file or one of {names}.")
+        return DataError(f"'{source}' is {ending}: expected {EXPECTED}, or one of {names}.")
     close = difflib.get_close_matches(source, BUILT_IN, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
-    return DataError(f"There is no data set or file '{source}': expected {names} or a .csv file.{hint}")
+    return DataError(f"There is no data set or file '{source}': expected {names}, or {EXPECTED}.{hint}")
 
 
 def _of_scikit_learn(name: str, read: Callable[..., Any]) -> TableDataset:

@@ -1,4 +1,4 @@
-"""Reading a .csv file: what it really is, its encoding, its separator, its cells as text."""
+"""Reading a .csv or .tsv file: what it really is, its encoding, its separator, its cells as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import json
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,18 +48,20 @@ class Cells:
     encoding: str
 
 
-def read_csv(path: Path) -> Cells:
-    """Read a .csv file without interpreting a single cell.
+def read_csv(path: Path, missing: Sequence[str] = ()) -> Cells:
+    """Read a .csv or .tsv file without interpreting a cell; empty ones and those in `missing` are missing.
 
     Raises:
         DataError: the file is no text table, is empty, or has rows longer than its header.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror or error}.") from None
-    text, encoding = _decode(raw, path)
-    separator = _separator(text)
+    advice = "write it as comma-separated text"
+    text, encoding = decode(read_bytes(path), path, advice)
+    if not text.strip():
+        raise DataError(f"'{path}' is empty: expected a header line and rows.")
+    for language, is_it in (("HTML or XML", _is_markup), ("JSON", _is_json)):
+        if is_it(text):
+            raise DataError(f"'{path}' is named {path.suffix.lower()} but is {language}: {advice}.")
+    separator = "\t" if path.suffix.lower() == ".tsv" else _separator(text)
     # pandas would call the second one by another name
     for name, occurrences in Counter(_header(text, separator)).items():
         if name and occurrences > 1:
@@ -87,21 +90,24 @@ def read_csv(path: Path) -> Cells:
         raise DataError(f"'{path}' has a header and no rows below it.")
     frame.columns = [str(name).strip() for name in frame.columns]
     stripped = frame.apply(lambda cells: cells.astype("str").str.strip())
-    return Cells(stripped.replace("", pd.NA), separator, encoding)
+    return Cells(stripped.replace(["", *missing], pd.NA), separator, encoding)
 
 
-def _decode(raw: bytes, path: Path) -> tuple[str, str]:
-    """The file's text and its encoding, or what the file is instead of a .csv."""
-    if not raw.strip():
-        raise DataError(f"'{path}' is empty: expected a header line and rows.")
+def decode(raw: bytes, path: Path, advice: str) -> tuple[str, str]:
+    """The file's text and its encoding.
+
+    Raises:
+        DataError: the file is no text; `advice` ends the sentence.
+    """
+    named = f"'{path}' is named {path.suffix.lower()} but is"
     for signature, what in SIGNATURES.items():
         if raw.startswith(signature):
-            raise DataError(f"'{path}' is named .csv but is {what}: write it as comma-separated text.")
+            raise DataError(f"{named} {what}: {advice}.")
     start = raw[:SNIFFED_BYTES]
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encodings = ["utf-16"]
     elif any(byte < 32 and byte not in TEXT_CONTROLS for byte in start):
-        raise DataError(f"'{path}' is named .csv but is a binary file: write it as comma-separated text.")
+        raise DataError(f"{named} a binary file: {advice}.")
     else:
         encodings = ["utf-8-sig", "latin-1"]
     for encoding in encodings:
@@ -111,13 +117,16 @@ def _decode(raw: bytes, path: Path) -> tuple[str, str]:
             continue
         if "\0" in text:
             break
-        if not text.strip():
-            raise DataError(f"'{path}' is empty: expected a header line and rows.")
-        for language, is_it in (("HTML or XML", _is_markup), ("JSON", _is_json)):
-            if is_it(text):
-                raise DataError(f"'{path}' is named .csv but is {language}: write it as comma-separated text.")
         return text, encoding
-    raise DataError(f"'{path}' is named .csv but is no readable text: write it as UTF-8.")
+    raise DataError(f"{named} no readable text: write it as UTF-8.")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, or one sentence on why they cannot be had."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read: {error.strerror or error}.") from None
 
 
 def _is_markup(text: str) -> bool:

@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from anymax.lab.errors import DataError
+from anymax.lab.files import decode, read_bytes
 from anymax.lab.parts import IGNORED, Part, Parts, Task
 from anymax.lab.results import DataInfo
 
@@ -20,6 +23,7 @@ WORD = re.compile(r"\w+|[^\w\s]")
 WINDOW = 32  # words a prediction may look back on
 BLOCKS = 20  # every tenth block is validation, every tenth test: all parts see all of the text's subjects
 VALIDATION_BLOCK, TEST_BLOCK = 3, 8
+FEWEST_WORDS = 200  # ten in each block
 RAREST_WORD = 2  # words seen once in training become <unk>, so that <unk> itself is learnt
 
 
@@ -36,6 +40,9 @@ class TextDataset:
     name: str
     words: Sequence[str]
     notes: list[str] = field(default_factory=list)
+    vocab_size: int | None = None
+    min_count: int = RAREST_WORD
+    context: int = WINDOW
 
     @property
     def task(self) -> Task:
@@ -66,7 +73,7 @@ class TextDataset:
     def vocabulary(self) -> dict[str, int]:
         """Word to class id, most frequent first after `<unk>`; of the training part alone."""
         counts = Counter(word for block in self.blocks[0] for word in block)
-        kept = [word for word, count in counts.most_common() if count >= RAREST_WORD]
+        kept = [word for word, count in counts.most_common() if count >= self.min_count][: self.vocab_size]
         return {word: i for i, word in enumerate([UNKNOWN, *kept])}
 
     @cached_property
@@ -98,7 +105,8 @@ class TextDataset:
             columns=[],
             notes=[
                 *self.notes,
-                f"The {len(self.vocabulary) - 1} words seen at least {RAREST_WORD} times in the training part are "
+                f"The {len(self.vocabulary) - 1} {'most frequent ' if self.vocab_size else ''}words seen at least "
+                f"{self.min_count} {'time' if self.min_count == 1 else 'times'} in the training part are "
                 f"the vocabulary; {100 * unknown:.1f} % of the test words are outside it and count as {UNKNOWN}.",
             ],
             splits_redrawn=False,
@@ -115,8 +123,39 @@ class TextDataset:
         targets: list[Tensor] = []
         for block in blocks:
             ids = self._ids(block)
-            for words, next_words in zip(ids[:-1].split(WINDOW), ids[1:].split(WINDOW), strict=True):
-                short = WINDOW - len(words)
-                inputs.append(torch.nn.functional.pad(words, (0, short)))
-                targets.append(torch.nn.functional.pad(next_words, (0, short), value=IGNORED))
-        return Part(torch.stack(inputs), torch.stack(targets))
+            short = -(len(ids) - 1) % self.context
+            inputs.append(torch.nn.functional.pad(ids[:-1], (0, short)).view(-1, self.context))
+            padded = torch.nn.functional.pad(ids[1:], (0, short), value=IGNORED)
+            targets.append(padded.view(-1, self.context))
+        return Part(torch.cat(inputs), torch.cat(targets))
+
+
+def read_text(path: Path, *, vocab_size: int | None, min_count: int | None, context: int | None) -> TextDataset:
+    """Read a .txt file, or all .txt files of a folder in the order of their names.
+
+    Raises:
+        DataError: a file is no text, there is too little of it, or an option is out of range.
+    """
+    for option, value in (("--vocab-size", vocab_size), ("--min-count", min_count), ("--context", context)):
+        if value is not None and value < 1:
+            raise DataError(f"{option} {value} is too small: expected 1 or more.")
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    lines: list[str] = []
+    notes = []
+    for file in files:
+        text, encoding = decode(read_bytes(file), file, "write it as plain text")
+        if encoding == "latin-1":
+            notes.append(f"'{file.name}' is no UTF-8 and was read as Latin-1.")
+        lines.extend(text.splitlines())
+    words = words_of(lines)
+    if len(words) < FEWEST_WORDS:
+        raise DataError(f"'{path}' holds {len(words)} words in lines that differ: expected {FEWEST_WORDS} or more.")
+    name = path.resolve().name
+    notes.append("A line that occurs again is left out.")
+    dataset = TextDataset(name, words, notes, vocab_size, min_count or RAREST_WORD, context or WINDOW)
+    if len(dataset.vocabulary) < 3:
+        raise DataError(
+            f"Fewer than two words stand {dataset.min_count} times in the training part of '{path}': expected more "
+            "text, a smaller --min-count or a larger --vocab-size."
+        )
+    return dataset

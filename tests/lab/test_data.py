@@ -315,7 +315,8 @@ def refused(source, target=None):
 
 def test_unknown_data_name():
     assert refused("digit") == (
-        "There is no data set or file 'digit': expected digits, wine, breast-cancer, pydoc or a .csv file. "
+        "There is no data set or file 'digit': expected digits, wine, breast-cancer, pydoc, "
+        "or a .csv, .tsv, .parquet, .jsonl, .npz or .txt file. "
         "Did you mean 'digits'?"
     )
 
@@ -325,7 +326,7 @@ def test_a_missing_file():
 
 
 def test_another_ending(write):
-    assert "is a file ending in '.xlsx': expected a .csv file" in refused(write("a,b", "data.xlsx"), "y")
+    assert "is a file ending in '.xlsx': expected a .csv, .tsv," in refused(write("a,b", "data.xlsx"), "y")
 
 
 def test_a_folder(tmp_path):
