@@ -1,15 +1,15 @@
-"""The command line: `anymax compare DATA` and `anymax explain SHAPE --dim D`.
+"""The command line: `anymax compare DATA`, `anymax report DIR` and `anymax explain SHAPE --dim D`.
 
 Whatever is wrong with a request is one sentence on standard error and exit status 2; nothing is written then.
 """
 
 from __future__ import annotations
 
-import json
+import io
+import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -17,8 +17,6 @@ from anymax import __version__
 
 if TYPE_CHECKING:
     import typer
-
-    from anymax.lab.results import Comparison
 else:
     try:
         import typer
@@ -28,9 +26,6 @@ else:
 INSTALL = 'pip install "anymax[lab]"'
 BAD_INPUT = 2
 INTERRUPTED = 130
-# More than the results of a long comparison take: a full disk is noticed before training.
-ROOM = 1 << 23
-RESULTS, REPORT = "results.json", "report.html"
 
 
 def main() -> None:
@@ -43,6 +38,7 @@ def main() -> None:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback(invoke_without_command=True)(program)
     app.command()(compare)
+    app.command()(report)
     app.command()(explain)
     # The class of every complaint about the command line itself; where typer keeps it depends on its version.
     usage_error = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -66,9 +62,33 @@ def program(
 
 def compare(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="digits, wine, breast-cancer, pydoc, or a .csv file with --target.")
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="digits, wine, breast-cancer, pydoc; a .csv, .tsv, .parquet or .jsonl file with --target; an .npz "
+            "file with X and y; a .txt file or a folder of them.",
+        ),
     ],
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that holds the classes.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Rows with the same value here stay in one part.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="Test on the rows that are latest here.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Leave a column out; may be repeated.")
+    ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--as", metavar="COLUMN=KIND", help="Read a column as number, category, date or text."),
+    ] = None,
+    missing: Annotated[
+        list[str] | None, typer.Option(metavar="CELL", help="A cell that means missing, beside empty ones.")
+    ] = None,
+    vocab_size: Annotated[int | None, typer.Option(metavar="N", help="Text: the most words that are classes.")] = None,
+    min_count: Annotated[int | None, typer.Option(metavar="N", help="Text: how often a word must occur.")] = None,
+    context: Annotated[
+        int | None, typer.Option(metavar="N", help="Text: words that a prediction looks back on.")
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(metavar="A,B", help="Methods to compare, with commas; default: all that fit.")
     ] = None,
@@ -76,6 +96,9 @@ def compare(
         int | None, typer.Option(metavar="N", help="Number of repeats; default: 10, or 3 if slow.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="The most epochs of one training.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time in steps of each training, such as 60s, instead of epochs.")
+    ] = None,
     lr: Annotated[
         float | None, typer.Option(metavar="X", help="The learning rate; default: the best of three, per method.")
     ] = None,
@@ -83,49 +106,77 @@ def compare(
         str | None, typer.Option(metavar="M", help="The measure that decides, such as top1, macro_f1 or nll.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder for the results; default: anymax-DATA.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The folder for the results, where a stopped run goes on; default: anymax-DATA."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(metavar="P", help="32-true, bf16-mixed, 16-mixed or 64-true.")] = "32-true",
 ) -> None:
     """Train every output head on the same features and say which to take, and why."""
-    command: dict[str, Any] = {
-        "data": data,
-        "target": target,
-        "methods": methods,
-        "seeds": seeds,
-        "epochs": epochs,
-        "lr": lr,
-        "decide_by": decide_by,
-        "device": device,
-    }
-    from anymax.lab.errors import LabError
+    with _one_sentence():
+        from anymax.lab import terminal
+        from anymax.lab.api import WRITERS, is_first_process
+        from anymax.lab.api import compare as compare_methods
+        from anymax.lab.errors import LabError
+        from anymax.lab.folder import UNFINISHED
 
-    with _one_sentence(LabError):
-        # All that the end needs too: a missing package must not come out after the training.
-        from anymax.lab import report, results, terminal
-        from anymax.lab.data import load
-        from anymax.lab.run import run
-        from anymax.lab.verdict import judge
+    folder = output or Path(f"anymax-{Path(data).stem}")
 
-        dataset = load(data, target=target)
-        folder = output or Path(f"anymax-{Path(data).stem}")
-        _check_folder(folder, command)
-        with terminal.Following() as progress:
-            comparison = run(
-                dataset,
+    def interrupted() -> str:
+        kept = (folder / UNFINISHED).exists()
+        return (
+            f"what is finished stays in '{folder}', where the same command goes on" if kept else "nothing was written"
+        )
+
+    with _one_sentence(LabError, interrupted=interrupted):
+        with terminal.Following(None if is_first_process() else io.StringIO()) as progress:
+            comparison = compare_methods(
+                data,
+                target=target,
+                group=group,
+                time=time,
+                drop=drop or (),
+                kinds=dict(_kind(text) for text in kinds or ()),
+                missing=missing or (),
+                vocab_size=vocab_size,
+                min_count=min_count,
+                context=context,
                 methods=None if methods is None else [name.strip() for name in methods.split(",") if name.strip()],
-                repeats=seeds,
+                seeds=seeds,
                 epochs=epochs,
-                learning_rate=lr,
+                budget=None if budget is None else _seconds(budget),
+                lr=lr,
                 decide_by=decide_by,
                 device=device,
+                precision=cast("Any", precision),
+                output=folder,
                 progress=progress,
             )
-        comparison.asked = command
-        comparison.verdict = judge(comparison)
+        if not is_first_process():
+            return
         terminal.show(comparison)
-        writers = {RESULTS: results.save, REPORT: report.write}
-        terminal.show_files(_write(comparison, folder, writers))
+        terminal.show_files([folder / name for name in WRITERS])
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a comparison.")],
+) -> None:
+    """Make report.html again from results.json."""
+    with _one_sentence():
+        from anymax.lab import report as page
+        from anymax.lab import results, terminal
+        from anymax.lab.errors import LabError
+        from anymax.lab.folder import REPORT, RESULTS
+
+    with _one_sentence(LabError):
+        comparison = results.load(folder / RESULTS)
+        try:
+            page.write(comparison, folder / REPORT)
+        except OSError as error:
+            _stop(f"The report cannot be written to '{folder}': {error.strerror or error}.")
+        terminal.show_files([folder / REPORT])
 
 
 def explain(
@@ -155,61 +206,35 @@ def _dim(text: str) -> int | tuple[int, ...] | str:
         return text
 
 
-def _check_folder(folder: Path, command: dict[str, Any]) -> None:
-    """Stop before any training where the results could not be written, or would replace those of another command."""
+def _kind(text: str) -> tuple[str, str]:
+    """Column and kind in "COLUMN=KIND"; a column's name may hold the sign too."""
+    column, sign, kind = text.rpartition("=")
+    if not (column and sign and kind):
+        _stop(f"--as takes COLUMN=KIND, such as zip=category, got '{text}'.")
+    return column, kind
+
+
+def _seconds(text: str) -> float:
+    """The seconds in "90", "60s", "5m" or "1.5h"."""
+    units = {"s": 1, "m": 60, "min": 60, "h": 3600}
+    number = text.strip().rstrip("sminh")
     try:
-        if folder.exists() and not folder.is_dir():
-            _stop(f"'{folder}' is a file; --output names a folder.")
-        if any((folder / name).exists() for name in (RESULTS, REPORT)) and _command_of(folder / RESULTS) != command:
-            _stop(f"'{folder}' holds the results of another command; name another folder with --output.")
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
-        with tempfile.TemporaryFile(dir=nearest) as probe:
-            probe.write(bytes(ROOM))
-    except OSError as error:
-        _cannot_write(folder, error)
-
-
-def _command_of(results: Path) -> dict[str, Any] | None:
-    """The command that wrote this file, or None where it does not say."""
-    try:
-        return json.loads(results.read_text(encoding="utf-8"))["asked"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write(comparison: Comparison, folder: Path, writers: dict[str, Callable[[Comparison, Path], None]]) -> list[Path]:
-    """Let each writer write its file into `folder`, all of them or none."""
-    files = [folder / name for name in writers]
-    made = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".anymax-", dir=folder) as staging:
-            for name, write in writers.items():
-                write(comparison, Path(staging, name))
-            for file in files:
-                Path(staging, file.name).replace(file)
-    except OSError as error:
-        _cannot_write(folder, error)
-    finally:
-        if made:
-            with suppress(OSError):  # it holds the results
-                folder.rmdir()
-    return files
-
-
-def _cannot_write(folder: Path, error: OSError) -> NoReturn:
-    _stop(f"The results cannot be written to '{folder}': {error.strerror or error}.")
+        return float(number) * units[text.strip()[len(number) :] or "s"]
+    except (ValueError, KeyError):
+        _stop(f"--budget takes a time such as 60s, 5m or 1h, got '{text}'.")
 
 
 @contextmanager
-def _one_sentence(*mistakes: type[Exception]) -> Iterator[None]:
+def _one_sentence(
+    *mistakes: type[Exception], interrupted: Callable[[], str] = lambda: "nothing was written"
+) -> Iterator[None]:
     """Turn the user's mistakes, a missing package and Ctrl-C into one sentence and an exit status."""
     try:
         yield
     except mistakes as error:
         _stop(str(error))
     except KeyboardInterrupt:
-        _stop("Interrupted; nothing was written.", INTERRUPTED)
+        _stop(f"Interrupted; {interrupted()}.", INTERRUPTED)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "anymax":
             raise
@@ -217,5 +242,7 @@ def _one_sentence(*mistakes: type[Exception]) -> Iterator[None]:
 
 
 def _stop(sentence: str, status: int = BAD_INPUT) -> NoReturn:
-    print(f"anymax: {' '.join(sentence.split())}", file=sys.stderr)
+    # of several processes that torchrun started one speaks
+    if os.environ.get("RANK", "0") == "0":
+        print(f"anymax: {' '.join(sentence.split())}", file=sys.stderr)
     sys.exit(status)

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent / "lab"))
 
 from comparisons import make_comparison
 
-from anymax import cli
-from anymax.lab import data, report, results, run
-from anymax.lab.errors import MethodError, OptionError
+from anymax import __version__, cli
+from anymax.lab import api, folder
+from anymax.lab.errors import DataError, MethodError, OptionError
 
 
 class Asked(list):
@@ -30,7 +30,7 @@ def asked(monkeypatch, tmp_path) -> Asked:
     asked = Asked()
 
     def fake_run(dataset, **options):
-        options.pop("progress")
+        del options["progress"], options["folder"]
         asked.append(options)
         if options["methods"] == ["nonsense"]:
             raise MethodError("There is no method 'nonsense'.")
@@ -38,9 +38,12 @@ def asked(monkeypatch, tmp_path) -> Asked:
             raise OptionError("The number of epochs must be 1 or more, got 0.")
         if options["epochs"] == 666:
             raise KeyboardInterrupt
-        return make_comparison({"softmax": [0.9, 0.91, 0.92], "nce": [0.7, 0.72, 0.71]})
+        comparison = make_comparison({"softmax": [0.9, 0.91, 0.92], "nce": [0.7, 0.72, 0.71]})
+        comparison.data.fingerprint = dataset.info().fingerprint
+        comparison.versions["anymax"] = __version__
+        return comparison
 
-    monkeypatch.setattr(run, "run", fake_run)
+    monkeypatch.setattr(api, "run", fake_run)
     monkeypatch.chdir(tmp_path)
     return asked
 
@@ -74,7 +77,7 @@ def test_compare_shows_and_writes(asked, monkeypatch, capsys):
         os.path.join("anymax-wine", "results.json"),
         os.path.join("anymax-wine", "report.html"),
     ]
-    assert sorted(os.listdir("anymax-wine")) == ["report.html", "results.json"]
+    assert sorted(os.listdir("anymax-wine")) == [".lock", "report.html", "results.json"]
     written = json.loads(Path("anymax-wine/results.json").read_text(encoding="utf-8"))
     assert written["verdict"]["pick"] == "softmax"
     assert written["asked"]["data"] == "wine"
@@ -83,18 +86,34 @@ def test_compare_shows_and_writes(asked, monkeypatch, capsys):
 
 def test_options_arrive(asked, monkeypatch):
     arguments = ["--methods", "softmax, nce", "--seeds", "4", "--epochs", "5", "--lr", "0.01", "--decide-by", "nll"]
-    assert anymax(monkeypatch, "compare", "wine", *arguments, "--device", "cpu", "--output", "a/b") == 0
+    assert (
+        anymax(
+            monkeypatch,
+            "compare",
+            "wine",
+            *arguments,
+            "--device",
+            "cpu",
+            "--precision",
+            "bf16-mixed",
+            "--output",
+            "a/b",
+        )
+        == 0
+    )
     assert asked == [
         {
             "methods": ["softmax", "nce"],
             "repeats": 4,
             "epochs": 5,
+            "budget": None,
             "learning_rate": 0.01,
             "decide_by": "nll",
             "device": "cpu",
+            "precision": "bf16-mixed",
         }
     ]
-    assert sorted(os.listdir("a/b")) == ["report.html", "results.json"]
+    assert sorted(os.listdir("a/b")) == [".lock", "report.html", "results.json"]
 
 
 def test_defaults_are_left_to_the_run(asked, monkeypatch):
@@ -104,9 +123,11 @@ def test_defaults_are_left_to_the_run(asked, monkeypatch):
             "methods": None,
             "repeats": None,
             "epochs": None,
+            "budget": None,
             "learning_rate": None,
             "decide_by": None,
             "device": "auto",
+            "precision": "32-true",
         }
     ]
 
@@ -117,15 +138,24 @@ def test_the_target_arrives_and_a_file_names_the_folder(asked, monkeypatch):
     assert Path("anymax-my flowers/report.html").is_file()
 
 
-def test_the_same_command_replaces_its_results_and_another_does_not(asked, monkeypatch, capsys):
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("60s", 60), ("5m", 300), ("1.5h", 5400), ("2min", 120)])
+def test_a_budget_is_a_time(asked, monkeypatch, text, seconds):
+    assert anymax(monkeypatch, "compare", "wine", "--budget", text) == 0
+    assert asked[0]["budget"] == seconds
+
+
+def test_the_same_command_finds_its_results_and_another_is_refused(asked, monkeypatch, capsys):
     assert anymax(monkeypatch, "compare", "wine", "--seeds", "3") == 0
     before = Path("anymax-wine/results.json").read_text()
+    first = capsys.readouterr()
     assert anymax(monkeypatch, "compare", "wine", "--seeds", "3") == 0
-    capsys.readouterr()
+    again = capsys.readouterr()
+    assert again.out == first.out
+    assert "carried out before" in again.err
     assert anymax(monkeypatch, "compare", "wine", "--seeds", "4") == 2
-    assert "another command" in (sentence := refusal(capsys))
+    assert "with --seeds 3, and this run has --seeds 4" in (sentence := refusal(capsys))
     assert "--output" in sentence
-    assert len(asked) == 2
+    assert len(asked) == 1
     assert Path("anymax-wine/results.json").read_text() == before
 
 
@@ -134,7 +164,7 @@ def test_files_of_someone_else_are_kept(asked, monkeypatch, capsys, name):
     Path("mine").mkdir()
     Path("mine", name).write_text("my notes")
     assert anymax(monkeypatch, "compare", "wine", "--output", "mine") == 2
-    assert "another command" in refusal(capsys)
+    assert "did not write" in refusal(capsys)
     assert Path("mine", name).read_text() == "my notes"
     assert asked == []
 
@@ -152,7 +182,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(asked, monke
     def full(*args, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(folder.tempfile, "TemporaryFile", full)
     assert anymax(monkeypatch, "compare", "wine") == 2
     assert refusal(capsys) == "The results cannot be written to 'anymax-wine': No space left on device."
     assert asked == []
@@ -167,12 +197,10 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(asked, monkeypatch, ca
 
     if existing:
         Path("out").mkdir()
-    monkeypatch.setattr(report, "write", full)
+    monkeypatch.setitem(api.WRITERS, "report.html", full)
     assert anymax(monkeypatch, "compare", "wine", "--output", "out") == 2
-    captured = capsys.readouterr()
-    assert "Take softmax" in captured.out
-    assert captured.err.splitlines()[-1].startswith("anymax: The results cannot be written to 'out'")
-    assert [str(path) for path in Path(".").rglob("*")] == (["out"] if existing else [])
+    assert refusal(capsys).startswith("The results cannot be written to 'out'")
+    assert [str(path) for path in Path(".").rglob("*") if path.name != ".lock"] == (["out"] if existing else [])
 
 
 def test_ctrl_c(asked, monkeypatch, capsys):
@@ -193,7 +221,10 @@ def test_ctrl_c(asked, monkeypatch, capsys):
         (["compare", "wine", "--seeds", "many"], "Invalid value for '--seeds'"),
         (["compare", "wine", "--sedes", "3"], "--sedes"),
         (["compare", "wine", "digits"], "digits"),
+        (["compare", "wine", "--budget", "soon"], "a time such as 60s"),
+        (["compare", "wine", "--as", "alcohol"], "COLUMN=KIND"),
         (["compair", "wine"], "compair"),
+        (["report", "nowhere"], "cannot be read"),
         (["explain", "2,x", "--dim", "0"], "SHAPE must be sizes with commas between them, such as 2,4,5, got '2,x'"),
         (["explain", "", "--dim", "0"], "SHAPE must be sizes"),
         (["explain", "2,,3", "--dim", "0"], "SHAPE must be sizes"),
@@ -207,20 +238,34 @@ def test_bad_input_is_one_sentence(asked, monkeypatch, capsys, arguments, expect
 
 
 def test_a_message_of_several_lines_becomes_one(asked, monkeypatch, capsys):
-    def load(source, *, target):
-        raise data.DataError("Two\n  lines.")
+    def load(source, **options):
+        raise DataError("Two\n  lines.")
 
-    monkeypatch.setattr(data, "load", load)
+    monkeypatch.setattr(api, "load", load)
     assert anymax(monkeypatch, "compare", "wine") == 2
     assert refusal(capsys) == "Two lines."
 
 
 def test_a_mistake_of_ours_is_no_sentence_about_the_user(asked, monkeypatch):
-    monkeypatch.setattr(results, "save", lambda comparison, path: {}["missing"])
+    monkeypatch.setitem(api.WRITERS, "results.json", lambda comparison, path: {}["missing"])
     monkeypatch.setattr(sys, "argv", ["anymax", "compare", "wine"])
     with pytest.raises(KeyError):
         cli.main()
     assert os.listdir(".") == []
+
+
+# report
+
+
+def test_report_is_made_again_from_the_results(asked, monkeypatch, capsys):
+    assert anymax(monkeypatch, "compare", "wine") == 0
+    page = Path("anymax-wine/report.html")
+    before = page.read_bytes()
+    page.unlink()
+    capsys.readouterr()
+    assert anymax(monkeypatch, "report", "anymax-wine") == 0
+    assert capsys.readouterr().out.split() == [str(page)]
+    assert page.read_bytes() == before
 
 
 # explain

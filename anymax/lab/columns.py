@@ -90,7 +90,7 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False, kind: 
     if isinstance(dates, pd.Series):
         return _date_column(name, dates, f"{every} date", missing)
 
-    if _is_free_text(cells[present], different):
+    if _is_free_text(pd.Series(cells[present]), different):
         why = f"free text: {different} different cells, read word by word"
         return Column(ColumnInfo(name, "text", why, missing), _as_text(cells, ""))
     if different == int(present.sum()):

@@ -31,7 +31,7 @@ from anymax.lab.errors import DataError, OptionError
 from anymax.lab.results import FORMAT, Comparison, Tested, Trial, load
 from anymax.lab.trial import Training
 
-RESULTS, REPORT = "results.json", "report.html"
+RESULTS, REPORT, UNFINISHED = "results.json", "report.html", "unfinished"
 # More than the results of a long comparison take: a full disk is noticed before training.
 ROOM = 1 << 23
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Folder:
 
     def __init__(self, path: Path, asked: Mapping[str, Any], fingerprint: str) -> None:
         self.path = path
-        self.unfinished = path / "unfinished"
+        self.unfinished = path / UNFINISHED
         self.identity = Identity(json.loads(json.dumps(dict(asked))), fingerprint)
         self.lock = filelock.FileLock(path / ".lock", timeout=0)
         self.made = not path.exists()
@@ -118,10 +118,6 @@ class Folder:
     def kept_trainings(self, repeat: int) -> int:
         """How many trainings are done of a repeat that is not."""
         return len(list(self.unfinished.glob(f"repeat-{repeat}/*.json")))
-
-    def finished(self) -> Comparison | None:
-        """The results, where this very run was carried out before."""
-        return load(self.path / RESULTS) if (self.path / RESULTS).exists() else None
 
     def repeats(self, settle: Callable[[], int]) -> int:
         """How many repeats the run has: as settled when it first began, since a resumed run is the same run."""

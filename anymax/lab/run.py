@@ -10,7 +10,8 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
 
 import torch
 from lightning.fabric import Fabric
@@ -37,6 +38,7 @@ RARE_SHARE = 0.1  # of its even share, below which a class is rare
 
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+T = TypeVar("T")
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
@@ -94,7 +96,14 @@ class RepeatDone:
     repeat: int
 
 
-Event = Planned | TrainingStarted | EpochDone | TrainingDone | RepeatDone
+@dataclass(frozen=True)
+class FoundFinished:
+    """This very run was carried out before; its results are those of the folder."""
+
+    folder: Path
+
+
+Event = FoundFinished | Planned | TrainingStarted | EpochDone | TrainingDone | RepeatDone
 
 
 def run(
@@ -245,7 +254,7 @@ class _Schedule:
         self._announce(parts, time.perf_counter() - began)
         finished: list[FinishedRepeat] = []
         for repeat in range(self.repeats):
-            kept = self.folder.repeat(repeat) if self.folder else None
+            kept = self._everywhere(lambda repeat=repeat: self.folder.repeat(repeat) if self.folder else None)
             if kept is None:
                 earlier = {t.method: t for t in finished[0].trials} if finished and self.tuned_once else {}
                 parts = self.dataset.parts(repeat) if repeat else parts
@@ -269,6 +278,17 @@ class _Schedule:
                 tried[method.name].append(training)
                 if _best(tried[method.name], self.plan.decide_by) is training:
                     models[method.name] = model
+        return self._everywhere(lambda: self._test(parts, repeat, tried, models, earlier))
+
+    def _test(
+        self,
+        parts: Parts,
+        repeat: int,
+        tried: dict[str, list[trial.Training]],
+        models: dict[str, trial.Model | None],
+        earlier: dict[str, Trial],
+    ) -> FinishedRepeat:
+        """The one look at the test part, by the best training of each method."""
         trials = []
         for method in self.methods:
             training = _best(tried[method.name], self.plan.decide_by)
@@ -281,7 +301,9 @@ class _Schedule:
         self, method: Method, parts: Parts, repeat: int, learning_rate: float, before: list[trial.Training]
     ) -> tuple[trial.Model | None, trial.Training]:
         """One training after those `before` of the same method and repeat, or what the folder kept of it."""
-        kept = self.folder.training(repeat, method.name, learning_rate) if self.folder else None
+        kept = self._everywhere(
+            lambda: self.folder.training(repeat, method.name, learning_rate) if self.folder else None
+        )
         if kept is not None:
             return None, kept
         self.progress(TrainingStarted(method.name, repeat, learning_rate))
@@ -304,6 +326,10 @@ class _Schedule:
             TrainingDone(method.name, repeat, learning_rate, training.best_validation, training.seconds, self.done)
         )
         return model, training
+
+    def _everywhere(self, work: Callable[[], T]) -> T:
+        """What the first of all processes comes to; it alone has the folder."""
+        return self.fabric.broadcast(work() if self.fabric.is_global_zero else None)  # type: ignore[return-value]
 
     def _load(self, method: Method, parts: Parts, repeat: int, training: trial.Training) -> trial.Model:
         """The model of a training that the folder kept."""
@@ -362,7 +388,7 @@ class _Schedule:
         def settle() -> int:
             return self.repeats or (MANY_REPEATS if longest < SHORT_TRAINING else FEW_REPEATS)
 
-        self.repeats = self.folder.repeats(settle) if self.folder else settle()
+        self.repeats = self._everywhere(lambda: self.folder.repeats(settle) if self.folder else settle())
         rounds = len(self.grid) + self.repeats - 1 if self.tuned_once else len(self.grid) * self.repeats
         trainings = rounds * len(self.methods)
         self.done = self._already_done()
@@ -462,8 +488,14 @@ def _epochs(info: DataInfo) -> int:
 def _fabric(device: str, precision: Precision) -> Fabric:
     if precision not in PRECISIONS:
         raise OptionError(f"There is no precision '{precision}': expected one of {', '.join(PRECISIONS)}.")
+    # torchrun's words for how many processes there are
+    world, here = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     try:
-        return Fabric(accelerator=device, devices=1, precision=precision)
+        if world == 1:
+            return Fabric(accelerator=device, devices=1, precision=precision)
+        fabric = Fabric(accelerator=device, devices=here, num_nodes=world // here, strategy="ddp", precision=precision)
+        fabric.launch()
+        return fabric
     except Exception as error:  # Fabric raises three kinds for one mistake
         raise OptionError(f"Device '{device}' is not available here ({error}): expected auto, cpu or cuda.") from None
 

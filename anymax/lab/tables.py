@@ -62,9 +62,13 @@ class TableDataset:
         """Rows per class, over all parts."""
         return np.bincount(self.classes, minlength=len(self.class_names))
 
-    @cached_property
+    @property
     def measured_classes(self) -> list[int]:
         """The classes that stand in every part."""
+        return self._measured_classes
+
+    @cached_property
+    def _measured_classes(self) -> list[int]:
         if self.groups is None and self.times is None:
             return np.flatnonzero(self.class_counts >= SMALLEST_SPLIT_CLASS).tolist()
         there = set(range(len(self.class_names)))

@@ -139,7 +139,7 @@ def train(
     wrapped, optimizer = fabric.setup(model, optimizer)
     inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
     batch_order = torch.Generator().manual_seed(batch_seed)
-    torch.manual_seed(noise_seed)
+    torch.manual_seed(noise_seed + fabric.global_rank)
 
     training = Training(learning_rate, sum(parameter.numel() for parameter in model.parameters()))
     clock = _StepClock(fabric.device)
@@ -151,13 +151,17 @@ def train(
         look_at = clock.seconds + (plan.budget or math.inf) / LOOKS_PER_BUDGET
         clock.start()
         for rows, ends_epoch in batches:
-            rows = rows.to(fabric.device)
-            loss = _step(wrapped, optimizer, fabric, inputs[rows], targets[rows])
+            own = _own_share(rows, fabric).to(fabric.device)
+            loss = _step(wrapped, optimizer, fabric, inputs[own], targets[own])
             clock.step()
-            if ends_epoch or clock.now() >= look_at:
+            if ends_epoch or (plan.budget is not None and fabric.broadcast(clock.now() >= look_at)):
                 break
         clock.stop()
-        standing = _standing(model, method, plan, parts.validation) if bool(torch.isfinite(loss)) else None
+        standing = None
+        if fabric.is_global_zero and bool(torch.isfinite(loss)):
+            standing = _standing(model, method, plan, parts.validation)
+        # one process decides for all when to stop
+        standing = fabric.broadcast(standing)
         training.curve.seconds.append(clock.seconds)
         training.curve.validation.append(None if standing is None else standing.value)
         on_epoch(evaluation, training.curve.validation[-1])
@@ -167,7 +171,7 @@ def train(
             training.best, training.best_epoch = standing, evaluation
             best_state = copy.deepcopy(model.state_dict())
         if plan.budget is not None:
-            if clock.seconds >= plan.budget:
+            if fabric.broadcast(clock.seconds >= plan.budget):
                 break
         elif evaluation == plan.epochs or evaluation - training.best_epoch >= plan.patience:
             break
@@ -184,6 +188,12 @@ def _batches(rows: int, batch_size: int, generator: torch.Generator) -> Iterator
         order = torch.randperm(rows, generator=generator).split(batch_size)
         for i, batch in enumerate(order):
             yield batch, i == len(order) - 1
+
+
+def _own_share(rows: Tensor, fabric: Fabric) -> Tensor:
+    """The rows of a batch that this process takes: as many as every other one, the first ones again to fill up."""
+    missing = -len(rows) % fabric.world_size
+    return torch.cat([rows, rows.repeat(missing)[:missing]])[fabric.global_rank :: fabric.world_size]
 
 
 def _step(model: nn.Module, optimizer: Any, fabric: Fabric, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -212,7 +222,8 @@ def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
     batches = _batches(len(inputs), plan.batch_size, torch.Generator().manual_seed(0))
     clock.start()
     for rows, _ in itertools.islice(batches, UNTIMED_STEPS + PACE_STEPS):
-        _step(wrapped, optimizer, fabric, inputs[rows.to(fabric.device)], targets[rows.to(fabric.device)])
+        own = _own_share(rows, fabric).to(fabric.device)
+        _step(wrapped, optimizer, fabric, inputs[own], targets[own])
         clock.step()
     clock.stop()
     for rows in (32, EVALUATION_ROWS):  # the first look allocates

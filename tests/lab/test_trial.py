@@ -1,5 +1,7 @@
 """Trials: one start for all methods, early stopping, and what is timed."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -209,3 +211,49 @@ def test_parameters_are_counted(wine, fabric):
     dataset, parts = wine
     training = train(METHODS["softmax"], dataset, parts, fabric, epochs=1)
     assert training.parameters == (13 * 128 + 128) + (128 * 64 + 64) + (64 * 3 + 3)
+
+
+def slow_clock(monkeypatch, of_step, of_look):
+    """Time in which a training step and a look at the validation part take so many seconds, and nothing else any."""
+    now = [0.0]
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
+    forward, observe = trial.Model.forward, trial.observe
+
+    def slow_forward(self, input, target):
+        now[0] += of_step
+        return forward(self, input, target)
+
+    def slow_observe(*arguments, **options):
+        now[0] += of_look
+        return observe(*arguments, **options)
+
+    monkeypatch.setattr(trial.Model, "forward", slow_forward)
+    monkeypatch.setattr(trial, "observe", slow_observe)
+
+
+def test_a_budget_ends_a_training_whatever_its_epochs(wine, fabric, monkeypatch):
+    dataset, parts = wine
+    slow_clock(monkeypatch, of_step=1.0, of_look=1000.0)
+    # longer than its epochs of 7 steps: a look after each of them, and no early stop
+    long = train(METHODS["softmax"], dataset, parts, fabric, budget=100.0, epochs=1, patience=1)
+    assert long.curve.seconds[:3] == [4, 11, 18]
+    assert long.train_seconds == long.curve.seconds[-1]
+    assert 100 <= long.train_seconds < 107
+    # shorter than an epoch: a look after each tenth of it
+    short = train(METHODS["softmax"], dataset, parts, fabric, budget=3.0)
+    assert short.curve.seconds == [1, 2, 3]
+
+
+def test_the_pace_is_that_of_a_step_and_of_a_look(wine, fabric, monkeypatch):
+    dataset, parts = wine
+    slow_clock(monkeypatch, of_step=2.0, of_look=30.0)
+    assert trial.pace(METHODS["softmax"], plan_for(dataset), parts, fabric) == trial.Pace(2.0, 30.0)
+
+
+@pytest.mark.parametrize(("rows", "world"), [(16, 1), (16, 2), (15, 2), (1, 2), (1, 4), (5, 4)])
+def test_processes_share_a_batch_evenly_and_leave_no_row_out(rows, world):
+    batch = torch.randperm(rows) + 100
+    shares = [trial._own_share(batch, SimpleNamespace(world_size=world, global_rank=r)) for r in range(world)]  # type: ignore[arg-type]
+    assert len({len(share) for share in shares}) == 1
+    assert set(torch.cat(shares).tolist()) == set(batch.tolist())
+    assert sum(map(len, shares)) - rows < world

@@ -1,0 +1,125 @@
+"""The main job as one function: data in, a comparison with its verdict out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from anymax.lab import report, results
+from anymax.lab.data import load
+from anymax.lab.folder import REPORT, RESULTS, Folder
+from anymax.lab.results import Comparison
+from anymax.lab.run import Event, FoundFinished, Precision, run
+from anymax.lab.verdict import judge
+
+WRITERS: dict[str, Callable[[Comparison, Path], None]] = {RESULTS: results.save, REPORT: report.write}
+
+
+def is_first_process() -> bool:
+    """Whether this process reports: the only one, or the first that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def compare(
+    data: str | Path | pd.DataFrame | tuple[Any, Any],
+    *,
+    target: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    missing: Sequence[str] = (),
+    vocab_size: int | None = None,
+    min_count: int | None = None,
+    context: int | None = None,
+    methods: Sequence[str] | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    budget: float | None = None,
+    lr: float | None = None,
+    decide_by: str | None = None,
+    device: str = "auto",
+    precision: Precision = "32-true",
+    output: str | Path | None = None,
+    progress: Callable[[Event], None] | None = None,
+) -> Comparison:
+    """Train every output head on the same features and say which to take, and why.
+
+    Args:
+        data: the name of a built-in data set, the path of a file or of a folder of texts, a DataFrame, or (X, y).
+        target: the column that holds the classes.
+        group: the column whose values never stand in two parts.
+        time: the column by which the latest rows are tested.
+        drop: columns to leave out.
+        kinds: column -> "number", "category", "date" or "text", where it is to be read as that.
+        missing: cells that mean that nothing is there, beside empty ones.
+        vocab_size: of a text, the most words that are classes of their own.
+        min_count: of a text, how often a word must occur in the training part to be one of them.
+        context: of a text, how many words a prediction may look back on.
+        methods: names from `anymax.lab.methods.METHODS`; None takes all that fit the data.
+        seeds: how many repeats; None takes 10 where a training takes under five seconds, else 3.
+        epochs: the most epochs one training may take.
+        budget: the seconds in training steps that each training takes, instead of epochs.
+        lr: the one learning rate; None chooses among three, per method.
+        decide_by: the measure that decides; None takes the one that suits the data.
+        device: "auto", "cpu", "cuda" or another accelerator name that Lightning Fabric knows.
+        precision: of the training steps.
+        output: the folder for `results.json` and `report.html`, in which an interrupted run goes on; None writes
+            nothing.
+        progress: called with each event of `anymax.lab.run` as it happens.
+
+    Returns:
+        The comparison, with its verdict; `comparison.trials_frame()` and its like give pandas frames.
+
+    Raises:
+        anymax.lab.errors.LabError: data, options or folder that cannot be used; the message is one sentence.
+
+    Example:
+        >>> comparison = compare("wine", methods=["softmax", "sigmoid"], seeds=3, epochs=2)
+        >>> comparison.verdict.pick
+        'softmax'
+    """
+    reading: dict[str, Any] = {
+        "target": target,
+        "group": group,
+        "time": time,
+        "drop": list(drop),
+        "kinds": dict(kinds or {}),
+        "missing": list(missing),
+        "vocab_size": vocab_size,
+        "min_count": min_count,
+        "context": context,
+    }
+    training: dict[str, Any] = {
+        "methods": None if methods is None else list(methods),
+        "epochs": epochs,
+        "budget": budget,
+        "decide_by": decide_by,
+        "device": device,
+        "precision": precision,
+    }
+    first = is_first_process()
+    dataset = load(data, **reading)
+    asked = {"data": str(data) if isinstance(data, str | Path) else type(data).__name__}
+    asked |= reading | training | {"seeds": seeds, "lr": lr}
+    if output is None or not first:
+        place = nullcontext()
+    else:
+        place = Folder(Path(output), asked, dataset.info().fingerprint)
+    with place as folder:
+        # the first process writes results at the end alone, so that all agree here on whether there are any
+        if output is not None and (Path(output) / RESULTS).exists():
+            if progress:
+                progress(FoundFinished(Path(output)))
+            return results.load(Path(output) / RESULTS)
+        comparison = run(dataset, **training, repeats=seeds, learning_rate=lr, folder=folder, progress=progress)
+        comparison.asked = asked
+        comparison.verdict = judge(comparison)
+        if folder:
+            folder.finish(comparison, WRITERS)
+    return comparison

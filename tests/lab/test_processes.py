@@ -1,0 +1,35 @@
+"""Two processes under torchrun: one report, with the verdict of a single process."""
+
+import json
+import subprocess
+import sys
+
+OPTIONS = ["compare", "wine", "--methods", "softmax,nce", "--seeds", "3", "--epochs", "5", "--device", "cpu"]
+
+
+def test_two_processes_reach_the_verdict_of_one(tmp_path):
+    alone = subprocess.run(
+        [sys.executable, "-m", "anymax", *OPTIONS, "--output", "one"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert alone.returncode == 0, alone.stderr
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    both = subprocess.run(
+        [*torchrun, "-m", "anymax", *OPTIONS, "--output", "two"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert both.returncode == 0, both.stderr
+    assert both.stdout.count("Which to take") == 1
+    one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
+    assert (two["verdict"]["pick"], two["verdict"]["decided"]) == (one["verdict"]["pick"], one["verdict"]["decided"])
+    assert len(two["trials"]) == len(one["trials"]) == 6
+    for ours, theirs in zip(one["trials"], two["trials"], strict=True):
+        assert theirs["parameters"] == ours["parameters"]
+        assert abs(theirs["tested"]["measures"]["top1"] - ours["tested"]["measures"]["top1"]) < 0.1
+
+    refused = subprocess.run(
+        [*torchrun, "-m", "anymax", *OPTIONS, "--output", "two", "--lr", "0.5"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode != 0
+    assert refused.stderr.count("anymax: 'two' holds a run with no --lr") == 1
