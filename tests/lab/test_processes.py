@@ -12,7 +12,7 @@ def test_two_processes_reach_the_verdict_of_one(tmp_path):
         [sys.executable, "-m", "anymax", *OPTIONS, "--output", "one"], cwd=tmp_path, capture_output=True, text=True
     )
     assert alone.returncode == 0, alone.stderr
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     both = subprocess.run(
         [*torchrun, "-m", "anymax", *OPTIONS, "--output", "two"], cwd=tmp_path, capture_output=True, text=True
     )
