@@ -244,6 +244,7 @@ class _Schedule:
         self.info = info
         self.tuned_once = not info.splits_redrawn
         self.folder = folder
+        self.paces: dict[str, trial.Pace] = {}
         self.forecast = 0.0
         self.done = 0
 
@@ -359,6 +360,7 @@ class _Schedule:
             train_seconds=training.train_seconds,
             seconds_per_step=training.seconds_per_step,
             parameters=training.parameters,
+            peak_bytes=self.paces[method.name].peak_bytes,
         )
 
     def _baseline(self, parts: Parts) -> Tested:
@@ -379,7 +381,8 @@ class _Schedule:
 
     def _announce(self, parts: Parts, preparing: float) -> None:
         """Time a few steps of each method, settle the number of repeats, and say what there is to do."""
-        paces = [trial.pace(method, self.plan, parts, self.fabric) for method in self.methods]
+        self.paces = {method.name: trial.pace(method, self.plan, parts, self.fabric) for method in self.methods}
+        paces = list(self.paces.values())
         steps = math.ceil(len(parts.train) / self.plan.batch_size)
         looks = trial.LOOKS_PER_BUDGET if self.plan.budget else self.plan.epochs
         in_steps = [self.plan.budget or self.plan.epochs * steps * pace.step for pace in paces]

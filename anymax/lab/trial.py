@@ -15,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from anymax.lab import backbones, calibration, measures, results
+from anymax.lab import backbones, calibration, measures, memory, results
 from anymax.lab.methods import Method
 from anymax.lab.parts import IGNORED, Part, Parts, Task
 from anymax.lab.results import MEASURES, Curve, DataInfo
@@ -207,14 +207,15 @@ def _step(model: nn.Module, optimizer: Any, fabric: Fabric, inputs: Tensor, targ
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds that one method takes for a training step, and for one look at the validation part."""
+    """What one method takes: seconds for a training step and for one look at the validation part, and memory."""
 
     step: float
     evaluation: float
+    peak_bytes: int  # of a training step, above parameters, inputs and the optimizer's state
 
 
 def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
-    """Time a few steps and a look at a piece of the validation part, before any training."""
+    """Time a few steps and a look at a piece of the validation part, and measure a step's memory, before training."""
     model = untrained(method, plan, parts, repeat=0)
     wrapped, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=0.0, fused=True))
     inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
@@ -226,12 +227,18 @@ def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
         _step(wrapped, optimizer, fabric, inputs[own], targets[own])
         clock.step()
     clock.stop()
+    own = _own_share(next(batches)[0], fabric).to(fabric.device)
+    step_inputs, step_targets = inputs[own], targets[own]
+    optimizer.zero_grad()
+    peak = memory.peak_of_step(
+        lambda: _step(wrapped, optimizer, fabric, step_inputs, step_targets), torch.device(fabric.device)
+    )
     for rows in (32, EVALUATION_ROWS):  # the first look allocates
         piece = Part(parts.validation.inputs[:rows], parts.validation.targets[:rows])
         began = time.perf_counter()
         _standing(model, method, plan, piece)
         took = time.perf_counter() - began
-    return Pace(clock.seconds / PACE_STEPS, took * len(parts.validation) / len(piece))
+    return Pace(clock.seconds / PACE_STEPS, took * len(parts.validation) / len(piece), peak)
 
 
 def _seeds(repeat: int) -> list[int]:

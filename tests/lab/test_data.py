@@ -352,7 +352,7 @@ def test_an_unknown_column(write):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (gzip.compress(b"a,b\n1,2\n", mtime=0, mtime=0), "a gzip archive"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "a gzip archive"),
         (b"PK\x03\x04rest", "a zip archive"),
         (b"PAR1rest", "a Parquet file"),
         (b"\x80\x04\x95\x00", "a binary file"),

@@ -247,7 +247,23 @@ def test_a_budget_ends_a_training_whatever_its_epochs(wine, fabric, monkeypatch)
 def test_the_pace_is_that_of_a_step_and_of_a_look(wine, fabric, monkeypatch):
     dataset, parts = wine
     slow_clock(monkeypatch, of_step=2.0, of_look=30.0)
-    assert trial.pace(METHODS["softmax"], plan_for(dataset), parts, fabric) == trial.Pace(2.0, 30.0)
+    pace = trial.pace(METHODS["softmax"], plan_for(dataset), parts, fabric)
+    assert (pace.step, pace.evaluation) == (2.0, 30.0)
+
+
+def test_the_peak_of_a_method_is_its_own(text, fabric):
+    dataset, parts = text
+    plan = plan_for(dataset)
+    small = trial.pace(METHODS["softmax"], plan, parts, fabric).peak_bytes
+    large = trial.pace(METHODS["gumbel"], plan, parts, fabric).peak_bytes
+    again = trial.pace(METHODS["softmax"], plan, parts, fabric).peak_bytes
+    # the noise of the relaxed sample is as large as the scores, and the larger method ran before the smaller one
+    assert large > 1.05 * small
+    assert again == pytest.approx(small, rel=0.02)
+    gradients = 4 * sum(
+        parameter.numel() for parameter in trial.untrained(METHODS["softmax"], plan, parts, 0).parameters()
+    )
+    assert gradients < small < 100 * gradients
 
 
 @pytest.mark.parametrize(("rows", "world"), [(16, 1), (16, 2), (15, 2), (1, 2), (1, 4), (5, 4)])
