@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from pydoc_data import topics
 from typing import Any
@@ -17,11 +16,17 @@ from anymax.lab.files import read_csv
 from anymax.lab.parts import Dataset
 from anymax.lab.readers import checked_frame, of_arrays, read_jsonl, read_npz, read_parquet
 from anymax.lab.tables import TableDataset, read_table
-from anymax.lab.text import TextDataset, read_text, words_of
+from anymax.lab.text import TextDataset, of_lines, read_text
 
 __all__ = ["BUILT_IN", "DataError", "Dataset", "load"]
 
 
+OF_SCIKIT_LEARN: dict[str, Callable[..., Any]] = {
+    "digits": datasets.load_digits,
+    "wine": datasets.load_wine,
+    "breast-cancer": datasets.load_breast_cancer,
+}
+BUILT_IN = (*OF_SCIKIT_LEARN, "pydoc")
 TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".npz")
 EXPECTED = "a .csv, .tsv, .parquet, .jsonl, .npz or .txt file"
 
@@ -68,8 +73,11 @@ def load(
     if source in BUILT_IN:
         if target is not None:
             raise DataError(f"--target names a column of a file, and '{source}' brings its own target.")
-        _refuse(source, "built in", {**of_tables, **of_texts})
-        return BUILT_IN[source]()
+        if source == "pydoc":
+            _refuse(source, "a text", of_tables)
+            return _pydoc(vocab_size=vocab_size, min_count=min_count, context=context)
+        _refuse(source, "a table", of_texts)
+        return _of_scikit_learn(source, missing, roles)
     path = Path(source)
     if path.suffix.lower() in TABLES:
         if not path.exists():
@@ -148,24 +156,12 @@ def _unknown_source(source: str, path: Path) -> DataError:
     return DataError(f"There is no data set or file '{source}': expected {names}, or {EXPECTED}.{hint}")
 
 
-def _of_scikit_learn(name: str, read: Callable[..., Any]) -> TableDataset:
-    bunch = read(as_frame=True)
+def _of_scikit_learn(name: str, missing: Sequence[str], roles: dict[str, Any]) -> TableDataset:
+    bunch = OF_SCIKIT_LEARN[name](as_frame=True)
     frame = bunch.data.assign(**{"class": [str(bunch.target_names[i]) for i in bunch.target]})
-    return read_table(name, frame, "class")
+    return read_table(name, checked_frame(name, frame, missing), "class", **roles)
 
 
-def _pydoc() -> TextDataset:
+def _pydoc(**options: int | None) -> TextDataset:
     lines = [line for topic in topics.topics.values() for line in topic.split("\n")]
-    return TextDataset(
-        "pydoc",
-        words_of(lines),
-        ["The text is Python's own documentation of its language; a line that occurs again is left out."],
-    )
-
-
-BUILT_IN: dict[str, Callable[[], Dataset]] = {
-    "digits": partial(_of_scikit_learn, "digits", datasets.load_digits),
-    "wine": partial(_of_scikit_learn, "wine", datasets.load_wine),
-    "breast-cancer": partial(_of_scikit_learn, "breast-cancer", datasets.load_breast_cancer),
-    "pydoc": _pydoc,
-}
+    return of_lines("pydoc", lines, ["The text is Python's own documentation of its language."], **options)

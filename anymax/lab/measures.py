@@ -214,9 +214,14 @@ def _average_precision(outcome: Outcome, measured_classes: Sequence[int]) -> flo
 
 
 def takes_average_precision(class_counts: Sequence[int], measured_classes: Sequence[int]) -> bool:
-    """Whether there are two classes, or a measured class has under a tenth of its even share."""
+    """Whether there are two classes, or a rare one among those that are measured."""
+    return len(class_counts) == 2 or has_rare_class(class_counts, measured_classes)
+
+
+def has_rare_class(class_counts: Sequence[int], measured_classes: Sequence[int]) -> bool:
+    """Whether a measured class has under a tenth of its even share."""
     counts = [class_counts[c] for c in measured_classes]
-    return len(class_counts) == 2 or min(counts) < RARE_SHARE * sum(counts) / len(counts)
+    return min(counts) < RARE_SHARE * sum(counts) / len(counts)
 
 
 def values(

@@ -34,7 +34,6 @@ SHORT_TRAINING = 5.0  # seconds below which there are many repeats
 EXPECTED_EPOCHS: dict[Task, float] = {"classification": 0.6, "text": 1.0}  # share of them before training stops
 TEST_LOOKS = 3  # what measuring the test part costs, in looks at the validation part
 LONG_RUN = 1800.0  # seconds; a longer run is announced with the budget that would end it by then
-RARE_SHARE = 0.1  # of its even share, below which a class is rare
 
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
@@ -466,11 +465,10 @@ def _check_options(
 
 
 def _default_measure(info: DataInfo, measured_classes: list[int]) -> str:
-    """Perplexity for text; macro-F1 where a measured class has under a tenth of its even share, else top-1."""
+    """Perplexity for text; macro-F1 where a measured class is rare, else top-1."""
     if info.task == "text":
         return "perplexity"
-    counts = [info.class_counts[i] for i in measured_classes]
-    return "macro_f1" if min(counts) < RARE_SHARE * sum(counts) / len(counts) else "top1"
+    return "macro_f1" if measures.has_rare_class(info.class_counts, measured_classes) else "top1"
 
 
 def _batch_size(info: DataInfo) -> int:

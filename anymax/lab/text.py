@@ -136,9 +136,6 @@ def read_text(path: Path, *, vocab_size: int | None, min_count: int | None, cont
     Raises:
         DataError: a file is no text, there is too little of it, or an option is out of range.
     """
-    for option, value in (("--vocab-size", vocab_size), ("--min-count", min_count), ("--context", context)):
-        if value is not None and value < 1:
-            raise DataError(f"{option} {value} is too small: expected 1 or more.")
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     lines: list[str] = []
     notes = []
@@ -147,15 +144,34 @@ def read_text(path: Path, *, vocab_size: int | None, min_count: int | None, cont
         if encoding == "latin-1":
             notes.append(f"'{file.name}' is no UTF-8 and was read as Latin-1.")
         lines.extend(text.splitlines())
+    return of_lines(path.resolve().name, lines, notes, vocab_size=vocab_size, min_count=min_count, context=context)
+
+
+def of_lines(
+    name: str,
+    lines: Iterable[str],
+    notes: Sequence[str],
+    *,
+    vocab_size: int | None = None,
+    min_count: int | None = None,
+    context: int | None = None,
+) -> TextDataset:
+    """The words of `lines`, each line taken once; None leaves an option at its default.
+
+    Raises:
+        DataError: there is too little text, or an option is out of range.
+    """
+    for option, value in (("--vocab-size", vocab_size), ("--min-count", min_count), ("--context", context)):
+        if value is not None and value < 1:
+            raise DataError(f"{option} {value} is too small: expected 1 or more.")
     words = words_of(lines)
     if len(words) < FEWEST_WORDS:
-        raise DataError(f"'{path}' holds {len(words)} words in lines that differ: expected {FEWEST_WORDS} or more.")
-    name = path.resolve().name
-    notes.append("A line that occurs again is left out.")
-    dataset = TextDataset(name, words, notes, vocab_size, min_count or RAREST_WORD, context or WINDOW)
+        raise DataError(f"'{name}' holds {len(words)} words in lines that differ: expected {FEWEST_WORDS} or more.")
+    all_notes = [*notes, "A line that occurs again is left out."]
+    dataset = TextDataset(name, words, all_notes, vocab_size, min_count or RAREST_WORD, context or WINDOW)
     if len(dataset.vocabulary) < 3:
         raise DataError(
-            f"Fewer than two words stand {dataset.min_count} times in the training part of '{path}': expected more "
+            f"Fewer than two words stand {dataset.min_count} times in the training part of '{name}': expected more "
             "text, a smaller --min-count or a larger --vocab-size."
         )
     return dataset

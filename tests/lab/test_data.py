@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anymax.lab.columns import read_column
-from anymax.lab.data import BUILT_IN, DataError, load
+from anymax.lab.data import DataError, load
 from anymax.lab.parts import IGNORED
 from anymax.lab.tables import TableDataset, read_table
 from anymax.lab.text import BLOCKS, TextDataset, words_of
@@ -58,10 +58,10 @@ def test_built_in_tables_split_60_20_20_with_every_class_in_every_part(name, num
 
 
 def test_a_repeat_draws_the_split_anew_and_always_the_same():
-    dataset = BUILT_IN["wine"]()
+    dataset = load("wine")
     assert isinstance(dataset, TableDataset)
     assert not np.array_equal(dataset.rows(0)[2], dataset.rows(1)[2])
-    assert np.array_equal(dataset.rows(1)[2], BUILT_IN["wine"]().rows(1)[2])
+    assert np.array_equal(dataset.rows(1)[2], load("wine").rows(1)[2])
     rows = np.concatenate(dataset.rows(3))
     assert sorted(rows) == list(range(len(dataset.classes)))
 

@@ -46,5 +46,17 @@ def test_what_is_no_text(tmp_path, content, message):
     (tmp_path / "d.txt").write_bytes(content)
     with pytest.raises(DataError, match=message):
         load(tmp_path / "d.txt")
-    with pytest.raises(DataError, match="--context 0 is too small"):
-        load(tmp_path / "d.txt", context=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("vocab_size", "--vocab-size"), ("min_count", "--min-count"), ("context", "--context")]
+)
+def test_an_option_of_a_text_is_at_least_one(option, name):
+    with pytest.raises(DataError, match=f"{name} 0 is too small: expected 1 or more"):
+        load("pydoc", **{option: 0})
+
+
+def test_built_in_text_takes_the_options_of_a_text():
+    dataset = load("pydoc", vocab_size=500, context=8)
+    assert dataset.info().num_classes == 501  # with <unk>
+    assert dataset.parts(0).train.inputs.shape[1] == 8
