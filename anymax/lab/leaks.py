@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 LOOKED_AT = 2000  # rows
@@ -12,6 +15,8 @@ FOLDS = 3
 ACCURACY = 0.98  # from which a column alone is almost perfect,
 FEWER_ERRORS = 0.1  # with at most this share of the errors that naming the most frequent class makes
 MOST_CHANGES = 0.3  # of class between neighbours in the column's order, as a share of those in no order at all
+TERMS = 1000  # of a text, among which the telling ones are looked for
+NAMED_TERMS = 5
 
 
 def leaking(columns: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float]]:
@@ -21,14 +26,11 @@ def leaking(columns: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float
         columns: numbers, and categories as the names of their levels.
         classes: (rows,), the class ids.
     """
-    chosen = np.random.default_rng(0).permutation(len(classes))[:LOOKED_AT]
-    frequent = np.bincount(classes[chosen])[classes[chosen]] >= FOLDS
-    chosen = chosen[frequent]
+    chosen = _looked_at(classes)
     here = classes[chosen]
-    shares = np.bincount(here) / len(here)
-    if np.count_nonzero(shares) < 2:
+    shares = _shares(here)
+    if len(shares) < 2:
         return []
-    at_most_wrong = min(1 - ACCURACY, FEWER_ERRORS * (1 - shares.max()))
     by_chance = 1 - float((shares**2).sum())
     found = []
     for name in columns.columns:
@@ -44,15 +46,77 @@ def leaking(columns: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float
             continue
         tree = DecisionTreeClassifier(random_state=0)
         accuracy = float(np.mean(cross_val_score(tree, values[:, None], here, cv=FOLDS)))
-        if 1 - accuracy <= at_most_wrong:
+        if _is_almost_perfect(accuracy, shares):
             found.append((str(name).split("\0")[0], accuracy))
     return found
 
 
-def notes(columns: pd.DataFrame, classes: np.ndarray) -> list[str]:
-    """A sentence per leaking column, for the reader of the results."""
+def leaking_texts(texts: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float, list[str]]]:
+    """The columns of free text in which a word or two tell the class: name, accuracy as of `leaking`, and the words.
+
+    The tree sees whether a word is there, and has as many leaves as there are classes: one word for two classes, and
+    at most one more for each further class. Text that is about the class needs more words than that.
+
+    Args:
+        texts: free text, a column each.
+        classes: (rows,), the class ids.
+    """
+    chosen = _looked_at(classes)
+    here = classes[chosen]
+    shares = _shares(here)
+    if len(shares) < 2:
+        return []
+    found = []
+    for name in texts.columns:
+        cells = texts[name].iloc[chosen]
+        if not cells.str.contains(r"\w").any():
+            continue
+        as_terms = CountVectorizer(binary=True, token_pattern=r"\w+")
+        there = as_terms.fit_transform(cells)
+        # few, so that many classes cost little
+        most_telling = SelectKBest(chi2, k=min(TERMS, len(as_terms.vocabulary_)))
+        tree = DecisionTreeClassifier(max_leaf_nodes=len(shares), random_state=0)
+        of_words = make_pipeline(most_telling, tree)
+        accuracy = float(np.mean(cross_val_score(of_words, there, here, cv=FOLDS)))
+        if _is_almost_perfect(accuracy, shares):
+            of_words.fit(there, here)
+            asked = tree.tree_.feature
+            words = most_telling.get_feature_names_out(as_terms.get_feature_names_out())[asked[asked >= 0]]
+            found.append((str(name), accuracy, [str(word) for word in words]))
+    return found
+
+
+def _looked_at(classes: np.ndarray) -> np.ndarray:
+    """Some rows by chance, without those of classes that are too rare for every fold."""
+    chosen = np.random.default_rng(0).permutation(len(classes))[:LOOKED_AT]
+    return chosen[np.bincount(classes[chosen])[classes[chosen]] >= FOLDS]
+
+
+def _shares(classes: np.ndarray) -> np.ndarray:
+    """The share of each class that occurs."""
+    counts = np.bincount(classes)
+    return counts[counts > 0] / len(classes)
+
+
+def _is_almost_perfect(accuracy: float, shares: np.ndarray) -> bool:
+    return 1 - accuracy <= min(1 - ACCURACY, FEWER_ERRORS * (1 - shares.max()))
+
+
+def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray) -> list[str]:
+    """A sentence per leaking column, for the reader of the results.
+
+    Args:
+        columns: numbers, and categories as the names of their levels.
+        texts: free text, a column each.
+        classes: (rows,), the class ids.
+    """
+    found = [(name, accuracy, "") for name, accuracy in dict(leaking(columns, classes)).items()]
+    for name, accuracy, words in leaking_texts(texts, classes):
+        more = f" and {len(words) - NAMED_TERMS} more" if len(words) > NAMED_TERMS else ""
+        told_by = ", ".join(f"'{word}'" for word in words[:NAMED_TERMS]) + more
+        found.append((name, accuracy, f" by the word{'s' * (len(words) > 1)} {told_by}"))
     return [
-        f"Column '{' '.join(name.split())}' alone tells the class of {accuracy:.1%} of the rows it was not fitted on: "
-        "if it is known only after the answer, leave it out with --drop."
-        for name, accuracy in dict(leaking(columns, classes)).items()
+        f"Column '{' '.join(name.split())}' alone tells the class of {accuracy:.1%} of the rows it was not fitted on"
+        f"{by}: if it is known only after the answer, leave it out with --drop."
+        for name, accuracy, by in found
     ]

@@ -167,7 +167,8 @@ class TableDataset:
         train, validation, test = self.rows(0)
         hashed = self._hashed()
         plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)
-        notes = [*self.notes, *self._rare_class_notes(), *leaks.notes(plain, self.classes[train])]
+        leaking = leaks.notes(plain, self.texts.iloc[train], self.classes[train])
+        notes = [*self.notes, *self._rare_class_notes(), *leaking]
         return DataInfo(
             name=self.name,
             task=self.task,
