@@ -261,10 +261,16 @@ def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.n
     raise DataError(f"Time column {quoted(name)} cannot be put in order: {why}.")
 
 
-def quoted(value: object, longest: int = 40) -> str:
-    """A name or cell for a sentence: on one line, cut where it is long."""
+def shown(value: object, longest: int = 40) -> str:
+    """A name or cell on one line, cut where it is long; a sign that a terminal would act on is written as its code."""
     text = " ".join(str(value).split())
-    return f"'{text[:longest]}…'" if len(text) > longest else f"'{text}'"
+    text = f"{text[:longest]}…" if len(text) > longest else text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def quoted(value: object, longest: int = 40) -> str:
+    """A name or cell for a sentence, as `shown` cuts it."""
+    return f"'{shown(value, longest)}'"
 
 
 def count_rows(count: int) -> str:
