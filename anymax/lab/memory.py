@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+
+SILENT = "6"  # above all levels of the profiler's own log, of which USDT, "profiler_start", goes to every terminal
 
 
 def peak_of_step(step: Callable[[], object], device: torch.device) -> int:
@@ -31,6 +34,7 @@ def peak_of_step(step: Callable[[], object], device: torch.device) -> int:
         step()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
+    os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)  # read when a process profiles for the first time
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,8 @@
 """The peak of a step: hand-computed, and not that of what ran before."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -51,3 +54,13 @@ def test_the_peak_on_cuda_is_that_of_the_step():
     held = torch.zeros(1 << 22, device=device)
     assert peak_of_step(lambda: torch.zeros(1 << 20, device=device), device) == 4 << 20
     del held
+
+
+def test_measuring_prints_nothing(tmp_path):
+    # in a process of its own: the profiler asks once how much it shall say
+    program = (
+        "import torch; from anymax.lab.memory import peak_of_step\n"
+        "assert peak_of_step(lambda: torch.ones(1000).sum(), torch.device('cpu')) >= 4000"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
