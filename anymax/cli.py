@@ -113,6 +113,14 @@ def compare(
     ] = None,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(metavar="P", help="32-true, bf16-mixed, 16-mixed or 64-true.")] = "32-true",
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FACTORY",
+            help="Your network before the heads: FACTORY(in_features) makes it, from (rows, in_features) to (rows, "
+            "features); for text FACTORY(num_words), from word ids (windows, length) to (windows, length, features).",
+        ),
+    ] = None,
 ) -> None:
     """Train every output head on the same features and say which to take, and why."""
     with _one_sentence():
@@ -122,6 +130,9 @@ def compare(
         from anymax.lab.errors import LabError
         from anymax.lab.folder import UNFINISHED
 
+    if backbone is not None and os.getcwd() not in sys.path:
+        # as python -m does; for an installed program the folder of its script stands there instead
+        sys.path.insert(0, os.getcwd())
     folder = output or Path(f"anymax-{Path(data).stem}")
 
     def interrupted() -> str:
@@ -151,6 +162,7 @@ def compare(
                 decide_by=decide_by,
                 device=device,
                 precision=cast("Any", precision),
+                backbone=backbone,
                 output=folder,
                 progress=progress,
             )

@@ -111,6 +111,7 @@ def test_options_arrive(asked, monkeypatch):
             "decide_by": "nll",
             "device": "cpu",
             "precision": "bf16-mixed",
+            "backbone": None,
         }
     ]
     assert sorted(os.listdir("a/b")) == [".lock", "report.html", "results.json"]
@@ -128,6 +129,7 @@ def test_defaults_are_left_to_the_run(asked, monkeypatch):
             "decide_by": None,
             "device": "auto",
             "precision": "32-true",
+            "backbone": None,
         }
     ]
 
@@ -157,6 +159,27 @@ def test_the_same_command_finds_its_results_and_another_is_refused(asked, monkey
     assert "--output" in sentence
     assert len(asked) == 1
     assert Path("anymax-wine/results.json").read_text() == before
+
+
+@pytest.fixture
+def nets(monkeypatch):
+    """A module in the current directory, from where an installed program imports nothing by itself."""
+    Path("own_nets.py").write_text("import torch\n\n\ndef make(size):\n    return torch.nn.Linear(size, 3)\n")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    yield "own_nets"
+    sys.modules.pop("own_nets", None)
+
+
+def test_a_backbone_is_found_in_the_current_directory(asked, nets, monkeypatch, capsys):
+    assert anymax(monkeypatch, "compare", "wine", "--backbone", f"{nets}:make") == 0
+    assert asked[0]["backbone"] is sys.modules[nets].make
+    assert json.loads(Path("anymax-wine/results.json").read_text())["asked"]["backbone"] == "own_nets:make"
+    capsys.readouterr()
+    assert anymax(monkeypatch, "compare", "wine", "--backbone", "torch.nn:Linear") == 2
+    assert "with --backbone own_nets:make, and this run has --backbone torch.nn:Linear" in refusal(capsys)
+    assert anymax(monkeypatch, "compare", "wine") == 2
+    assert "with --backbone own_nets:make, and this run has no --backbone" in refusal(capsys)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("name", ["results.json", "report.html"])
@@ -223,6 +246,8 @@ def test_ctrl_c(asked, monkeypatch, capsys):
         (["compare", "wine", "digits"], "digits"),
         (["compare", "wine", "--budget", "soon"], "a time such as 60s"),
         (["compare", "wine", "--as", "alcohol"], "COLUMN=KIND"),
+        (["compare", "wine", "--backbone", "nets"], "A backbone is named package.module:factory, got 'nets'."),
+        (["compare", "wine", "--backbone", "no_nets:make"], "No module named 'no_nets'"),
         (["compair", "wine"], "compair"),
         (["report", "nowhere"], "cannot be read"),
         (["explain", "2,x", "--dim", "0"], "SHAPE must be sizes with commas between them, such as 2,4,5, got '2,x'"),

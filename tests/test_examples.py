@@ -33,6 +33,7 @@ def test_every_example_has_a_test():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "gumbel_softmax_lightning.py",
         "nce_training.py",
+        "own_backbone.py",
         "rare_positives.py",
         "softmax_and_dim.py",
     }
@@ -85,6 +86,16 @@ def test_nce_training(shown):
     assert true < after < 0.5 * frequencies < 0.5 * before
     low, high = numbers(text, "log of the normaliser, by context:")
     assert -1 < low < high < 1.5, "scores are close to log-probabilities: NCE with log_partition=0 normalises itself"
+
+
+def test_own_backbone(shown):
+    text = shown("own_backbone.py")
+    assert numbers(text, "features:") == [5, 32]
+    assert "backbone: __main__:residual_mlp" in text
+    for name in ("softmax", "sigmoid"):
+        parameters, accuracy = numbers(text, f"{name}:")
+        assert parameters == (13 * 32 + 32) + 2 * (64 + 2 * (32 * 32 + 32)) + 64 + (32 * 3 + 3)
+        assert accuracy > 0.9
 
 
 def test_rare_positives(shown):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from anymax.lab import report, results
+from anymax.lab import backbones, report, results
 from anymax.lab.data import load
 from anymax.lab.folder import REPORT, RESULTS, Folder
 from anymax.lab.results import Comparison
@@ -45,6 +45,7 @@ def compare(
     decide_by: str | None = None,
     device: str = "auto",
     precision: Precision = "32-true",
+    backbone: str | backbones.Factory | None = None,
     output: str | Path | None = None,
     progress: Callable[[Event], None] | None = None,
 ) -> Comparison:
@@ -69,6 +70,10 @@ def compare(
         decide_by: the measure that decides; None takes the one that suits the data.
         device: "auto", "cpu", "cuda" or another accelerator name that Lightning Fabric knows.
         precision: of the training steps.
+        backbone: makes the network before every head, and is called for each training: "package.module:factory" or the
+            factory itself. `factory(in_features)` gives a module from floats (rows, in_features) to (rows, features),
+            for text `factory(num_words)` one from word ids (windows, length) to (windows, length, features). None takes
+            a multilayer perceptron, or an embedding and a GRU. A rerun knows it by its name alone.
         output: the folder for `results.json` and `report.html`, in which an interrupted run goes on; None writes
             nothing.
         progress: called with each event of `anymax.lab.run` as it happens.
@@ -103,10 +108,12 @@ def compare(
         "device": device,
         "precision": precision,
     }
+    factory = None if backbone is None else backbones.find(backbone)
     first = is_first_process()
     dataset = load(data, **reading)
-    asked = {"data": str(data) if isinstance(data, str | Path) else type(data).__name__}
+    asked: dict[str, Any] = {"data": str(data) if isinstance(data, str | Path) else type(data).__name__}
     asked |= reading | training | {"seeds": seeds, "lr": lr}
+    asked["backbone"] = backbone if isinstance(backbone, str | None) else backbones.name_of(backbone)
     if output is None or not first:
         place = nullcontext()
     else:
@@ -117,7 +124,15 @@ def compare(
             if progress:
                 progress(FoundFinished(Path(output)))
             return results.load(Path(output) / RESULTS)
-        comparison = run(dataset, **training, repeats=seeds, learning_rate=lr, folder=folder, progress=progress)
+        comparison = run(
+            dataset,
+            **training,
+            repeats=seeds,
+            learning_rate=lr,
+            backbone=factory,
+            folder=folder,
+            progress=progress,
+        )
         comparison.asked = asked
         comparison.verdict = judge(comparison)
         if folder:

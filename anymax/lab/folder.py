@@ -154,9 +154,11 @@ class Folder:
                 if older != place.with_suffix(".pt"):
                     older.unlink()
 
-    def model(self, repeat: int, method: str, learning_rate: float) -> dict[str, Tensor]:
-        """The state of the method's best model."""
+    def model(self, repeat: int, method: str, learning_rate: float) -> dict[str, Tensor] | None:
+        """The state of the model of a training that is done; None where a better one of the method took its place."""
         path = self._place(repeat, method, learning_rate).with_suffix(".pt")
+        if not path.exists():
+            return None
         return torch.load(path, weights_only=True, map_location="cpu")
 
     def finish(self, comparison: Comparison, writers: Mapping[str, Callable[[Comparison, Path], None]]) -> list[Path]:

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar, get_args
 import torch
 from lightning.fabric import Fabric
 
-from anymax.lab import measures, trial
+from anymax.lab import backbones, measures, trial
 from anymax.lab.errors import OptionError
 from anymax.lab.folder import FinishedRepeat, Folder
 from anymax.lab.methods import Method, choose
@@ -116,6 +116,7 @@ def run(
     decide_by: str | None = None,
     device: str = "auto",
     precision: Precision = "32-true",
+    backbone: backbones.Factory | None = None,
     folder: Folder | None = None,
     progress: Callable[[Event], None] | None = None,
 ) -> Comparison:
@@ -133,6 +134,7 @@ def run(
             the rarest class is rare, else top-1, and perplexity for text.
         device: "auto", "cpu", "cuda" or another accelerator name that Lightning Fabric knows.
         precision: of the training steps, a name that Lightning Fabric knows.
+        backbone: makes the network before every head, as `anymax.lab.backbones` says; None takes the built-in one.
         folder: keeps what is finished, and gives back what an interrupted run of the same kind had finished.
         progress: called with each `Event` as it happens.
 
@@ -141,14 +143,14 @@ def run(
 
     Raises:
         MethodError: a method name that does not exist, or none that fits; before any work.
-        OptionError: any other option out of range; before any work.
+        OptionError: any other option out of range, or a backbone that cannot be used; before any training.
     """
     began = time.perf_counter()
     _check_options(dataset.task, repeats, epochs, budget, learning_rate, decide_by)
     info = dataset.info()
     decide_by = decide_by or _default_measure(info, dataset.measured_classes)
     chosen, left_out = choose(methods, dataset.task, info.num_classes, decide_by)
-    fabric = _fabric(device, precision)
+    fabric = _fabric(device, precision, backbone)
     plan = trial.Plan(
         task=dataset.task,
         decide_by=decide_by,
@@ -157,6 +159,7 @@ def run(
         patience=PATIENCE[dataset.task],
         batch_size=_batch_size(info),
         budget=budget,
+        backbone=backbone,
     )
     grid = (learning_rate,) if learning_rate else LEARNING_RATES
     schedule = _Schedule(
@@ -186,6 +189,7 @@ def run(
             "decide_by": decide_by,
             "device": str(fabric.device),
             "precision": precision,
+            "backbone": backbones.name_of(backbone or backbones.BUILT_IN[dataset.task]),
         },
         versions=_versions(),
         machine=machine,
@@ -251,6 +255,8 @@ class _Schedule:
         """Every trial, and per repeat what the trivial answer reaches."""
         began = time.perf_counter()
         parts = self.dataset.parts(0)
+        if self.plan.backbone:
+            backbones.check(self.plan.task, parts, self.plan.backbone)
         self._announce(parts, time.perf_counter() - began)
         finished: list[FinishedRepeat] = []
         for repeat in range(self.repeats):
@@ -268,7 +274,7 @@ class _Schedule:
     def _repeat(self, parts: Parts, repeat: int, earlier: dict[str, Trial]) -> FinishedRepeat:
         """All trainings of one repeat, then one look at the test part for each method."""
         tried: dict[str, list[trial.Training]] = {method.name: [] for method in self.methods}
-        models: dict[str, trial.Model | None] = {}  # of each method the best so far; None where it lies in the folder
+        models: dict[str, trial.Model | None] = {}  # of each method the best so far, in the first process
         for i in range(1 if earlier else len(self.grid)):
             # nobody always comes first, when caches are cold, or last, when the processor is hot
             first = (repeat + i) % len(self.methods)
@@ -292,7 +298,8 @@ class _Schedule:
         trials = []
         for method in self.methods:
             training = _best(tried[method.name], self.plan.decide_by)
-            model = models[method.name] or self._load(method, parts, repeat, training)
+            model = models[method.name]
+            assert model is not None
             tuning = earlier[method.name].tuning if earlier else _tuning(tried[method.name])
             trials.append(self._measure(method, model, training, tuning, parts, repeat))
         return FinishedRepeat(trials, self._baseline(parts))
@@ -305,7 +312,7 @@ class _Schedule:
             lambda: self.folder.training(repeat, method.name, learning_rate) if self.folder else None
         )
         if kept is not None:
-            return None, kept
+            return self._load(method, parts, repeat, kept), kept
         self.progress(TrainingStarted(method.name, repeat, learning_rate))
         model, training = trial.train(
             method,
@@ -331,11 +338,20 @@ class _Schedule:
         """What the first of all processes comes to; it alone has the folder."""
         return self.fabric.broadcast(work() if self.fabric.is_global_zero else None)  # type: ignore[return-value]
 
-    def _load(self, method: Method, parts: Parts, repeat: int, training: trial.Training) -> trial.Model:
-        """The model of a training that the folder kept."""
-        assert self.folder is not None
+    def _load(self, method: Method, parts: Parts, repeat: int, training: trial.Training) -> trial.Model | None:
+        """The model of a training that the folder kept; None where a better one took its place."""
+        state = self.folder.model(repeat, method.name, training.learning_rate) if self.folder else None
+        if self.folder is None or state is None:
+            return None
         model = trial.untrained(method, self.plan, parts, repeat)
-        model.load_state_dict(self.folder.model(repeat, method.name, training.learning_rate))
+        try:
+            model.load_state_dict(state)
+        except RuntimeError:
+            # our own backbone does not change within a version; the user's may between two runs
+            raise OptionError(
+                f"'{self.folder.path}' holds models with another backbone than this one of the same name: name another "
+                "folder with --output, or remove this one."
+            ) from None
         return model.to(self.fabric.device)
 
     def _measure(
@@ -486,7 +502,7 @@ def _epochs(info: DataInfo) -> int:
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(TABLE_STEPS / steps_per_epoch)))
 
 
-def _fabric(device: str, precision: Precision) -> Fabric:
+def _fabric(device: str, precision: Precision, backbone: backbones.Factory | None) -> Fabric:
     if precision not in PRECISIONS:
         raise OptionError(f"There is no precision '{precision}': expected one of {', '.join(PRECISIONS)}.")
     # torchrun's words for how many processes there are
@@ -494,7 +510,10 @@ def _fabric(device: str, precision: Precision) -> Fabric:
     try:
         if world == 1:
             return Fabric(accelerator=device, devices=1, precision=precision)
-        fabric = Fabric(accelerator=device, devices=here, num_nodes=world // here, strategy="ddp", precision=precision)
+        # a parameter that no output depends on would stop the processes; the built-in backbones have none
+        strategy = "ddp_find_unused_parameters_true" if backbone else "ddp"
+        nodes = world // here
+        fabric = Fabric(accelerator=device, devices=here, num_nodes=nodes, strategy=strategy, precision=precision)
         fabric.launch()
         return fabric
     except Exception as error:  # Fabric raises three kinds for one mistake

@@ -37,12 +37,13 @@ class Plan:
     patience: int  # epochs without a better validation value after which training stops
     batch_size: int
     budget: float | None = None  # seconds in training steps that a training takes, whatever its epochs
+    backbone: backbones.Factory | None = None  # the user's own; None where the built-in one is taken
 
 
 class Model(nn.Module):
     """A backbone and a head; calling it gives the training loss."""
 
-    def __init__(self, backbone: backbones.FeatureBackbone | backbones.TextBackbone, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -90,10 +91,12 @@ class Training:
         return None if self.best is None else self.best.value
 
 
-def start(method: Method, task: Task, parts: Parts, seed: int) -> Model:
+def start(
+    method: Method, task: Task, parts: Parts, seed: int, backbone_factory: backbones.Factory | None = None
+) -> Model:
     """A model at the start that all methods share: the same backbone and the same class weights for one seed."""
     torch.manual_seed(seed)
-    backbone = backbones.build(task, parts)
+    backbone = backbones.build(task, parts, backbone_factory)
     bound = backbone.out_features**-0.5
     weight = torch.empty(len(parts.class_counts), backbone.out_features).uniform_(-bound, bound)
     head = method.make(backbone.out_features, parts.class_counts)
@@ -106,7 +109,7 @@ def start(method: Method, task: Task, parts: Parts, seed: int) -> Model:
 
 def untrained(method: Method, plan: Plan, parts: Parts, repeat: int) -> Model:
     """The model that `train` starts from in this repeat."""
-    return start(method, plan.task, parts, _seeds(repeat)[0])
+    return start(method, plan.task, parts, _seeds(repeat)[0], plan.backbone)
 
 
 def train(
@@ -141,10 +144,11 @@ def train(
     batch_order = torch.Generator().manual_seed(batch_seed)
     torch.manual_seed(noise_seed + fabric.global_rank)
 
-    training = Training(learning_rate, sum(parameter.numel() for parameter in model.parameters()))
+    learned = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
+    training = Training(learning_rate, sum(learned))
     clock = _StepClock(fabric.device)
     best_state = copy.deepcopy(model.state_dict())
-    batches = _batches(len(inputs), plan.batch_size, batch_order)
+    batches = _batches(len(inputs), plan.batch_size, batch_order, fabric.world_size)
     for evaluation in itertools.count(1):
         model.train()
         loss = torch.tensor(torch.nan)
@@ -182,10 +186,16 @@ def train(
     return model, training
 
 
-def _batches(rows: int, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, bool]]:
-    """Row numbers of one batch after another, without end, and whether an epoch ends with it."""
+def _batches(rows: int, batch_size: int, generator: torch.Generator, world_size: int) -> Iterator[tuple[Tensor, bool]]:
+    """Row numbers of one batch after another, without end, and whether an epoch ends with it.
+
+    A last batch of one row for each process joins the one before: batch normalisation, which a user's backbone may
+    hold, is not defined on a single row.
+    """
     while True:
-        order = torch.randperm(rows, generator=generator).split(batch_size)
+        order = list(torch.randperm(rows, generator=generator).split(batch_size))
+        if len(order) > 1 and len(order[-1]) <= world_size:
+            order[-2:] = [torch.cat(order[-2:])]
         for i, batch in enumerate(order):
             yield batch, i == len(order) - 1
 
@@ -220,7 +230,7 @@ def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
     wrapped, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=0.0, fused=True))
     inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
     clock = _StepClock(fabric.device)
-    batches = _batches(len(inputs), plan.batch_size, torch.Generator().manual_seed(0))
+    batches = _batches(len(inputs), plan.batch_size, torch.Generator().manual_seed(0), fabric.world_size)
     clock.start()
     for rows, _ in itertools.islice(batches, UNTIMED_STEPS + PACE_STEPS):
         own = _own_share(rows, fabric).to(fabric.device)
