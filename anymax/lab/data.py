@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pydoc_data import topics
@@ -11,8 +12,9 @@ from typing import Any
 import pandas as pd
 from sklearn import datasets
 
+from anymax.lab.columns import quoted
 from anymax.lab.errors import DataError
-from anymax.lab.files import read_csv
+from anymax.lab.files import encoding_notes, of_path, read_csv
 from anymax.lab.parts import Dataset
 from anymax.lab.readers import checked_frame, of_arrays, read_jsonl, read_npz, read_parquet
 from anymax.lab.tables import TableDataset, read_table
@@ -79,25 +81,38 @@ def load(
         _refuse(source, "a table", of_texts)
         return _of_scikit_learn(source, missing, roles)
     path = Path(source)
-    if path.suffix.lower() in TABLES:
-        if not path.exists():
-            raise DataError(f"There is no file '{source}'.")
-        if not path.is_file():
-            raise DataError(f"'{source}' is a folder: expected {EXPECTED}.")
+    ending = path.suffix.lower()
+    kind = _kind(path)
+    if kind == "nothing" and ending in (*TABLES, ".txt"):
+        raise DataError(f"There is no file {of_path(path)}.")
+    if kind == "neither":
+        raise DataError(f"{of_path(path)} is neither a file nor a folder: expected {EXPECTED}.")
+    if ending in TABLES:
+        if kind == "folder":
+            raise DataError(f"{of_path(path)} is a folder: expected {EXPECTED}.")
         _refuse(source, "a table", of_texts)
         return _of_table_file(path, target, missing, roles)
-    if path.suffix.lower() == ".txt" and not path.exists():
-        raise DataError(f"There is no file '{source}'.")
-    if path.suffix.lower() == ".txt" or (path.is_dir() and any(path.glob("*.txt"))):
+    if ending == ".txt" or (kind == "folder" and any(path.glob("*.txt"))):
         _refuse(source, "a text", of_tables)
         return read_text(path, vocab_size=vocab_size, min_count=min_count, context=context)
-    raise _unknown_source(source, path)
+    raise _unknown_source(path, kind)
+
+
+def _kind(path: Path) -> str:
+    """What stands at a path: "nothing", "file", "folder" or "neither"."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "nothing"
+    except OSError as error:
+        raise DataError(f"{of_path(path)} cannot be read: {error.strerror or error}.") from None
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "neither"
 
 
 def _refuse(name: str, what: str, options: Mapping[str, Any]) -> None:
     for option, value in options.items():
         if value is not None and value != () and value != [] and value != {}:
-            raise DataError(f"{option} does not fit '{name}', which is {what}: leave it out.")
+            raise DataError(f"{option} does not fit {of_path(name)}, which is {what}: leave it out.")
 
 
 def _of_memory(
@@ -115,7 +130,7 @@ def _of_pair(
     name: str, features: Any, classes: Any, target: str | None, missing: Sequence[str], roles: dict[str, Any]
 ) -> TableDataset:
     if target is not None:
-        raise DataError(f"--target names a column, and '{name}' brings its classes as y: leave it out.")
+        raise DataError(f"--target names a column, and {of_path(name)} brings its classes as y: leave it out.")
     frame, notes = of_arrays(name, features, classes)
     table = read_table(name, checked_frame(name, frame, missing), "y", **roles)
     table.notes[:0] = notes
@@ -126,34 +141,34 @@ def _of_table_file(path: Path, target: str | None, missing: Sequence[str], roles
     ending = path.suffix.lower()
     if ending == ".npz":
         return _of_pair(path.name, *read_npz(path), target, missing, roles)
-    if ending in (".parquet", ".jsonl"):
-        frame = checked_frame(path.name, read_parquet(path) if ending == ".parquet" else read_jsonl(path), missing)
-        return read_table(path.name, frame, _target(str(path), frame, target), **roles)
-    cells = read_csv(path, missing)
-    target = _target(str(path), cells.frame, target)
-    table = read_table(path.name, cells.frame, target, decimal_comma=cells.separator == ";", **roles)
-    if cells.encoding == "latin-1":
-        table.notes.insert(0, f"'{path.name}' is no UTF-8 and was read as Latin-1.")
+    if ending == ".csv" or ending == ".tsv":
+        cells = read_csv(path, missing)
+        frame, notes, decimal_comma = cells.frame, encoding_notes(path, cells.encoding), cells.separator == ";"
+    else:
+        frame, notes = (read_parquet(path), []) if ending == ".parquet" else read_jsonl(path)
+        frame, decimal_comma = checked_frame(path.name, frame, missing), False
+    table = read_table(path.name, frame, _target(str(path), frame, target), decimal_comma=decimal_comma, **roles)
+    table.notes[:0] = notes
     return table
 
 
 def _target(source: str, frame: pd.DataFrame, target: str | None) -> str:
     if target is None:
-        names = ", ".join(f"'{name}'" for name in frame.columns[:20])
-        raise DataError(f"'{source}' needs --target COLUMN, the column that holds the classes: one of {names}.")
+        names = ", ".join(quoted(name) for name in frame.columns[:20])
+        raise DataError(f"{of_path(source)} needs --target COLUMN, the column that holds the classes: one of {names}.")
     return target
 
 
-def _unknown_source(source: str, path: Path) -> DataError:
+def _unknown_source(path: Path, kind: str) -> DataError:
     names = ", ".join(BUILT_IN)
-    if path.is_dir():
-        return DataError(f"'{source}' is a folder without .txt files: expected {EXPECTED}, or one of {names}.")
-    if path.exists():
-        ending = f"a file ending in '{path.suffix}'" if path.suffix else "a file without an ending"
-        return DataError(f"'{source}' is {ending}: expected {EXPECTED}, or one of {names}.")
-    close = difflib.get_close_matches(source, BUILT_IN, n=1)
+    if kind == "folder":
+        return DataError(f"{of_path(path)} is a folder without .txt files: expected {EXPECTED}, or one of {names}.")
+    if kind == "file":
+        ending = f"a file ending in {quoted(path.suffix)}" if path.suffix else "a file without an ending"
+        return DataError(f"{of_path(path)} is {ending}: expected {EXPECTED}, or one of {names}.")
+    close = difflib.get_close_matches(str(path), BUILT_IN, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
-    return DataError(f"There is no data set or file '{source}': expected {names}, or {EXPECTED}.{hint}")
+    return DataError(f"There is no data set or file {of_path(path)}: expected {names}, or {EXPECTED}.{hint}")
 
 
 def _of_scikit_learn(name: str, missing: Sequence[str], roles: dict[str, Any]) -> TableDataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -12,9 +13,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
 
+from anymax.lab.columns import quoted, shown
 from anymax.lab.errors import DataError
-from anymax.lab.files import decode, read_bytes
+from anymax.lab.files import check_names, decode, encoding_notes, of_path, read_bytes
+
+LONGEST_DETAIL = 200  # signs of what a library says of a file
+HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that JSON allows alone and Unicode does not
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -24,33 +31,70 @@ def read_parquet(path: Path) -> pd.DataFrame:
         DataError: it cannot be read.
     """
     try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:
-        detail = " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"'{path}' cannot be read as a Parquet file: {detail}.") from None
+        with ParquetFile(path) as file:
+            # whole numbers stay whole where some are missing: class 1 is not class 1.0
+            return file.read().to_pandas(integer_object_nulls=True)
+    except PermissionError as error:
+        raise DataError(f"{of_path(path)} cannot be read: {error.strerror}.") from None
+    except (OSError, ValueError, ArrowException) as error:
+        detail = shown(error, LONGEST_DETAIL).rstrip(".")
+        raise DataError(f"{of_path(path)} cannot be read as a Parquet file: {detail}.") from None
 
 
-def read_jsonl(path: Path) -> pd.DataFrame:
-    """Read a file with one JSON object a line.
+def read_jsonl(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a file with one JSON object a line, numbers as the text that stands there, and what must be said about it.
 
     Raises:
-        DataError: a line is none; it is named.
+        DataError: a line is none, or names a key twice; it is named.
     """
-    text, _ = decode(read_bytes(path), path, "write one JSON object a line")
+    text, encoding = decode(read_bytes(path), path, "write one JSON object a line")
     records = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        place = f"Line {number} of {of_path(path)}"
         try:
-            record = json.loads(line)
+            record = json.loads(
+                line,
+                parse_int=str,
+                parse_float=str,
+                parse_constant=lambda name: None if name == "NaN" else name,
+                object_pairs_hook=_with_keys_once,
+            )
+        except _KeyTwice as key:
+            raise DataError(f"{place} names the key {quoted(key)} twice: take one of them out.") from None
         except (ValueError, RecursionError):
-            raise DataError(f"Line {number} of '{path}' is no JSON: write one JSON object a line.") from None
+            raise DataError(f"{place} is no JSON: write one JSON object a line.") from None
         if not isinstance(record, dict):
-            raise DataError(f"Line {number} of '{path}' is no JSON object: write one JSON object a line.")
+            raise DataError(f"{place} is no JSON object: write one JSON object a line.")
+        if HALF_A_SIGN.search(line) and not _is_text(record):
+            raise DataError(f"{place} holds half a sign (\\ud800 to \\udfff without the other half): write all of it.")
         records.append(record)
     if not records:
-        raise DataError(f"'{path}' is empty: expected one JSON object a line.")
-    return pd.DataFrame(records)
+        raise DataError(f"{of_path(path)} is empty: expected one JSON object a line.")
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = {name: pd.Series([record.get(name) for record in records], dtype=object) for name in names}
+    return pd.DataFrame(columns), encoding_notes(path, encoding)
+
+
+class _KeyTwice(Exception):
+    pass
+
+
+def _with_keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise _KeyTwice(next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1))
+    return record
+
+
+def _is_text(record: dict[str, Any]) -> bool:
+    """Whether a record can be written as UTF-8."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -65,14 +109,14 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
         with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
             for name in ("X", "y"):
                 if name not in archive:
-                    held = ", ".join(archive.files) or "nothing"
-                    raise DataError(f"'{path}' has no array '{name}': expected X and y, and it holds {held}.")
+                    held = shown(", ".join(archive.files), LONGEST_DETAIL) or "nothing"
+                    raise DataError(f"{of_path(path)} has no array '{name}': expected X and y, and it holds {held}.")
             return archive["X"], archive["y"]
     except DataError:
         raise
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
         raise DataError(
-            f"'{path}' is no NumPy archive of plain arrays: write it by numpy.savez, without Python objects."
+            f"{of_path(path)} is no NumPy archive of plain arrays: write it by numpy.savez, without Python objects."
         ) from None
 
 
@@ -85,17 +129,17 @@ def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, lis
     features, classes = np.asarray(features), np.asarray(classes)
     for letter, array in (("X", features), ("y", classes)):
         if array.dtype.kind not in "biufU":
-            raise DataError(f"{letter} of '{name}' holds {array.dtype}: expected numbers or text.")
+            raise DataError(f"{letter} of {of_path(name)} holds {array.dtype}: expected numbers or text.")
     if features.ndim < 2:
-        raise DataError(f"X of '{name}' has {features.ndim} dims: expected rows and columns.")
+        raise DataError(f"X of {of_path(name)} has {features.ndim} dims: expected rows and columns.")
     if classes.ndim == 2 and classes.shape[1] == 1:
         classes = classes[:, 0]
     if classes.ndim != 1:
-        raise DataError(f"y of '{name}' has {classes.ndim} dims: expected one class for each row.")
+        raise DataError(f"y of {of_path(name)} has {classes.ndim} dims: expected one class for each row.")
     if len(features) != len(classes):
-        raise DataError(f"X of '{name}' has {len(features)} rows and y has {len(classes)}: expected as many.")
+        raise DataError(f"X of {of_path(name)} has {len(features)} rows and y has {len(classes)}: expected as many.")
     if not features.size:
-        raise DataError(f"X of '{name}' is empty: expected rows and columns.")
+        raise DataError(f"X of {of_path(name)} is empty: expected rows and columns.")
     notes = []
     if features.ndim > 2:
         notes.append(f"X has the shape {tuple(features.shape)}: each row was flattened.")
@@ -112,14 +156,12 @@ def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str]) -> pd.
     """The frame with names as text, and empty cells and those in `missing` as missing.
 
     Raises:
-        DataError: it is empty, two columns have one name, or a cell holds several values.
+        DataError: it is empty, has two columns of one name or a name that is none, or a cell holds several values.
     """
     if frame.empty:
-        raise DataError(f"'{name}' has no rows or no columns: expected a table.")
+        raise DataError(f"{of_path(name)} has no rows or no columns: expected a table.")
     names = [str(column).strip() for column in frame.columns]
-    for column, occurrences in Counter(names).items():
-        if occurrences > 1:
-            raise DataError(f"'{name}' has {occurrences} columns named '{column}': rename all but one of them.")
+    check_names(name, names)
     frame = frame.set_axis(names, axis=1).reset_index(drop=True)
     columns = {}
     for column in names:
@@ -133,8 +175,10 @@ def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str]) -> pd.
             if nested.any():
                 row = int(np.flatnonzero(nested)[0])
                 raise DataError(
-                    f"Column '{column}' of '{name}' holds several values in one cell (row {row + 1}): "
+                    f"Column {quoted(column)} of {of_path(name)} holds several values in one cell (row {row + 1}): "
                     "write a column for each."
                 )
+            if pd.api.types.infer_dtype(cells, skipna=True) not in ("string", "empty"):
+                cells = cells.map(str, na_action="ignore")
         columns[column] = cells.mask(cells.isin(["", *missing]))
     return pd.DataFrame(columns)

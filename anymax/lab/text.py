@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from anymax.lab.errors import DataError
-from anymax.lab.files import decode, read_bytes
+from anymax.lab.files import decode, encoding_notes, of_path, read_bytes
 from anymax.lab.parts import IGNORED, Part, Parts, Task
 from anymax.lab.results import DataInfo
 
@@ -138,11 +138,10 @@ def read_text(path: Path, *, vocab_size: int | None, min_count: int | None, cont
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     lines: list[str] = []
-    notes = []
+    notes: list[str] = []
     for file in files:
         text, encoding = decode(read_bytes(file), file, "write it as plain text")
-        if encoding == "latin-1":
-            notes.append(f"'{file.name}' is no UTF-8 and was read as Latin-1.")
+        notes += encoding_notes(file, encoding)
         lines.extend(text.splitlines())
     return of_lines(path.resolve().name, lines, notes, vocab_size=vocab_size, min_count=min_count, context=context)
 
@@ -166,12 +165,14 @@ def of_lines(
             raise DataError(f"{option} {value} is too small: expected 1 or more.")
     words = words_of(lines)
     if len(words) < FEWEST_WORDS:
-        raise DataError(f"'{name}' holds {len(words)} words in lines that differ: expected {FEWEST_WORDS} or more.")
+        raise DataError(
+            f"{of_path(name)} holds {len(words)} words in lines that differ: expected {FEWEST_WORDS} or more."
+        )
     all_notes = [*notes, "A line that occurs again is left out."]
     dataset = TextDataset(name, words, all_notes, vocab_size, min_count or RAREST_WORD, context or WINDOW)
     if len(dataset.vocabulary) < 3:
         raise DataError(
-            f"Fewer than two words stand {dataset.min_count} times in the training part of '{name}': expected more "
+            f"Fewer than two words stand {dataset.min_count} times in the training part of {of_path(name)}: expected more "
             "text, a smaller --min-count or a larger --vocab-size."
         )
     return dataset

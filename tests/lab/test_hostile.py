@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as arrow
+import pyarrow.parquet
 import pytest
 
 from anymax import cli
+from anymax.lab import readers
 from anymax.lab.columns import quoted
+from anymax.lab.data import DataError, load
+from anymax.lab.tables import TableDataset
 
 SIZES = np.random.default_rng(0).normal(size=60).round(3)
 CLASSES = ["a", "b"] * 30
@@ -90,6 +98,277 @@ def test_a_name_in_a_sentence_is_short_and_acts_on_no_terminal():
 
 
 def test_a_column_asked_for_by_signs_that_act_on_a_terminal(compare):
-    assert compare(csv(), target="\x1b[31mred").sentence.startswith(
-        r"There is no column '\x1b[31mred' to be the target"
+    sentence = compare(csv(), target="\x1b[31mred").sentence
+    assert sentence == r"There is no column '\x1b[31mred' to be the target: the columns are 'size', 'kind'."
+
+
+# encodings
+
+
+@pytest.mark.parametrize("first", ["utf-8", "latin-1"])
+def test_two_encodings_in_one_file(compare, first):
+    second = "latin-1" if first == "utf-8" else "utf-8"
+    content = csv().encode() + "1,ä\n".encode(first) + "2,b\n3,ö\n".encode(second)
+    utf8, other = (62, 64) if first == "utf-8" else (64, 62)
+    assert compare(content).sentence == (
+        f"'d.csv' is UTF-8 in line {utf8} and is not in line {other}: write all of it as UTF-8."
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("header", ["size,kind", "größe,kind", "размер,вид"])
+def test_utf_16_without_its_mark(compare, header, encoding):
+    assert compare(csv(header).encode(encoding)).sentence == (
+        "'d.csv' is named .csv but is UTF-16 without the mark that says so: write it as UTF-8."
+    )
+
+
+@pytest.mark.parametrize("content", [csv().encode("utf-32"), csv().encode("utf-16") + b"x"], ids=["utf-32", "cut off"])
+def test_other_encodings_are_no_readable_text(compare, content):
+    assert compare(content).sentence == "'d.csv' is named .csv but is no readable text: write it as UTF-8."
+
+
+@pytest.mark.parametrize(("line", "sign"), [(1, "\0"), (61, "\x1b"), (20_000, "\0")])
+def test_a_control_sign_is_named_with_its_line(compare, line, sign):
+    lines = (csv() + "1,a\n" * 20_000).split("\n")
+    lines[line - 1] += sign
+    assert compare("\n".join(lines)).sentence == (
+        f"'d.csv' is named .csv but is a binary file (line {line} holds the byte {ord(sign):#04x}): "
+        "write it as comma-separated text."
+    )
+
+
+def test_a_byte_order_mark_before_semicolons_and_quotes(compare):
+    content = ("\ufeff" + csv('"size";kind', separator=";")).encode()
+    assert compare(content).kinds == {"kind": "target", "size": "number"}
+
+
+# rows and names
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (csv() + "1,a,3\n", "line 62 has 3 cells where 2 are expected"),
+        (csv(more=",9"), "its rows have more cells than its header"),
+        (csv() + '1,"a\n' + csv(), "a quote that opens in row 61 is never closed"),
+        (csv('size,"kind'), "a quote that opens in the header is never closed"),
+    ],
+    ids=["one long row", "every row long", "open quote", "open quote in the header"],
+)
+def test_an_irregular_table(compare, content, why):
+    assert compare(content).sentence == (f"'d.csv' is not a regular table (a comma was taken as its separator): {why}.")
+
+
+def test_a_row_that_is_too_short_misses_its_last_cells(compare):
+    ended = compare(csv("size,kind,more", ",1") + "5,a\n6\n")
+    assert {column["name"]: column["missing"] for column in ended.data["columns"]} == {"kind": 1, "size": 0, "more": 1}
+    assert ended.data["class_counts"] == [31, 30]
+
+
+def test_names_that_are_not_there_are_numbered(compare):
+    assert compare(csv(",kind,", ",x")).kinds == {"kind": "target", "Unnamed: 0": "number", "Unnamed: 2": "dropped"}
+
+
+def test_a_tab_before_the_first_name_is_a_name_that_is_not_there(compare):
+    assert compare(csv("\tkind", separator="\t")).kinds == {"kind": "target", "Unnamed: 0": "number"}
+
+
+def test_two_columns_of_one_name_at_the_end_of_a_long_header(compare):
+    names = [f"column number {i}" for i in range(10_000)]
+    content = ",".join([*names, "twice", "kind", " twice "]) + "\n" + "1," * 10_002 + "1\n"
+    assert compare(content).sentence == "'d.csv' has 2 columns named 'twice': rename all but one of them."
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\r"], ids=["CRLF", "CR"])
+def test_a_name_over_two_lines_and_blank_lines_before_it(compare, line_end):
+    content = line_end + "  " + line_end + csv('"the\nsize",kind').replace("\n", line_end)
+    assert list(compare(content).kinds.values()) == ["target", "number"]
+
+
+def test_brackets_without_end_are_no_json(compare):
+    assert compare("[" * 5_000 + "\n1\n").sentence.startswith("There is no column 'kind' to be the target")
+
+
+# five megabytes in one place
+
+LONG = "q" * 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [(f"{LONG},kind", LONG), (f'size,"{LONG}"', 'size,"' + LONG), (f"size,{LONG},kind", "size," + LONG)],
+    ids=["first", "quoted", "in the middle"],
+)
+def test_a_long_name_is_refused(compare, header, name):
+    assert compare(csv(header)).sentence == (
+        f"'d.csv' has a column whose name is longer than 10000 signs ('{name[:40]}…'): "
+        "shorten it, or close a quote that is left open."
+    )
+
+
+# JSON lines
+
+
+def jsonl(more: str = "", **cells: str) -> str:
+    """Sixty objects of a number and a class, each with the same text after them, or other cells as JSON."""
+    sizes, kinds = cells.get("size"), cells.get("kind")
+    return "".join(
+        f'{{"size": {sizes or size}, "kind": {kinds or json.dumps(kind)}{more}}}\n'
+        for size, kind in zip(SIZES, CLASSES, strict=True)
+    )
+
+
+def test_json_in_latin_1_says_so(compare):
+    ended = compare(jsonl().replace('"a"', '"ä"').encode("latin-1"), name="d.jsonl")
+    assert ended.data["class_names"] == ["b", "ä"]
+    assert "'d.jsonl' is no UTF-8 and was read as Latin-1." in " ".join(ended.out.split())
+
+
+@pytest.mark.parametrize("missing", ['{"size": 1.5}', '{"kind": null, "size": 1.5}', '{"kind": NaN, "size": 1.5}'])
+def test_whole_numbers_in_json_stay_classes_where_some_are_missing(compare, missing):
+    content = jsonl().replace('"a"', "1").replace('"b"', str(2**70 + 1)) + missing
+    data = compare(content, name="d.jsonl").data
+    assert data["class_names"] == ["1", "1180591620717411303425"]
+    assert data["columns"][0]["missing"] == 1
+
+
+def test_numbers_in_json_are_read_as_they_stand_there(tmp_path):
+    path = tmp_path / "d.jsonl"
+    zips = ["7", "8", "null", "7.0", '"8"', "true"]
+    path.write_text("".join(f'{{"zip": {zips[i % 6]}, "kind": "{kind}"}}\n' for i, kind in enumerate(CLASSES)))
+    dataset = load(path, target="kind", kinds={"zip": "category"})
+    assert isinstance(dataset, TableDataset)
+    assert sorted(set(dataset.categories["zip"])) == ["(missing)", "7", "7.0", "8", "True"]
+    only_sevens = load(path, target="kind", kinds={"zip": "category"}, missing=["8"])
+    assert isinstance(only_sevens, TableDataset)
+    assert sorted(set(only_sevens.categories["zip"])) == ["(missing)", "7", "7.0", "True"]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            '{"size": 1, "kind": "a", "size": 2}',
+            "Line 61 of 'd.jsonl' names the key 'size' twice: take one of them out.",
+        ),
+        (
+            r'{"size": 1, "kind": "\ud800"}',
+            "Line 61 of 'd.jsonl' holds half a sign (\\ud800 to \\udfff without the other ",
+        ),
+        (
+            r'{"size\uDfff": 1, "kind": "a"}',
+            "Line 61 of 'd.jsonl' holds half a sign (\\ud800 to \\udfff without the other ",
+        ),
+        (
+            r'{"si\u0000ze": 1, "kind": "a"}',
+            r"Column 'si\x00ze' of 'd.jsonl' has a null character in its name: rename it.",
+        ),
+        ('{"size": Infinity, "kind": "a"}', "Feature column 'size' holds an infinite number ('Infinity', row 61): "),
+        (
+            f'{{"size": {10**400}, "kind": "a"}}',
+            f"Feature column 'size' holds an infinite number ('1{'0' * 39}…', row 61): ",
+        ),
+        ('{"size": {"a": 1}, "kind": "a"}', "Column 'size' of 'd.jsonl' holds several values in one cell (row 61): "),
+        ("[" * 200_000, "Line 61 of 'd.jsonl' is no JSON: write one JSON object a line."),
+        ('{"size": 1, "kind": "a"', "Line 61 of 'd.jsonl' is no JSON: write one JSON object a line."),
+        (f'{{"{"q" * 20_000}": 1}}', f"'d.jsonl' has a column whose name is longer than 10000 signs ('{'q' * 40}…'): "),
+        ('{"kind ": 1}', "'d.jsonl' has 2 columns named 'kind': rename all but one of them."),
+    ],
+    ids=["twice", "half", "half a name", "null", "infinite", "huge", "nested", "deep", "cut off", "long", "spaces"],
+)
+def test_json_that_cannot_be_compared_on(compare, line, why):
+    assert compare(jsonl() + line + "\n", name="d.jsonl").sentence.startswith(why)
+
+
+def test_both_halves_of_a_sign_are_one(compare):
+    content = jsonl().replace('"a"', r'"\ud83d\ude00"')
+    assert compare(content, name="d.jsonl").data["class_names"] == ["b", "😀"]
+
+
+# Parquet
+
+
+def parquet(path: str, columns: dict[str, Any], names: list[str] | None = None) -> None:
+    arrow.parquet.write_table(arrow.table(list(columns.values()), names=names or list(columns)), path)
+
+
+def test_two_columns_of_one_name_in_parquet(compare):
+    parquet("d.parquet", {"size": SIZES, "kind": CLASSES, "more": CLASSES}, ["size", "kind", "kind "])
+    assert compare(None, name="d.parquet").sentence == (
+        "'d.parquet' has 2 columns named 'kind': rename all but one of them."
+    )
+
+
+def test_whole_numbers_in_parquet_stay_classes_where_some_are_missing(compare):
+    kinds = [None, *(2**53 + i % 2 for i in range(59))]
+    parquet("d.parquet", {"size": SIZES, "kind": arrow.array(kinds, arrow.int64())})
+    assert compare(None, name="d.parquet").data["class_names"] == [str(2**53), str(2**53 + 1)]
+
+
+def test_whole_numbers_in_parquet_stay_levels_where_some_are_missing(tmp_path):
+    zips = [None if i % 3 == 0 else i % 3 for i in range(60)]
+    frame = pd.DataFrame({"plain": pd.Series(zips, dtype=object), "nullable": pd.Series(zips, dtype="Int64")})
+    frame.assign(kind=CLASSES).to_parquet(tmp_path / "d.parquet")
+    dataset = load(tmp_path / "d.parquet", target="kind", kinds={"plain": "category", "nullable": "category"})
+    assert isinstance(dataset, TableDataset)
+    for name in ("plain", "nullable"):
+        assert sorted(set(dataset.categories[name])) == ["(missing)", "1", "2"], name
+
+
+def test_parquet_with_any_bytes_wrong_is_read_or_refused(tmp_path):
+    path = tmp_path / "d.parquet"
+    parquet(str(path), {"size": SIZES, "kind": CLASSES})
+    whole = path.read_bytes()
+    generator = np.random.default_rng(0)
+    sentences = []
+    for _ in range(100):
+        broken = np.frombuffer(whole, np.uint8).copy()
+        broken[generator.integers(4, len(whole) - 8, size=3)] ^= generator.integers(1, 256, size=3, dtype=np.uint8)
+        path.write_bytes(broken.tobytes())
+        try:
+            load(path, target="kind").info()
+        except DataError as error:
+            sentences.append(str(error))
+    assert 0 < len(sentences) < 100
+    assert all(sentence.isprintable() and len(sentence) < 500 for sentence in sentences)
+
+
+# what stands at the path
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.parquet", "d.jsonl", "d.npz"])
+def test_no_file_stands_there(compare, name):
+    Path(name).symlink_to("nowhere")
+    assert compare(None, name=name).sentence == f"There is no file '{name}'."
+    Path(name).unlink()
+    Path(name).mkdir()
+    assert compare(None, name=name).sentence.startswith(f"'{name}' is a folder: expected a .csv, .tsv, ")
+    Path(name).rmdir()
+    os.mkfifo(name)
+    assert compare(None, name=name).sentence.startswith(f"'{name}' is neither a file nor a folder: expected a .csv, ")
+
+
+def test_a_text_that_is_no_file(compare):
+    os.mkfifo("d.txt")
+    assert compare(None, name="d.txt", target=None).sentence.startswith("'d.txt' is neither a file nor a folder: ")
+
+
+def test_links_in_a_ring_and_names_beyond_the_system(compare):
+    Path("d.csv").symlink_to("d.csv")
+    assert compare(None).sentence == "'d.csv' cannot be read: Too many levels of symbolic links."
+    assert compare(None, name="q" * 5_000, target=None).sentence == (
+        f"'{'q' * 250}…' cannot be read: File name too long."
+    )
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.npz", "d.parquet"])
+def test_a_file_that_may_not_be_read(compare, monkeypatch, name):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(readers, "ParquetFile", refuse)
+    assert compare(csv(), name=name, target=None if name == "d.npz" else "kind").sentence == (
+        f"'{name}' cannot be read: Permission denied."
     )
