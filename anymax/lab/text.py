@@ -172,7 +172,7 @@ def of_lines(
     dataset = TextDataset(name, words, all_notes, vocab_size, min_count or RAREST_WORD, context or WINDOW)
     if len(dataset.vocabulary) < 3:
         raise DataError(
-            f"Fewer than two words stand {dataset.min_count} times in the training part of {of_path(name)}: expected more "
-            "text, a smaller --min-count or a larger --vocab-size."
+            f"Fewer than two words stand {dataset.min_count} times in the training part of {of_path(name)}: expected "
+            "more text, a smaller --min-count or a larger --vocab-size."
         )
     return dataset
