@@ -1,0 +1,333 @@
+"""Data and heads whose truth is known, through the whole of `compare`: what it says is what was planted."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from anymax.lab import methods
+from anymax.lab.api import compare
+from anymax.lab.data import load
+from anymax.lab.inference import LEVEL, fixed_estimate
+from anymax.lab.measures import NUM_BLOCKS
+from anymax.lab.methods import METHODS, Method
+from anymax.nn import SoftmaxHead
+
+
+class Bent(nn.Module):
+    """A softmax head that trains as every other does, and whose log-probabilities are bent before they are read."""
+
+    def __init__(self, in_features, class_counts, bend):
+        super().__init__()
+        self.inner = SoftmaxHead(in_features, len(class_counts), class_counts=class_counts)
+        self.bend = bend
+
+    @property
+    def weight(self):
+        return self.inner.weight
+
+    def forward(self, input, target):
+        return self.inner(input, target)
+
+    def log_prob(self, input):
+        return self.bend(input, self.inner.log_prob(input))
+
+    scores = log_prob
+
+    def predict(self, input, k=1):
+        return self.log_prob(input).topk(k, -1)
+
+
+class OwnStart(Bent):
+    """The softmax head itself, but for its start: it draws one of its own, where `compare` gives all heads the same."""
+
+    weight = None
+
+    def __init__(self, in_features, class_counts, skipped):
+        torch.rand(skipped)  # two that skip other counts start elsewhere
+        super().__init__(in_features, class_counts, straight)
+
+
+def straight(features, log_probs):
+    return log_probs
+
+
+def some(features, share):
+    """This share of the items, the same ones whenever they are looked at: a hash of their features says which."""
+    return (features.double().sum(-1) * 1e5) % 1 < share
+
+
+def next_class(share):
+    """For a known share of the items, each class has the probability that the one before it ought to have."""
+    return lambda features, log_probs: torch.where(some(features, share)[:, None], log_probs.roll(1, -1), log_probs)
+
+
+def times_eight(features, log_probs):
+    """Eight times as far apart: the same order, and far too sure."""
+    return torch.log_softmax(8 * log_probs, -1)
+
+
+def plant(monkeypatch, name, head, *arguments):
+    method = Method(name, name, lambda d, counts: head(d, counts, *arguments), defines_law=True)
+    monkeypatch.setitem(methods.METHODS, name, method)
+
+
+def clouds(seed, rows, wrong=0.0):
+    """Three clouds far apart, a class each, and a known share of the labels drawn from the other two."""
+    generator = np.random.default_rng(seed)
+    classes = generator.integers(0, 3, size=rows)
+    points = generator.normal(size=(rows, 2)) * 0.3
+    points[:, 0] += 3 * (classes == 0)
+    points[:, 1] += 3 * (classes == 1)
+    drawn = generator.random(rows) < wrong
+    labels = np.where(drawn, (classes + generator.integers(1, 3, size=rows)) % 3, classes)
+    return pd.DataFrame(points, columns=["x", "y"]).assign(label=labels)
+
+
+def compared(frame, names, target="label", epochs=3, **options):
+    return compare(
+        frame,
+        target=target,
+        methods=names,
+        seeds=options.pop("seeds", 3),
+        epochs=epochs,
+        lr=1e-2,
+        device="cpu",
+        **options,
+    )
+
+
+def mean(comparison, method, key="top1"):
+    return np.mean([trial.tested.measures[key] for trial in comparison.of(method)])
+
+
+def most_by_chance(runs):
+    """How many of so many runs may be wrong where each is with 5 %: more come up once in a thousand times."""
+    return stats.binom.ppf(0.999, runs, LEVEL)
+
+
+# ---------------------------------------------------------------- two equal heads
+
+
+@pytest.mark.parametrize("decide_by", ["top1", "nll"])
+def test_the_same_head_under_two_names_differs_by_nothing(monkeypatch, decide_by):
+    monkeypatch.setitem(methods.METHODS, "twin", dataclasses.replace(METHODS["softmax"], name="twin"))
+    comparison = compared(clouds(0, 300, wrong=0.3), ["twin", "softmax"], decide_by=decide_by)
+    (difference,) = comparison.verdict.differences
+    assert (difference.method, difference.mean, difference.p_adjusted) == ("twin", 0, 1)
+    assert difference.low <= 0 <= difference.high
+    assert (comparison.verdict.pick, comparison.verdict.decided) == ("softmax", False)
+    assert "twin gave the same" in comparison.verdict.text
+
+
+def test_heads_that_differ_by_chance_alone_are_rarely_preferred(monkeypatch):
+    plant(monkeypatch, "left", OwnStart, 0)
+    plant(monkeypatch, "right", OwnStart, 1)
+    runs = 15
+    alarms, signs = 0, set()
+    for seed in range(runs):
+        comparison = compared(clouds(seed, 200, wrong=0.3), ["softmax", "left", "right"], decide_by="nll", epochs=2)
+        differences = comparison.verdict.differences
+        assert [d.method for d in differences] == ["left", "right"]
+        assert differences[0].mean != differences[1].mean
+        signs |= {np.sign(d.mean) for d in differences}
+        alarms += any(d.decided for d in differences)
+    assert signs == {-1, 1}
+    assert alarms <= most_by_chance(runs)
+
+
+# ---------------------------------------------------------------- a head better by a known margin
+
+
+@pytest.mark.parametrize(("bent", "whole"), [("planted", "softmax"), ("softmax", "planted")])
+def test_a_head_better_by_a_known_margin_is_picked_and_the_margin_covered(monkeypatch, bent, whole):
+    share, runs = 0.3, 6
+    plant(monkeypatch, whole, Bent, straight)
+    plant(monkeypatch, bent, Bent, next_class(share))
+    missed = 0
+    for seed in range(runs):
+        comparison = compared(clouds(seed, 1000), ["softmax", "planted"])
+        assert mean(comparison, whole) > 0.995  # so that the margin is the share
+        (difference,) = comparison.verdict.differences
+        truth = share if whole == "planted" else -share
+        missed += not difference.low <= truth <= difference.high
+        assert (comparison.verdict.pick, comparison.verdict.decided) == (whole, True)
+        assert comparison.verdict.text.startswith(f"Take {whole}: its top-1 accuracy is ")
+    assert missed <= most_by_chance(runs)
+
+
+# ---------------------------------------------------------------- better in one measure, worse in another
+
+
+def test_a_head_that_is_too_sure_is_as_accurate_and_its_law_is_worse(monkeypatch):
+    plant(monkeypatch, "sure", Bent, times_eight)
+    frame = clouds(0, 1200, wrong=0.3)
+    # after one epoch there is no choice of the best one, so that both are the same network
+    by_accuracy = compared(frame, ["softmax", "sure"], decide_by="top1", epochs=1)
+    assert by_accuracy.verdict.differences[0].mean == 0
+    assert not by_accuracy.verdict.decided
+    by_law = compared(frame, ["softmax", "sure"], decide_by="nll", epochs=1)
+    assert (by_law.verdict.pick, by_law.verdict.decided) == ("softmax", True)
+    assert by_law.verdict.differences[0].low > 0
+
+
+def test_each_measure_gets_its_own_verdict_and_the_other_one_is_told(monkeypatch):
+    # Labels are right in 70 % of the rows. Softmax here is misled in 40 % of them, where its answer is right by
+    # chance, in 15 %; the other is right in 70 %, and eight times too sure.
+    share, right, by_chance = 0.4, 0.7, 0.15
+    plant(monkeypatch, "softmax", Bent, next_class(share))
+    plant(monkeypatch, "sure", Bent, times_eight)
+    frame = clouds(0, 1500, wrong=1 - right)
+    by_accuracy = compared(frame, ["softmax", "sure"], decide_by="top1", epochs=4, seeds=5)
+    by_law = compared(frame, ["softmax", "sure"], decide_by="nll", epochs=4, seeds=5)
+    (gain,) = by_accuracy.verdict.differences
+    assert gain.low < share * (right - by_chance) < gain.high
+    assert (by_accuracy.verdict.pick, by_accuracy.verdict.decided) == ("sure", True)
+    assert "By negative log-likelihood (nats) it would be softmax, with " in by_accuracy.verdict.text
+    assert (by_law.verdict.pick, by_law.verdict.decided) == ("softmax", True)
+    assert "By top-1 accuracy it would be sure, with " in by_law.verdict.text
+
+
+# ---------------------------------------------------------------- leakage
+
+SHIFT = 0.7  # of the honest feature between the classes, to either side: right in Phi(SHIFT) of the rows at best
+
+
+def answers(kind, classes, generator):
+    """The class in other words."""
+    if kind == "number":
+        return classes * 5.0 + generator.normal(size=len(classes)) * 0.3
+    if kind == "category":
+        return [f"{'KR'[c]}-{i}" for c, i in zip(classes, generator.integers(0, 20, len(classes)), strict=True)]
+    if kind == "date":
+        days = pd.to_timedelta(generator.integers(0, 90, len(classes)) + 200 * classes, unit="D")
+        return (pd.Timestamp("2024-01-01") + days).strftime("%Y-%m-%d")
+    words = generator.integers(0, 30, (len(classes), 5))
+    return [" ".join(f"w{i}" for i in row) + " refunded" * c for row, c in zip(words, classes, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["number", "category", "date", "text"])
+def test_a_column_that_is_the_target_in_other_words_is_named_and_dropping_it_gives_the_honest_score(kind):
+    generator = np.random.default_rng(0)
+    rows = 2000
+    classes = generator.integers(0, 2, size=rows)
+    frame = pd.DataFrame({"honest": generator.normal(size=rows) + SHIFT * (2 * classes - 1), "label": classes})
+    frame["closing"] = answers(kind, classes, generator)
+    leaking = compared(frame, ["softmax"], epochs=4)
+    assert [column.kind for column in leaking.data.columns if column.name == "closing"] == [kind]
+    named = [note for note in leaking.data.notes if "alone tells the class" in note]
+    assert len(named) == 1
+    assert named[0].startswith("Column 'closing' ")
+    assert ("'refunded'" in named[0]) == (kind == "text")
+    assert mean(leaking, "softmax") > 0.99
+    honest = compared(frame, ["softmax"], epochs=4, drop=["closing"])
+    assert not [note for note in honest.data.notes if "alone tells the class" in note]
+    best = stats.norm.cdf(SHIFT)
+    # four standard errors of the accuracy on a single test part; there are three, which overlap
+    slack = 4 * math.sqrt(best * (1 - best) / honest.data.test_items)
+    assert mean(honest, "softmax") == pytest.approx(best, abs=slack)
+
+
+def test_rows_that_come_again_are_counted_and_without_them_nothing_is_learnt():
+    generator = np.random.default_rng(0)
+    different, times = 150, 4
+    once = pd.DataFrame(generator.normal(size=(different, 12))).assign(label=generator.integers(0, 2, different))
+    again = pd.concat([once] * times).sample(frac=1, random_state=0).reset_index(drop=True)
+    comparison = compared(again, ["softmax"], epochs=15)
+    rows = [tuple(row) for row in again.to_numpy()]
+    train, _, test = load(again, target="label").rows(0)
+    shared = len([i for i in test if rows[i] in {rows[j] for j in train}])
+    assert shared > 100
+    assert comparison.data.notes == [
+        f"450 of 600 rows repeat another row exactly; in the first repeat {shared} of 120 test rows have an equal row "
+        "in the training part."
+    ]
+    assert mean(comparison, "softmax") > 0.85
+    honest = compared(once, ["softmax"], epochs=15)
+    assert honest.data.notes == []
+    # labels are tossed: four standard errors of the accuracy on the rows of a single test part
+    assert mean(honest, "softmax") == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / honest.data.test_items))
+
+
+# ---------------------------------------------------------------- groups
+
+
+def test_what_is_learnt_about_a_group_is_worth_nothing_for_another():
+    """Each group has features and a class drawn by chance, the same in all of its rows but for a little noise."""
+    generator = np.random.default_rng(0)
+    groups, rows_each = 200, 5
+    group = np.repeat(np.arange(groups), rows_each)
+    signatures = generator.normal(size=(groups, 12))
+    frame = pd.DataFrame(signatures[group] + 0.05 * generator.normal(size=(len(group), 12)))
+    frame = frame.assign(label=generator.integers(0, 2, groups)[group], person=[f"p{i}" for i in group])
+    frame = frame.sample(frac=1, random_state=0).reset_index(drop=True)
+    at_random = compared(frame, ["softmax"], drop=["person"], epochs=15)
+    by_group = compared(frame, ["softmax"], group="person", epochs=15)
+    assert mean(at_random, "softmax") > 0.9
+    # classes of groups are tossed: four standard errors of the share right among the groups of a single test part
+    tested = by_group.data.test_items / rows_each
+    assert mean(by_group, "softmax") == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / tested))
+    assert mean(at_random, "softmax") - mean(by_group, "softmax") > 0.25
+    dataset = load(frame, target="label", group="person")
+    for repeat in range(3):
+        of_parts = [set(frame["person"].iloc[rows]) for rows in dataset.rows(repeat)]
+        assert sum(map(len, of_parts)) == len(set.union(*of_parts)) == groups
+
+
+# ---------------------------------------------------------------- drift
+
+
+@pytest.fixture(scope="module")
+def turning():
+    """The sign of x + y tells the class, and from four fifths of the days on the other class; rows in no order."""
+    generator = np.random.default_rng(0)
+    rows = 1500
+    day = np.arange(rows) // 3
+    x, y = generator.normal(size=(2, rows))
+    frame = pd.DataFrame(
+        {
+            "x": x,
+            "y": y,
+            "when": (pd.Timestamp("2021-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
+            "label": (x + y > 0) ^ (day >= 0.8 * day.max()),
+        }
+    )
+    return frame.sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+def test_a_relation_that_turns_is_seen_by_the_latest_rows_alone(turning):
+    at_random = compared(turning, ["softmax"], epochs=15)
+    by_time = compared(turning, ["softmax"], time="when", epochs=15)
+    # a random split shows what came after; told the date, the model knows when the relation turns
+    assert mean(at_random, "softmax") > 0.9
+    # what was right before is wrong now
+    assert mean(by_time, "softmax") < 0.1
+    (note,) = at_random.data.notes
+    assert "--time 'when' tests it on the latest ones" in note
+    assert by_time.data.notes == []
+
+
+def test_over_time_the_latest_rows_test_in_their_order_and_blocks_of_them_give_the_interval(turning, monkeypatch):
+    plant(monkeypatch, "planted", OwnStart, 0)
+    comparison = compared(turning, ["softmax", "planted"], time="when", decide_by="nll")
+    assert not comparison.data.splits_redrawn
+    train, validation, test = load(turning, target="label", time="when").rows(0)
+    when = turning["when"].to_numpy()
+    for rows in (train, validation, test):
+        assert (when[rows][1:] >= when[rows][:-1]).all()
+    assert when[train].max() < when[validation].min() <= when[validation].max() < when[test].min()
+    for trial in comparison.trials:
+        assert sum(trial.tested.block_items) == len(test) == comparison.data.test_items
+        assert len(trial.tested.block_items) == NUM_BLOCKS
+    theirs, ours = comparison.of("planted"), comparison.of("softmax")
+    differences = [t.tested.measures["nll"] - o.tested.measures["nll"] for t, o in zip(theirs, ours, strict=True)]
+    expected = fixed_estimate(differences, theirs, ours)
+    (difference,) = comparison.verdict.differences
+    half = expected.half_width(LEVEL)
+    assert (difference.low, difference.high) == pytest.approx((expected.mean - half, expected.mean + half))
+    assert 0 < half < math.inf
