@@ -10,6 +10,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
+from anymax.lab.columns import quoted
+
 LOOKED_AT = 2000  # rows
 FOLDS = 3
 ACCURACY = 0.98  # from which a column alone is almost perfect,
@@ -113,10 +115,10 @@ def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray) -> li
     found = [(name, accuracy, "") for name, accuracy in dict(leaking(columns, classes)).items()]
     for name, accuracy, words in leaking_texts(texts, classes):
         more = f" and {len(words) - NAMED_TERMS} more" if len(words) > NAMED_TERMS else ""
-        told_by = ", ".join(f"'{word}'" for word in words[:NAMED_TERMS]) + more
+        told_by = ", ".join(quoted(word) for word in words[:NAMED_TERMS]) + more
         found.append((name, accuracy, f" by the word{'s' * (len(words) > 1)} {told_by}"))
     return [
-        f"Column '{' '.join(name.split())}' alone tells the class of {accuracy:.1%} of the rows it was not fitted on"
+        f"Column {quoted(name)} alone tells the class of {accuracy:.1%} of the rows it was not fitted on"
         f"{by}: if it is known only after the answer, leave it out with --drop."
         for name, accuracy, by in found
     ]

@@ -19,8 +19,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from anymax.lab import leaks, splits
-from anymax.lab.columns import KINDS, MOST_LEVELS, count_rows, quoted, read_column, read_times, to_numbers
+from anymax.lab.columns import KINDS, MOST_LEVELS, count_rows, quoted, read_column, read_times, shown, to_numbers
 from anymax.lab.errors import DataError
+from anymax.lab.files import LONGEST_NAME, of_path
 from anymax.lab.parts import Part, Parts, Task
 from anymax.lab.results import ColumnInfo, DataInfo
 from anymax.lab.splits import SMALLEST_SPLIT_CLASS
@@ -29,6 +30,7 @@ RAREST_LEVEL = 3  # training rows below which a level is pooled
 FARTHEST = 10.0  # standard deviations at which a feature is cut off
 MOST_TERMS = 1000  # of one free text column
 TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
+MOST_LISTED = 5  # columns that a sentence gives reasons for
 REPEATS_LOOKED_AT = 5  # groups are drawn anew in each repeat: a class counts as measured if these have it everywhere
 
 
@@ -132,10 +134,12 @@ class TableDataset:
             return make_pipeline(preparation, VarianceThreshold()).fit(self._features(train))
         except ValueError as error:
             if "empty vocabulary" in str(error):
-                raise DataError(f"A text column of '{self.name}' holds no word within the training part.") from None
+                raise DataError(
+                    f"A text column of {of_path(self.name)} holds no word within the training part."
+                ) from None
             if "variance threshold" not in str(error):
                 raise
-            raise DataError(f"No feature column of '{self.name}' varies within the training part.") from None
+            raise DataError(f"No feature column of {of_path(self.name)} varies within the training part.") from None
 
     def parts(self, repeat: int) -> Parts:
         """The parts of one repeat, drawn anew from its number, prepared by what the training part says."""
@@ -210,7 +214,7 @@ class TableDataset:
         rare = np.flatnonzero(counts < SMALLEST_SPLIT_CLASS)
         if not len(rare):
             return []
-        listed = ", ".join(f"{self.class_names[i]} ({counts[i]})" for i in rare[:20])
+        listed = ", ".join(f"{shown(self.class_names[i])} ({counts[i]})" for i in rare[:20])
         more = f" and {len(rare) - 20} more" if len(rare) > 20 else ""
         return [
             f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows cannot be split and are in the training part "
@@ -221,7 +225,7 @@ class TableDataset:
         absent = sorted(set(range(len(self.class_names))) - set(self.measured_classes))
         if not absent:
             return []
-        listed = ", ".join(f"{self.class_names[i]} ({self.class_counts[i]})" for i in absent[:20])
+        listed = ", ".join(f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent[:20])
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
         return [
             f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart: "
@@ -300,7 +304,9 @@ def read_table(
     ]
     kept = [column for column in read if column.values is not None]
     if not kept:
-        why = "; ".join(f"{quoted(column.info.name)} {column.info.why}" for column in read) or "there is no other"
+        whys = [f"{quoted(column.info.name)} {column.info.why}" for column in read[:MOST_LISTED]]
+        whys += [f"and {len(read) - MOST_LISTED} more"] if len(read) > MOST_LISTED else []
+        why = "; ".join(whys) or "there is no other"
         raise DataError(f"No feature column is left beside the target {quoted(target)}: {why}.")
 
     def joined(*wanted: str) -> pd.DataFrame:
@@ -324,7 +330,7 @@ def read_table(
         times=times,
     )
     if len(dataset.measured_classes) < 2:
-        option = f"--group {group}" if time is None else f"--time {time}"
+        option = f"--group {quoted(group)}" if time is None else f"--time {quoted(time)}"
         raise DataError(f"With {option} fewer than two classes stand in every part: expected classes spread over it.")
     return dataset
 
@@ -350,7 +356,7 @@ def _check_roles(
         taken[column] = role
     for column, kind in kinds.items():
         if kind not in KINDS:
-            raise DataError(f"--as {column}={kind} names no kind: expected one of {', '.join(KINDS)}.")
+            raise DataError(f"--as {quoted(f'{column}={kind}')} names no kind: expected one of {', '.join(KINDS)}.")
 
 
 def _read_groups(cells: pd.Series, group: str) -> np.ndarray:
@@ -372,6 +378,12 @@ def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]
     """Class ids and names, in numeric order where the names are numbers."""
     text = cells.astype(str)
     names = sorted(set(text), key=_numbers_first)
+    longest = max(names, key=len)
+    if len(longest) > LONGEST_NAME:
+        raise DataError(
+            f"Target column {quoted(target)} holds a cell of {len(longest)} signs ({quoted(longest)}): "
+            f"expected the names of classes, of {LONGEST_NAME} signs at most."
+        )
     _refuse_continuous(to_numbers(text), target)
     counts = text.value_counts()
     if len(names) == 1:

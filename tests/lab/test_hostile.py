@@ -207,6 +207,41 @@ def test_a_long_name_is_refused(compare, header, name):
     )
 
 
+def test_a_long_class_is_refused(compare):
+    assert compare(csv() + f"1.5,{LONG}\n").sentence == (
+        f"Target column 'kind' holds a cell of 5000000 signs ('{'q' * 40}…'): "
+        "expected the names of classes, of 10000 signs at most."
+    )
+
+
+def test_a_long_cell_among_numbers_is_named_in_short(compare):
+    cells = [f"{i % 7}" for i in range(59)] + [LONG]
+    rows = "".join(f"{cell},{kind},{size}\n" for cell, kind, size in zip(cells, CLASSES, SIZES, strict=True))
+    ended = compare("more,kind,size\n" + rows)
+    assert ended.kinds == {"kind": "target", "more": "category", "size": "number"}
+    assert f"1 row hold no number ('{'q' * 40}…')" in ended.data["notes"][0]
+    assert len(ended.out) + len(ended.page) + Path("out/results.json").stat().st_size < 200_000
+
+
+def test_a_long_word_in_free_text(compare):
+    rows = "".join(
+        f"{size},{kind},row {i} has some words {LONG if i == 3 else ''}\n"
+        for i, (size, kind) in enumerate(zip(SIZES, CLASSES, strict=True))
+    )
+    ended = compare("size,kind,more\n" + rows)
+    assert ended.kinds["more"] == "text"
+    assert len(ended.out) + len(ended.page) + Path("out/results.json").stat().st_size < 200_000
+
+
+def test_many_columns_of_which_none_is_left(compare):
+    names = [f"c{i}" for i in range(300)]
+    content = ",".join([*names, "kind"]) + "\n" + "".join("1," * 300 + f"{kind}\n" for kind in CLASSES)
+    assert compare(content).sentence == (
+        "No feature column is left beside the target 'kind': 'c0' holds '1' in every row; 'c1' holds '1' in every row; "
+        "'c2' holds '1' in every row; 'c3' holds '1' in every row; 'c4' holds '1' in every row; and 295 more."
+    )
+
+
 # JSON lines
 
 
