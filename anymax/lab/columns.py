@@ -261,11 +261,15 @@ def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.n
     raise DataError(f"Time column {quoted(name)} cannot be put in order: {why}.")
 
 
-def shown(value: object, longest: int = 40) -> str:
-    """A name or cell on one line, cut where it is long; a sign that a terminal would act on is written as its code."""
-    text = " ".join(str(value).split())
-    text = f"{text[:longest]}…" if len(text) > longest else text
+def printable(text: str) -> str:
+    """The text with each sign that a terminal would act on, or that none can show, written as its code."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def shown(value: object, longest: int = 40) -> str:
+    """A name or cell on one line, printable, and cut where it is long."""
+    text = " ".join(str(value).split())
+    return printable(f"{text[:longest]}…" if len(text) > longest else text)
 
 
 def quoted(value: object, longest: int = 40) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from sklearn import datasets
 
-from anymax.lab.columns import quoted
+from anymax.lab.columns import printable, quoted
 from anymax.lab.errors import DataError
 from anymax.lab.files import encoding_notes, of_path, read_csv
 from anymax.lab.parts import Dataset
@@ -138,16 +138,16 @@ def _of_pair(
 
 
 def _of_table_file(path: Path, target: str | None, missing: Sequence[str], roles: dict[str, Any]) -> TableDataset:
-    ending = path.suffix.lower()
+    ending, name = path.suffix.lower(), printable(path.name)
     if ending == ".npz":
-        return _of_pair(path.name, *read_npz(path), target, missing, roles)
+        return _of_pair(name, *read_npz(path), target, missing, roles)
     if ending == ".csv" or ending == ".tsv":
         cells = read_csv(path, missing)
         frame, notes, decimal_comma = cells.frame, encoding_notes(path, cells.encoding), cells.separator == ";"
     else:
         frame, notes = (read_parquet(path), []) if ending == ".parquet" else read_jsonl(path)
-        frame, decimal_comma = checked_frame(path.name, frame, missing), False
-    table = read_table(path.name, frame, _target(str(path), frame, target), decimal_comma=decimal_comma, **roles)
+        frame, decimal_comma = checked_frame(name, frame, missing), False
+    table = read_table(name, frame, _target(str(path), frame, target), decimal_comma=decimal_comma, **roles)
     table.notes[:0] = notes
     return table
 

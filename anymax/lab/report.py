@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from anymax.lab import plots, summary
+from anymax.lab.columns import shown
 from anymax.lab.results import MEASURES, Comparison, MethodInfo
 
-# More classes than this make a list that nobody reads; results.json has all.
+# More than this make a list that nobody reads; results.json has all.
 MOST_CLASSES = 50
+MOST_COLUMNS = 200
+MOST_NOTES = 100
+LONGEST_NAME = 200  # signs of the name of a column or class
 
 
 def write(comparison: Comparison, path: Path) -> None:
@@ -32,9 +37,15 @@ def render(comparison: Comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["shown"] = lambda name: shown(name, LONGEST_NAME)
     return environment.get_template("report.html.jinja").render(
         comparison=comparison,
         data=comparison.data,
+        notes=comparison.data.notes[:MOST_NOTES],
+        notes_left=max(0, len(comparison.data.notes) - MOST_NOTES),
+        columns=comparison.data.columns[:MOST_COLUMNS],
+        columns_left=max(0, len(comparison.data.columns) - MOST_COLUMNS),
+        kinds=Counter(column.kind for column in comparison.data.columns),
         verdict=comparison.verdict,
         deciding=MEASURES[comparison.decide_by],
         repeats=summary.repeats_of(comparison),

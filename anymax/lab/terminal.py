@@ -16,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from anymax.lab import summary
+from anymax.lab.columns import printable
+from anymax.lab.files import of_path
 from anymax.lab.results import MEASURES, Comparison, DataInfo
 from anymax.lab.run import EpochDone, Event, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
 
@@ -63,7 +65,7 @@ class Following:
     def __call__(self, event: Event) -> None:
         """Take note of one event of the run."""
         if isinstance(event, FoundFinished):
-            self.console.print(f"This run was carried out before; to train again, remove '{event.folder}'.")
+            self.console.print(f"This run was carried out before; to train again, remove {of_path(event.folder)}.")
         elif isinstance(event, Planned):
             self.console.print(" ".join(_plan(event)))
             self.planned = event
@@ -120,29 +122,29 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     """Print what was compared, the deciding measure, the other measures and the paragraph."""
     console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
     console.width = min(console.width, WIDEST)
-    console.print(textwrap.fill(_what(comparison.data), console.width), style="bold")
+    console.print(_filled(_what(comparison.data), console.width), style="bold")
     for note in _notes(comparison):
-        console.print(textwrap.fill(note, console.width, initial_indent="  - ", subsequent_indent="    "))
+        console.print(_filled(note, console.width, initial_indent="  - ", subsequent_indent="    "))
     console.print()
     heading = (
         f"{MEASURES[comparison.decide_by].title} decides (test part, mean ± standard deviation, "
         f"{summary.counted(summary.repeats_of(comparison), 'repeat')})"
     )
-    console.print(textwrap.fill(heading, console.width), style="bold")
+    console.print(_filled(heading, console.width), style="bold")
     console.print(_deciding_table(comparison))
     console.print()
     console.print("All measures (test part, means)", style="bold")
     console.print(_measures_table(comparison))
     for line in _legend(comparison):
-        console.print(textwrap.fill(line, console.width))
+        console.print(_filled(line, console.width))
     console.print()
     console.print("What it costs", style="bold")
     console.print(_costs_table(comparison))
-    console.print(textwrap.fill(_cost_legend(comparison), console.width))
+    console.print(_filled(_cost_legend(comparison), console.width))
     console.print()
     if comparison.verdict is not None:
         console.print("Which to take", style="bold")
-        console.print(textwrap.fill(comparison.verdict.text, console.width))
+        console.print(_filled(comparison.verdict.text, console.width))
 
 
 def show_files(paths: list[Path], stream: TextIO | None = None) -> None:
@@ -150,7 +152,13 @@ def show_files(paths: list[Path], stream: TextIO | None = None) -> None:
     console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.print()
     for path in paths:
-        console.print(str(path))
+        console.print(printable(str(path)))
+
+
+def _filled(text: str, width: int, initial_indent: str = "", subsequent_indent: str = "") -> str:
+    """A paragraph; names of columns and classes, which are data, do nothing to the terminal."""
+    plain = printable(" ".join(text.split()))
+    return textwrap.fill(plain, width, initial_indent=initial_indent, subsequent_indent=subsequent_indent)
 
 
 def _what(data: DataInfo) -> str:
@@ -165,7 +173,7 @@ def _what(data: DataInfo) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.data.notes[:MOST_NOTES])
     if len(comparison.data.notes) > MOST_NOTES:
-        notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in the report")
+        notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in results.json")
     notes += [f"{left.method} left out: {left.why}" for left in comparison.left_out]
     return notes + summary.edge_notes(comparison)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anymax.lab.columns import printable
 from anymax.lab.errors import DataError
 from anymax.lab.files import decode, encoding_notes, of_path, read_bytes
 from anymax.lab.parts import IGNORED, Part, Parts, Task
@@ -143,7 +144,9 @@ def read_text(path: Path, *, vocab_size: int | None, min_count: int | None, cont
         text, encoding = decode(read_bytes(file), file, "write it as plain text")
         notes += encoding_notes(file, encoding)
         lines.extend(text.splitlines())
-    return of_lines(path.resolve().name, lines, notes, vocab_size=vocab_size, min_count=min_count, context=context)
+    return of_lines(
+        printable(path.resolve().name), lines, notes, vocab_size=vocab_size, min_count=min_count, context=context
+    )
 
 
 def of_lines(

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from anymax import cli
-from anymax.lab import readers
+from anymax.lab import readers, report, results
 from anymax.lab.columns import quoted
 from anymax.lab.data import DataError, load
 from anymax.lab.tables import TableDataset
@@ -30,6 +31,26 @@ def csv(header: str = "size,kind", more: str = "", separator: str = ",") -> str:
     """Sixty rows of a number and a class, each with the same cells after them."""
     rows = [f"{size}{separator}{kind}{more}" for size, kind in zip(SIZES, CLASSES, strict=True)]
     return "\n".join([header, *rows]) + "\n"
+
+
+class Page(HTMLParser):
+    """The text of a page, its tags, the names of their attributes, and every address that it would load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+    def handle_data(self, data):
+        self.text += data
 
 
 class Ended:
@@ -242,6 +263,87 @@ def test_many_columns_of_which_none_is_left(compare):
     )
 
 
+# ten thousand columns
+
+
+def test_ten_thousand_columns_are_read_and_the_report_shows_some(compare):
+    cells = np.random.default_rng(0).integers(0, 1000, size=(60, 9_999)).astype(str)
+    rows = [",".join([*row, kind]) for row, kind in zip(cells, CLASSES, strict=True)]
+    ended = compare("\n".join([",".join([*(f"c{i}" for i in range(9_999)), "kind"]), *rows]) + "\n")
+    assert len(ended.data["columns"]) == 10_000
+    assert len(ended.out) < 5_000
+    text = Page(ended.page).text
+    assert "Columns as read: 10,000" in text
+    assert "1 target, 9,999 number" in text
+    assert "and 9,800 more in results.json." in text
+    assert "c198" in text
+    assert "c199" not in text
+    assert len(ended.page) < 200_000
+
+
+def test_thousands_of_notes(compare):
+    days = np.random.default_rng(0).integers(1, 29, size=(60, 300))
+    rows = [",".join([*(f"2024-01-{day:02}" for day in row), kind]) for row, kind in zip(days, CLASSES, strict=True)]
+    ended = compare("\n".join([",".join([*(f"c{i}" for i in range(300)), "kind"]), *rows]) + "\n")
+    assert len(ended.data["notes"]) == 300
+    assert "and 288 more notes in results.json" in ended.out
+    text = Page(ended.page).text
+    assert "Column 'c99' holds dates" in text
+    assert "Column 'c100' holds dates" not in text
+    assert "and 200 more notes in results.json" in text
+
+
+# markup
+
+ATTACK = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'><svg onload=alert(3)>{{ 7 * 7 }}&amp;"
+
+
+def test_markup_in_data_is_text_in_the_report(compare):
+    def quote(cell: str) -> str:
+        return '"' + cell.replace('"', '""') + '"'
+
+    attack = quote(ATTACK)
+    header = ",".join(["size", quote("same" + ATTACK), quote("level" + ATTACK), quote("kind" + ATTACK)])
+    rows = [
+        f"{size},{attack},{quote(kind + ATTACK)},{quote(kind + ATTACK) if i > 3 else attack}"
+        for i, (size, kind) in enumerate(zip(SIZES, CLASSES, strict=True))
+    ]
+    name = ATTACK.replace("/", "") + ".csv"
+    ended = compare("\n".join([header, *rows]) + "\n", name=name, target="kind" + ATTACK)
+    assert ended.data["class_names"] == [ATTACK, "a" + ATTACK, "b" + ATTACK]
+    page = Page(ended.page)
+    assert not {"script", "svg"} & set(page.tags)
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
+    assert not [name for name in page.attributes if name.startswith("on")]
+    for shown in (name, "same" + ATTACK, "level" + ATTACK, "kind" + ATTACK, "a" + ATTACK, f"{ATTACK[:40]}… (4)"):
+        assert shown in page.text
+    # a report that was made again is the same
+    again = Path("out/report.html").read_bytes()
+    report.write(results.load(Path("out/results.json")), Path("out/report.html"))
+    assert Path("out/report.html").read_bytes() == again
+
+
+def test_marks_of_the_terminal_library_are_text(compare):
+    marks = "[red]x[/] :smile: [/]"
+    ended = compare(
+        csv(f"{marks},kind") + f"1.5,{marks}\n", "--as", f"{marks}=number", name=f"{marks}.csv".replace("/", "")
+    )
+    assert f"{marks}.csv".replace("/", "") in ended.out
+    assert f"{marks} (1)" in " ".join(ended.out.split())
+    assert compare(csv(), target=marks, name=f"{marks}.csv".replace("/", "")).err.startswith(
+        f"anymax: There is no column '{marks}' to be the target"
+    )
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J.csv", os.fsdecode(b"\xff.csv"), "a\nb.csv"], ids=["act", "bytes", "lines"])
+def test_names_of_files_that_are_no_text(compare, name):
+    ended = compare(csv(), name=name)
+    assert ended.data["name"] == ascii(name)[1:-1]
+    assert f"<h1>{ascii(name)[1:-1]}: which" in ended.page
+    Path(name).write_text("size,kind\n")
+    assert compare(None, "--output", "other", name=name).err.endswith(" has a header and no rows below it.\n")
+
+
 # JSON lines
 
 
@@ -319,6 +421,14 @@ def test_json_that_cannot_be_compared_on(compare, line, why):
 def test_both_halves_of_a_sign_are_one(compare):
     content = jsonl().replace('"a"', r'"\ud83d\ude00"')
     assert compare(content, name="d.jsonl").data["class_names"] == ["b", "😀"]
+
+
+def test_signs_that_act_on_a_terminal_in_json(compare):
+    content = jsonl(r', "\u001b[2J\u009b": "\u001b]0;x\u0007"') + r'{"size": 1, "kind": "\u001b[31m"}' + "\n"
+    ended = compare(content, name="d.jsonl")
+    assert ended.kinds == {"kind": "target", "size": "number", "\x1b[2J\x9b": "category"}
+    assert ended.data["class_names"] == ["\x1b[31m", "a", "b"]
+    assert r"\x1b[31m (1)" in ended.out
 
 
 # Parquet
