@@ -315,7 +315,8 @@ def read_table(
             for column in kept
             if column.info.kind in wanted and column.values is not None
         ]
-        return pd.concat(values, axis=1) if values else pd.DataFrame(index=range(len(frame)))
+        # copied into one block, which is taken rows from much faster than ten thousand are
+        return pd.concat(values, axis=1).copy() if values else pd.DataFrame(index=range(len(frame)))
 
     dataset = TableDataset(
         name=name,
