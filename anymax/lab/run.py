@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -345,7 +346,8 @@ class _Schedule:
             return None
         model = trial.untrained(method, self.plan, parts, repeat)
         try:
-            model.load_state_dict(state)
+            # assigned, so that a model of float64 stays one
+            model.load_state_dict(state, assign=True)
         except RuntimeError:
             # our own backbone does not change within a version; the user's may between two runs
             raise OptionError(
@@ -507,17 +509,20 @@ def _fabric(device: str, precision: Precision, backbone: backbones.Factory | Non
         raise OptionError(f"There is no precision '{precision}': expected one of {', '.join(PRECISIONS)}.")
     # torchrun's words for how many processes there are
     world, here = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    # a parameter that no output depends on would stop the processes; the built-in backbones have none
+    strategy = "auto" if world == 1 else "ddp_find_unused_parameters_true" if backbone else "ddp"
     try:
-        if world == 1:
-            return Fabric(accelerator=device, devices=1, precision=precision)
-        # a parameter that no output depends on would stop the processes; the built-in backbones have none
-        strategy = "ddp_find_unused_parameters_true" if backbone else "ddp"
-        nodes = world // here
-        fabric = Fabric(accelerator=device, devices=here, num_nodes=nodes, strategy=strategy, precision=precision)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")  # refused below
+            fabric = Fabric(
+                accelerator=device, devices=here, num_nodes=world // here, strategy=strategy, precision=precision
+            )
         fabric.launch()
-        return fabric
     except Exception as error:  # Fabric raises three kinds for one mistake
         raise OptionError(f"Device '{device}' is not available here ({error}): expected auto, cpu or cuda.") from None
+    if precision == "16-mixed" and fabric.device.type == "cpu":
+        raise OptionError("Precision '16-mixed' needs an accelerator: expected bf16-mixed on a CPU.")
+    return fabric
 
 
 def _versions() -> dict[str, str]:

@@ -293,10 +293,15 @@ def tested(
 def _items(model: Model, part: Part) -> tuple[Tensor, Tensor]:
     """The targets of a part that are to be predicted, and what the backbone makes of their inputs."""
     model.eval()
-    device = next(model.parameters()).device
-    features = torch.cat([model.backbone(rows.to(device)) for rows in part.inputs.split(EVALUATION_ROWS)])
-    targets = part.targets.to(device)
+    features = torch.cat([model.backbone(_taken_by(model, rows)) for rows in part.inputs.split(EVALUATION_ROWS)])
+    targets = part.targets.to(features.device)
     return targets[targets != IGNORED], features[targets != IGNORED]
+
+
+def _taken_by(model: Model, values: Tensor) -> Tensor:
+    """Numbers or ids where the model is, and numbers as precise as it is."""
+    like = next(model.head.parameters())
+    return values.to(like) if values.is_floating_point() else values.to(like.device)
 
 
 def _observe(
@@ -322,9 +327,8 @@ def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing 
         return None
     if outcome.law is not None:
         return Standing(value, float(outcome.law.nll.mean()))
-    device = next(model.parameters()).device
     batches = zip(part.inputs.split(EVALUATION_ROWS), part.targets.split(EVALUATION_ROWS), strict=True)
-    losses = [float(model(rows.to(device), targets.to(device))) * len(rows) for rows, targets in batches]
+    losses = [float(model(_taken_by(model, rows), _taken_by(model, targets))) * len(rows) for rows, targets in batches]
     return Standing(value, sum(losses) / len(part))
 
 

@@ -266,6 +266,8 @@ def test_a_method_that_diverges_has_no_validation_value_and_is_still_reported(wi
         ),
         ({"decide_by": "perplexity"}, OptionError, "'perplexity' is no measure here"),
         ({"device": "abacus"}, OptionError, "Device 'abacus' is not available here"),
+        ({"precision": "8-true"}, OptionError, "There is no precision '8-true': expected one of 32-true, bf16-mixed,"),
+        ({"device": "cpu", "precision": "16-mixed"}, OptionError, "Precision '16-mixed' needs an accelerator"),
     ],
 )
 def test_bad_options_are_refused_before_any_work(wine, options, error, said):

@@ -1,5 +1,6 @@
 """Trials: one start for all methods, early stopping, and what is timed."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -156,6 +157,22 @@ def test_where_accuracy_stands_still_training_goes_on(wine, fabric, name):
     first = curve.index(max(curve)) + 1
     assert max(curve) == curve[training.best_epoch - 1]
     assert training.best_epoch > first + 3
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "64-true"])
+@pytest.mark.parametrize(("kind", "name"), [("wine", "softmax"), ("wine", "sigmoid"), ("text", "softmax")])
+def test_every_precision_trains_and_is_measured(request, kind, name, precision):
+    dataset, parts = request.getfixturevalue(kind)
+    few = trial.Part(parts.train.inputs[:40], parts.train.targets[:40])
+    parts = dataclasses.replace(parts, train=few, validation=few)
+    method = METHODS[name]
+    plan = plan_for(dataset, epochs=1)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    model, training = trial.train(method, plan, parts, repeat=0, learning_rate=3e-3, fabric=fabric)
+    assert model.head.weight.dtype == (torch.float64 if precision == "64-true" else torch.float32)
+    assert training.best is not None
+    tested = trial.tested(model, method, plan, parts, dataset.info(), dataset.unknown_class)
+    assert tested.measures[plan.decide_by] is not None
 
 
 def test_a_training_that_diverges_stops_and_says_so(wine, fabric):
