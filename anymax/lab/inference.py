@@ -60,9 +60,10 @@ def redrawn_estimate(
 
     (C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003, section 3).
 
-    The interval errs on the wide side where much of s^2 comes from training anew, which repeats share less than the
-    formula supposes: for class-mean classifiers on 240 rows the error came out 1.35 times the true one, and the 95 %
-    interval missed the true difference in under 1 % of 500 simulated runs.
+    It is exact where the results of any two repeats correlate by test_items / (train_items + test_items). The interval
+    errs on the wide side where much of s^2 comes from training anew, which repeats share less than that: for
+    class-mean classifiers with 180 training and 60 test rows, drawn ten times from the same 240, the error came out
+    1.4 times the true one, and the 95 % interval missed the true difference in 0.25 % of 2,000 simulated runs.
 
     For a measure that counts items, s^2 is at least d (1 - d) / test_items with d the mean difference, or one item
     where that is more: the least variance of a mean of as many items worth -1, 0 or 1. Repeats that agree by the

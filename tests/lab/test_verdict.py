@@ -7,16 +7,21 @@ import math
 import numpy as np
 import pytest
 from comparisons import make_comparison
-from scipy import stats
+from scipy import signal, stats
 
 from anymax.lab import measures
-from anymax.lab.inference import Estimate, NotTestable, fixed_estimate, redrawn_estimate, with_holm
+from anymax.lab.inference import LEVEL, Estimate, NotTestable, fixed_estimate, redrawn_estimate, with_holm
 from anymax.lab.summary import times_to_quality
 from anymax.lab.verdict import estimate, judge
 
 SIMULATIONS = 1000
 # Four standard errors of a share near 5 % among so many.
 SLACK = 4 * math.sqrt(0.05 * 0.95 / SIMULATIONS)
+
+
+def by_chance(runs, share):
+    """Between how many and how many of so many runs it comes up, but for one time in a thousand (exact binomial)."""
+    return stats.binom.ppf(0.0005, runs, share), stats.binom.ppf(0.9995, runs, share)
 
 
 def around(mean, spread, repeats=10, seed=0):
@@ -44,6 +49,71 @@ def test_matches_the_formula_of_nadeau_and_bengio():
     assert found.p_value == pytest.approx(2 * stats.t.sf(t, 3))
     half = stats.t.ppf(0.975, 3) * math.sqrt(variance)
     assert found.half_width(0.05) == pytest.approx(half)
+
+
+def correlated_repeats(random, *, methods, repeats, train, test):
+    """Differences (methods, repeats) of mean 0 and variance 1, drawn from the law that the corrected t supposes.
+
+    Those of one method correlate by test / (train + test) between repeats, those of two methods not at all.
+    """
+    rho = test / (train + test)
+    common, own = random.standard_normal((methods, 1)), random.standard_normal((methods, repeats))
+    return math.sqrt(rho) * common + math.sqrt(1 - rho) * own
+
+
+PLANS = [(3, 180, 60), (10, 180, 60), (10, 1200, 300)]
+
+
+@pytest.mark.parametrize(("repeats", "train", "test"), PLANS)
+def test_the_interval_is_exact_for_repeats_that_correlate_as_supposed(repeats, train, test):
+    random = np.random.default_rng(8)
+    runs, truth, missed, missed_without_correction = 4000, 0.7, 0, 0
+    for _ in range(runs):
+        (differences,) = truth + correlated_repeats(random, methods=1, repeats=repeats, train=train, test=test)
+        found = redrawn_estimate(list(differences), test_items=test, train_items=train)
+        missed += abs(found.mean - truth) > found.half_width(LEVEL)
+        plain = stats.t.ppf(1 - LEVEL / 2, repeats - 1) * differences.std(ddof=1) / math.sqrt(repeats)
+        missed_without_correction += abs(found.mean - truth) > plain
+    least, most = by_chance(runs, LEVEL)
+    assert least <= missed <= most
+    # the plain t has the same spread and too small a variance of the mean: a known share misses
+    width = stats.t.ppf(1 - LEVEL / 2, repeats - 1) / math.sqrt(1 + repeats * test / train)
+    least, most = by_chance(runs, 2 * stats.t.sf(width, repeats - 1))
+    assert least <= missed_without_correction <= most
+
+
+@pytest.mark.parametrize(("repeats", "train", "test"), PLANS)
+def test_false_alarms_of_unrelated_methods_come_up_as_often_as_stated(repeats, train, test):
+    random = np.random.default_rng(9)
+    runs, methods, alarms = 3000, 4, 0
+    for _ in range(runs):
+        differences = correlated_repeats(random, methods=methods, repeats=repeats, train=train, test=test)
+        alarms += any(d.decided for d in decided_together(differences, train=train, test=test))
+    # the least of four p-values is below a quarter of 5 %
+    least, most = by_chance(runs, 1 - (1 - LEVEL / methods) ** methods)
+    assert least <= alarms <= most
+
+
+def test_false_alarms_are_rare_where_methods_share_their_reference_and_some_of_them_differ():
+    random = np.random.default_rng(10)
+    runs, train, test, alarms, missed = 3000, 180, 60, 0, 0
+    truths = np.array([0.0, 3.0, 0.0, -6.0])
+    for _ in range(runs):
+        ours, *theirs = correlated_repeats(random, methods=5, repeats=10, train=train, test=test)
+        found = decided_together(truths[:, None] + np.array(theirs) - ours, train=train, test=test)
+        alarms += any(d.decided for d, truth in zip(found, truths, strict=True) if truth == 0)
+        missed += any(not d.low <= truth <= d.high for d, truth in zip(found, truths, strict=True))
+    _, most = by_chance(runs, LEVEL)
+    assert 0 < alarms <= most
+    assert 0 < missed <= most
+
+
+def decided_together(differences, *, train, test):
+    estimates = {
+        str(i): redrawn_estimate(list(of_method), test_items=test, train_items=train)
+        for i, of_method in enumerate(differences)
+    }
+    return list(with_holm(estimates).values())
 
 
 def test_interval_covers_and_null_is_kept_on_overlapping_parts():
@@ -186,6 +256,57 @@ def test_blocks_and_starts_give_intervals_that_cover(shared, start):
         missed += abs(found.mean - truth) > found.half_width(0.05)
     # Each source is estimated with the other's noise in it, which errs on the wide side.
     assert 0.01 < missed / runs < 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def words_in_a_row(random, truths, *, repeats=3, words=6000, decay=0.8, start=0.002):
+    """Trials of softmax and of a method per truth, better or worse by it, on words whose neighbours are alike.
+
+    Where a word is easier for a method, so are those around it (an autoregression of the first order: words n apart
+    correlate by decay^n), in every repeat. Returns the comparison and the nll (method, words), mean over the repeats.
+    """
+    counts, sums, nll = [], {}, []
+    base = 5 + random.standard_normal(words)
+    for name, truth in {"softmax": 0.0, **truths}.items():
+        noise = random.standard_normal(words + 100)
+        alike = signal.lfilter([math.sqrt(1 - decay**2)], [1, -decay], noise)[100:]
+        told = base + truth + (0.3 * alike if name in truths else 0)
+        reached = [told + start * random.standard_normal() for _ in range(repeats)]
+        blocks = [measures.by_block(outcome(of_repeat), "text", []) for of_repeat in reached]
+        counts, sums[name] = blocks[0][0], [of_words["nll"] for _, of_words in blocks]
+        nll.append(np.mean(reached, axis=0))
+    return text_comparison(sums, counts), np.array(nll)
+
+
+def outcome(nll):
+    nothing = np.zeros(len(nll))
+    return measures.Outcome(nothing.astype(int), nothing.astype(int), measures.Law(nll, nothing, nothing))
+
+
+def test_blocks_of_words_whose_neighbours_are_alike_give_intervals_that_cover():
+    random = np.random.default_rng(11)
+    runs, truth, missed, missed_word_by_word = 400, 0.02, 0, 0
+    for _ in range(runs):
+        comparison, (ours, theirs) = words_in_a_row(random, {"nce": truth})
+        found = estimate(comparison, "nce", "softmax", "perplexity")
+        missed += abs(found.mean - truth) > found.half_width(LEVEL)
+        gains = theirs - ours
+        missed_word_by_word += abs(gains.mean() - truth) > 1.96 * gains.std() / math.sqrt(len(gains))
+    least, most = by_chance(runs, LEVEL)
+    assert least <= missed <= most
+    # the test can tell: as if words were drawn one by one, the interval is far too narrow
+    assert missed_word_by_word > 4 * most
+
+
+def test_false_alarms_on_one_text_are_rare_over_the_methods_together():
+    random = np.random.default_rng(12)
+    runs, alarms = 300, 0
+    for _ in range(runs):
+        comparison, _ = words_in_a_row(random, {"nce": 0.0, "gumbel": 0.0, "sampled": 0.0})
+        names = ("nce", "gumbel", "sampled")
+        found = with_holm({name: estimate(comparison, name, "softmax", "perplexity") for name in names})
+        alarms += any(d.decided for d in found.values())
+    least, most = by_chance(runs, LEVEL)
+    assert least <= alarms <= most
 
 
 def test_text_verdict_speaks_in_perplexity():
