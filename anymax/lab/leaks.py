@@ -109,11 +109,13 @@ def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray) -> li
 
     Args:
         columns: numbers, and categories as the names of their levels.
-        texts: free text, a column each.
+        texts: free text, a column each, "" where it is missing.
         classes: (rows,), the class ids.
     """
-    found = [(name, accuracy, "") for name, accuracy in dict(leaking(columns, classes)).items()]
-    for name, accuracy, words in leaking_texts(texts, classes):
+    is_there = (texts != "").astype(np.float64)  # a comment that only one class has
+    told = dict([*leaking(columns, classes), *leaking(is_there, classes)])
+    found = [(name, accuracy, "") for name, accuracy in told.items()]
+    for name, accuracy, words in leaking_texts(texts.drop(columns=list(told), errors="ignore"), classes):
         more = f" and {len(words) - NAMED_TERMS} more" if len(words) > NAMED_TERMS else ""
         told_by = ", ".join(quoted(word) for word in words[:NAMED_TERMS]) + more
         found.append((name, accuracy, f" by the word{'s' * (len(words) > 1)} {told_by}"))

@@ -98,6 +98,17 @@ def test_a_text_without_a_word_is_no_leak():
     assert leaks.leaking_texts(pd.DataFrame({"marks": ["?", "..."] * 750}), classes) == []
 
 
+def test_a_text_that_only_one_class_has_is_named_once():
+    generator = np.random.default_rng(0)
+    classes = generator.integers(0, 2, size=1500)
+    texts = pd.DataFrame({"plain": sentences(generator, classes, lambda label: "")})
+    texts["reason"] = texts["plain"].where(classes == 1, "")
+    (note,) = leaks.notes(NO_TEXT, texts, classes)
+    assert note.startswith("Column 'reason' alone tells the class of 100.0% of the rows it was not fitted on: if it is")
+    texts["reason"] = (texts["reason"] + " closed").where(classes == 1, "")
+    assert leaks.notes(NO_TEXT, texts, classes) == [note]
+
+
 def test_the_sentence_names_the_words():
     generator = np.random.default_rng(0)
     for num_classes, said in ((2, " by the word 'desk"), (9, " and 3 more: if it is known only after")):
