@@ -196,6 +196,9 @@ def to_numbers(cells: pd.Series, decimal_comma: bool = False) -> pd.Series:
 def to_dates(cells: pd.Series) -> pd.Series | str | None:
     """The cells as dates, or what makes them ambiguous, or None where one of them is no date."""
     present = cells.dropna().astype(str)
+    # pandas takes "now" and "today" for dates; and most columns of words are known not to be any in one step
+    if not present.str.contains(r"[0-9]").all():
+        return None
     for formats in DATE_FORMATS:
         fitting = [
             form

@@ -29,3 +29,7 @@ def test_an_ambiguous_date_is_none_and_says_so():
 
 def test_a_date_among_words_is_none():
     assert read_column("when", pd.Series(["2024-01-01", "soon"] * 20)).info.kind == "category"
+
+
+def test_words_that_pandas_takes_for_the_time_of_day_are_none():
+    assert read_column("when", pd.Series(["now", "today"] * 20)).info.kind == "category"
