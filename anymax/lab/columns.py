@@ -149,7 +149,7 @@ def _category_column(name: str, cells: pd.Series, why: str, different: int, miss
 def _date_column(name: str, dates: pd.Series, why: str, missing: int) -> Column:
     dates = pd.to_datetime(dates, utc=True)
     # standardised on the training part, days since any origin are the age counted from that part's latest day
-    days = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    days = _seconds(dates) / 86_400
     # no name in a file holds a null character, so these meet no other column's
     values = pd.DataFrame(
         {
@@ -221,6 +221,11 @@ def _parsed(present: pd.Series, form: str) -> pd.Series | None:
     return None if parsed.isna().any() else parsed
 
 
+def _seconds(dates: pd.Series) -> pd.Series:
+    """Seconds since 1970; days such as 9999-12-31, which stand for "for ever", are beyond the reach of nanoseconds."""
+    return (dates - pd.Timestamp(0, tz="UTC").as_unit("s")).dt.total_seconds()
+
+
 def _refuse_infinite(name: str, cells: pd.Series, numbers: pd.Series) -> None:
     beyond = numbers.abs() > LARGEST_NUMBER
     if beyond.any():
@@ -238,7 +243,7 @@ def _counts_rows(numbers: pd.Series) -> bool:
 
 
 def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.ndarray:
-    """The column that orders the rows: numbers, or dates as microseconds.
+    """The column that orders the rows: numbers, or dates as seconds.
 
     Raises:
         DataError: a cell is empty or neither number nor date.
@@ -258,8 +263,7 @@ def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.n
     else:
         dates = cells
     if isinstance(dates, pd.Series):
-        times = pd.to_datetime(dates, utc=True) - pd.Timestamp(0, tz="UTC")
-        return (times / pd.Timedelta(1, "us")).to_numpy(dtype=np.float64)
+        return _seconds(pd.to_datetime(dates, utc=True)).to_numpy(dtype=np.float64)
     why = dates or f"its cells (the first holds {quoted(cells[0])}) are not all numbers or all dates such as 2024-12-31"
     raise DataError(f"Time column {quoted(name)} cannot be put in order: {why}.")
 
