@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
 from anymax.lab.columns import quoted, shown
@@ -36,7 +34,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
             return file.read().to_pandas(integer_object_nulls=True)
     except PermissionError as error:
         raise DataError(f"{of_path(path)} cannot be read: {error.strerror}.") from None
-    except (OSError, ValueError, ArrowException) as error:
+    except Exception as error:
+        # what it raises depends on which byte is wrong
         detail = shown(error, LONGEST_DETAIL).rstrip(".")
         raise DataError(f"{of_path(path)} cannot be read as a Parquet file: {detail}.") from None
 
@@ -114,7 +113,8 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
             return archive["X"], archive["y"]
     except DataError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
+    except Exception:
+        # numpy, zipfile and zlib raise nearly anything, by which byte is wrong
         raise DataError(
             f"{of_path(path)} is no NumPy archive of plain arrays: write it by numpy.savez, without Python objects."
         ) from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -461,22 +463,45 @@ def test_whole_numbers_in_parquet_stay_levels_where_some_are_missing(tmp_path):
         assert sorted(set(dataset.categories[name])) == ["(missing)", "1", "2"], name
 
 
-def test_parquet_with_any_bytes_wrong_is_read_or_refused(tmp_path):
-    path = tmp_path / "d.parquet"
-    parquet(str(path), {"size": SIZES, "kind": CLASSES})
+@pytest.mark.parametrize("name", ["d.parquet", "d.npz"])
+def test_files_with_any_bytes_wrong_are_read_or_refused(tmp_path, name):
+    path = tmp_path / name
+    if name == "d.parquet":
+        parquet(str(path), {"size": SIZES, "kind": CLASSES})
+    else:
+        np.savez_compressed(path, X=SIZES[:, None], y=CLASSES)
     whole = path.read_bytes()
     generator = np.random.default_rng(0)
     sentences = []
-    for _ in range(100):
+    for _ in range(200):
         broken = np.frombuffer(whole, np.uint8).copy()
         broken[generator.integers(4, len(whole) - 8, size=3)] ^= generator.integers(1, 256, size=3, dtype=np.uint8)
         path.write_bytes(broken.tobytes())
         try:
-            load(path, target="kind").info()
+            load(path, target="kind" if name == "d.parquet" else None).info()
         except DataError as error:
             sentences.append(str(error))
-    assert 0 < len(sentences) < 100
+    assert 0 < len(sentences) < 200
     assert all(sentence.isprintable() and len(sentence) < 500 for sentence in sentences)
+
+
+def test_an_array_that_is_larger_than_any_memory(compare):
+    arrays = io.BytesIO()
+    np.savez(arrays, X=SIZES[:, None], y=CLASSES)
+    header = b"'shape': (60, 1), }" + b" " * 20
+    assert arrays.getvalue().count(header) == 1
+    with zipfile.ZipFile(arrays) as archive, zipfile.ZipFile("d.npz", "w") as lying:
+        lying.writestr("y.npy", archive.read("y.npy"))
+        lying.writestr(
+            "X.npy", archive.read("X.npy").replace(header, b"'shape': (1000000000000, 10), }".ljust(len(header)))
+        )
+    assert compare(None, name="d.npz", target=None).sentence.startswith("'d.npz' is no NumPy archive of plain arrays: ")
+
+
+def test_parquet_whose_notes_to_pandas_are_wrong(compare):
+    table = arrow.table({"size": SIZES, "kind": CLASSES}).replace_schema_metadata({"pandas": "[]"})
+    arrow.parquet.write_table(table, "d.parquet")
+    assert compare(None, name="d.parquet").sentence.startswith("'d.parquet' cannot be read as a Parquet file: ")
 
 
 # what stands at the path
