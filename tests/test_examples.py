@@ -32,6 +32,7 @@ def numbers(text, label):
 def test_every_example_has_a_test():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "gumbel_softmax_lightning.py",
+        "make_data.py",
         "nce_training.py",
         "own_backbone.py",
         "rare_positives.py",
@@ -75,6 +76,35 @@ def test_gumbel_softmax_lightning_resumes_at_the_temperature_of_its_step():
     fresh = example["DiscreteAutoencoder"]()
     fresh.load_state_dict(model.state_dict())
     assert fresh.gumbel_softmax.tau.item() == 0.5
+
+
+def test_make_data(shown, monkeypatch, tmp_path):
+    data = pytest.importorskip("anymax.lab.data")
+    monkeypatch.setattr("sys.argv", ["make_data.py", str(tmp_path)])
+    text = shown("make_data.py")
+    assert numbers(text, f"{tmp_path / 'alarms.csv'}:") == [100_000, 7]
+    assert numbers(text, f"{tmp_path / 'orders.csv'}:") == [12_000, 8]
+    alarms = data.load(tmp_path / "alarms.csv", target="state")
+    assert dict(zip(alarms.class_names, alarms.class_counts, strict=True)) == {"alarm": 100, "normal": 99_900}
+    orders = data.load(tmp_path / "orders.csv", target="outcome")
+    kinds = {column.name: (column.kind, column.missing > 0) for column in orders.columns}
+    assert kinds == {
+        "outcome": ("target", False),
+        "ordered": ("date", False),
+        "delivered": ("date", False),
+        "customer": ("category", False),
+        "country": ("category", False),
+        "article": ("category", True),
+        "price": ("number", True),
+        "voucher": ("number", True),
+    }
+    assert list(orders.levels(orders.rows(0)[0])) == ["customer"]
+    calls = data.load(tmp_path / "calls.csv", target="function")
+    assert calls.class_counts.min() == 1
+    assert calls.class_counts.max() > 500
+    docstrings = data.load(tmp_path / "docstrings.csv", target="package")
+    assert {column.name for column in docstrings.columns if column.kind == "text"} == {"docstring"}
+    assert len(docstrings.class_names) == 12
 
 
 def test_nce_training(shown):
