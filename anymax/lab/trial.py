@@ -21,7 +21,8 @@ from anymax.lab.parts import IGNORED, Part, Parts, Task
 from anymax.lab.results import MEASURES, Curve, DataInfo
 
 UNTIMED_STEPS = 3  # the first steps of a training allocate and warm up
-PACE_STEPS = 5
+PACE_STEPS, PACE_SECONDS = 5, 0.25  # a pace is taken over this many steps or more, and for this long
+PACE_ROWS: dict[Task, int] = {"classification": 8192, "text": 512}  # what of the validation part is looked at
 EVALUATION_ROWS = 512
 LOOKS_PER_BUDGET = 10  # looks at the validation part within a budget, where its epochs are longer
 
@@ -232,23 +233,27 @@ def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
     clock = _StepClock(fabric.device)
     batches = _batches(len(inputs), plan.batch_size, torch.Generator().manual_seed(0), fabric.world_size)
     clock.start()
-    for rows, _ in itertools.islice(batches, UNTIMED_STEPS + PACE_STEPS):
+    for rows, _ in batches:
         own = _own_share(rows, fabric).to(fabric.device)
         _step(wrapped, optimizer, fabric, inputs[own], targets[own])
         clock.step()
+        if clock.timed_steps >= PACE_STEPS and fabric.broadcast(clock.now() >= PACE_SECONDS):
+            break
     clock.stop()
-    own = _own_share(next(batches)[0], fabric).to(fabric.device)
+    # the same rows and noise however many steps were timed
+    own = _own_share(torch.arange(min(plan.batch_size, len(inputs))), fabric).to(fabric.device)
     step_inputs, step_targets = inputs[own], targets[own]
+    torch.manual_seed(0)
     optimizer.zero_grad()
     peak = memory.peak_of_step(
         lambda: _step(wrapped, optimizer, fabric, step_inputs, step_targets), torch.device(fabric.device)
     )
-    for rows in (32, EVALUATION_ROWS):  # the first look allocates
+    for rows in (32, PACE_ROWS[plan.task]):  # the first look allocates
         piece = Part(parts.validation.inputs[:rows], parts.validation.targets[:rows])
         began = time.perf_counter()
         _standing(model, method, plan, piece)
         took = time.perf_counter() - began
-    return Pace(clock.seconds / PACE_STEPS, took * len(parts.validation) / len(piece), peak)
+    return Pace(clock.seconds / clock.timed_steps, took * len(parts.validation) / len(piece), peak)
 
 
 def _seeds(repeat: int) -> list[int]:

@@ -284,7 +284,7 @@ def test_text_has_no_macro_f1(text):
         run(text, decide_by="macro_f1")
 
 
-@pytest.mark.parametrize(("rows", "batch", "epochs"), [(178, 16, 100), (1797, 64, 42), (100_000, 512, 20)])
+@pytest.mark.parametrize(("rows", "batch", "epochs"), [(178, 16, 100), (1797, 64, 89), (100_000, 512, 20)])
 def test_epochs_and_batches_suit_the_number_of_rows(rows, batch, epochs):
     generator = np.random.default_rng(0)
     frame = pd.DataFrame({"x": generator.normal(size=rows), "y": generator.choice(["a", "b"], size=rows)})
