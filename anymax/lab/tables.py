@@ -417,9 +417,11 @@ def _refuse_continuous(numbers: pd.Series, target: str) -> None:
 
 def _numbers_first(name: str) -> tuple[int, float, str]:
     try:
-        return 0, float(name), name
+        value = float(name)
     except ValueError:
         return 1, 0.0, name
+    # "nan" has no place among numbers, and would leave all of them in an order that differs from run to run
+    return (1, 0.0, name) if np.isnan(value) else (0, value, name)
 
 
 def _unknown_column(column: str, role: str, names: list[str]) -> DataError:

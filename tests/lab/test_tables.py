@@ -214,3 +214,9 @@ def test_cells_of_the_test_part_alone_change_nothing_fitted():
     assert not torch.equal(ours.test.inputs[:5], theirs.test.inputs[:5])
     assert set(theirs.test.inputs[:5, -1].tolist()) == {0.0}
     assert ours.train.inputs.dtype == torch.float32
+
+
+def test_classes_named_nan_stand_behind_the_numbers():
+    names = ["-inf", *(str(i) for i in range(20)), "NAN", "NaN", "nan"]
+    frame = pd.DataFrame({"size": range(0, 240, 2), "kind": names[::-1] * 5})
+    assert read_table("grades", frame, "kind").class_names == names
