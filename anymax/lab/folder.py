@@ -28,6 +28,7 @@ from torch import Tensor
 
 from anymax import __version__
 from anymax.lab.errors import DataError, OptionError
+from anymax.lab.files import of_path
 from anymax.lab.results import FORMAT, Comparison, Tested, Trial, load
 from anymax.lab.trial import Training
 
@@ -84,16 +85,19 @@ class Folder:
         self.unfinished = path / UNFINISHED
         self.identity = Identity(json.loads(json.dumps(dict(asked))), fingerprint)
         self.lock = filelock.FileLock(path / ".lock", timeout=0)
-        self.made = not path.exists()
+        self.made = False
 
     def __enter__(self) -> Folder:
-        if self.path.exists() and not self.path.is_dir():
-            raise OptionError(f"'{self.path}' is a file: --output names a folder.")
         try:
+            self.made = not self.path.exists()
+            if not self.made and not self.path.is_dir():
+                raise OptionError(f"{of_path(self.path)} is a file: --output names a folder.")
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock.acquire()
         except filelock.Timeout:
-            raise OptionError(f"Another run is writing to '{self.path}': name another folder with --output.") from None
+            raise OptionError(
+                f"Another run is writing to {of_path(self.path)}: name another folder with --output."
+            ) from None
         except OSError as error:
             raise self._unwritable(error) from None
         try:
@@ -176,7 +180,8 @@ class Folder:
         earlier = self._earlier()
         if earlier is not None and (difference := self.identity.difference(earlier)):
             raise OptionError(
-                f"'{self.path}' holds a run with {difference}: name another folder with --output, or remove this one."
+                f"{of_path(self.path)} holds a run with {difference}: "
+                "name another folder with --output, or remove this one."
             )
         try:
             with tempfile.TemporaryFile(dir=self.path) as probe:
@@ -201,7 +206,7 @@ class Folder:
 
     def _not_ours(self) -> OptionError:
         return OptionError(
-            f"'{self.path}' holds files of these names that this version did not write: "
+            f"{of_path(self.path)} holds files of these names that this version did not write: "
             "name another folder with --output."
         )
 
@@ -229,7 +234,7 @@ class Folder:
                 self.path.rmdir()
 
     def _unwritable(self, error: OSError) -> OptionError:
-        return OptionError(f"The results cannot be written to '{self.path}': {error.strerror or error}.")
+        return OptionError(f"The results cannot be written to {of_path(self.path)}: {error.strerror or error}.")
 
 
 def _replace(path: Path, content: bytes) -> None:

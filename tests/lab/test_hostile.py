@@ -532,6 +532,12 @@ def test_links_in_a_ring_and_names_beyond_the_system(compare):
     )
 
 
+def test_a_folder_whose_name_is_beyond_the_system(compare):
+    assert compare(csv(), "--output", "q" * 300).sentence == (
+        f"The results cannot be written to '{'q' * 250}…': File name too long."
+    )
+
+
 @pytest.mark.parametrize("name", ["d.csv", "d.jsonl", "d.npz", "d.parquet"])
 def test_a_file_that_may_not_be_read(compare, monkeypatch, name):
     def refuse(*_: object, **__: object) -> None:
