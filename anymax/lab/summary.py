@@ -24,6 +24,7 @@ SHORT_TITLES = {
 
 # How far from softmax's best validation value, as a share of it, still counts as its quality.
 QUALITY_MARGIN = 0.02
+SMALL = 0.01  # below it three decimals would hide differences, as in the log-likelihoods of a rare class
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,14 @@ def edge_notes(comparison: Comparison) -> list[str]:
 
 
 def number(key: str, value: float) -> str:
-    """A measure's value: three decimals, or four figures for a perplexity."""
-    if not key.startswith("perplexity"):
-        return f"{value:.3f}"
-    return f"{value:,.{max(0, 3 - int(math.log10(max(value, 1))))}f}"
+    """A measure's value: three decimals, four where it is small, or four figures for a perplexity."""
+    return f"{value:,.{_decimals(key, value)}f}"
+
+
+def _decimals(key: str, value: float) -> int:
+    if key.startswith("perplexity"):
+        return max(0, 3 - int(math.log10(max(value, 1))))
+    return 3 if abs(value) >= SMALL else 4
 
 
 def cell(comparison: Comparison, method: MethodInfo, key: str, *, spread: bool) -> str:
@@ -169,7 +174,9 @@ def baseline_cell(comparison: Comparison, key: str, *, spread: bool) -> str:
 def summary_text(key: str, summary: Summary, *, spread: bool) -> str:
     """Mean, with ± spread where asked and there is one."""
     mean = number(key, summary.mean)
-    return f"{mean} ± {number(key, summary.spread)}" if spread and summary.spread is not None else mean
+    if not spread or summary.spread is None:
+        return mean
+    return f"{mean} ± {summary.spread:,.{_decimals(key, summary.mean)}f}"
 
 
 def seconds(value: float) -> str:

@@ -17,7 +17,18 @@ from matplotlib.colors import to_rgb
 from anymax.lab import plots, report, results, terminal
 from anymax.lab.results import ColumnInfo, Comparison, LeftOut, LogZ, RecallBin, ReliabilityBin
 from anymax.lab.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
-from anymax.lab.summary import best_so_far, clock, edge_choices, listed, signed, size, summarise, times_to_quality
+from anymax.lab.summary import (
+    Summary,
+    best_so_far,
+    clock,
+    edge_choices,
+    listed,
+    signed,
+    size,
+    summarise,
+    summary_text,
+    times_to_quality,
+)
 from anymax.lab.verdict import judge
 
 EVIL = "<script>alert('x')</script>"
@@ -312,6 +323,19 @@ def test_no_bound_reads_as_zero():
     assert signed("top1", difference) == ("+0.0102", "+0.0004", "+0.0200")
     difference.mean, difference.low, difference.high = -0.1, -0.15, -0.05
     assert signed("perplexity", difference) == ("-9.5 %", "-13.9 %", "-4.9 %")
+
+
+@pytest.mark.parametrize(
+    ("key", "mean", "spread", "text"),
+    [
+        ("nll", 0.00491, 0.0312, "0.0049 ± 0.0312"),
+        ("top1", 0.9731, 0.0042, "0.973 ± 0.004"),
+        ("perplexity", 45.832, 1.234, "45.83 ± 1.23"),
+        ("perplexity", 12345.6, 70.2, "12,346 ± 70"),
+    ],
+)
+def test_a_spread_has_as_many_decimals_as_its_mean(key, mean, spread, text):
+    assert summary_text(key, Summary(mean, spread), spread=True) == text
 
 
 def test_lists_and_clocks():
