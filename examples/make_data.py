@@ -49,8 +49,8 @@ def orders() -> pd.DataFrame:
     delay = draw.poisson(4, rows)
     size_fits = np.array([-1.0, -0.3, -0.6, 0.8, 1.0, 0.9, 1.2, 1.0])
     habit = draw.normal(0, 1, 900)
-    returned = -1.2 - size_fits[article] + 0.5 * (np.log(price) - 3.5) + 0.15 * (delay - 4) + habit[customer]
-    exchanged = -1.5 - 1.5 * size_fits[article] + 0.3 * habit[customer]
+    returned = -0.8 - 2 * size_fits[article] + 1.2 * (np.log(price) - 3.5) + 0.3 * (delay - 4) + habit[customer]
+    exchanged = -0.8 - 3 * size_fits[article] + 0.3 * habit[customer]
     scores = np.stack([np.zeros(rows), exchanged, returned], axis=1)
     outcome = (scores + draw.gumbel(size=scores.shape)).argmax(axis=1)  # a draw from softmax(scores)
     ordered = pd.Timestamp("2023-01-01") + pd.to_timedelta(np.sort(draw.integers(730, size=rows)), unit="D")

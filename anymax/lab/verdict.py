@@ -207,16 +207,34 @@ def _decision(
 def _against_baseline(comparison: Comparison, pick: str) -> list[str]:
     """A warning where the pick is no better than the answer that looks at no feature."""
     key = comparison.decide_by
-    baseline = summarise([row.measures.get(key) for row in comparison.baseline])
-    reached = summarise(measure_values(comparison, pick, key))
-    if baseline is None or reached is None:
+    if not _reaches_baseline(comparison, pick, key):
         return []
-    if (reached.mean > baseline.mean) if MEASURES[key].higher_is_better else (reached.mean < baseline.mean):
-        return []
+    trivial = number(key, _of_baseline(comparison, key))
+    warning = (
+        f"But the trivial answer, which looks at no feature, reaches {trivial}: by this measure {pick} is of no use as "
+        "trained here."
+    )
+    has_law = _is_complete(comparison, pick, "nll")
+    if not has_law or key in ("nll", "perplexity") or _reaches_baseline(comparison, pick, "nll"):
+        return [warning]
     return [
-        f"But the trivial answer, which looks at no feature, reaches {number(key, baseline.mean)}: "
-        f"as trained here, {pick} has learnt nothing from them."
+        warning,
+        f"Its probabilities have learnt something, with a {MEASURES['nll'].title} of {_mean(comparison, pick, 'nll')} "
+        f"against {number('nll', _of_baseline(comparison, 'nll'))}: --decide-by nll judges these.",
     ]
+
+
+def _reaches_baseline(comparison: Comparison, pick: str, key: str) -> bool:
+    """Whether the trivial answer is as good as the pick in a measure that both have."""
+    reached, trivial = summarise(measure_values(comparison, pick, key)), _of_baseline(comparison, key)
+    if reached is None or math.isnan(trivial):
+        return False
+    return trivial >= reached.mean if MEASURES[key].higher_is_better else trivial <= reached.mean
+
+
+def _of_baseline(comparison: Comparison, key: str) -> float:
+    summary = summarise([row.measures.get(key) for row in comparison.baseline])
+    return math.nan if summary is None else summary.mean
 
 
 def _cut_short(comparison: Comparison) -> list[str]:

@@ -646,3 +646,15 @@ def test_a_pick_no_better_than_the_trivial_answer_is_warned_of():
     verdict = judge(make_comparison({"softmax": around(0.3, 0.01), "nce": around(0.3, 0.01, seed=1)}, baseline=0.6))
     assert "trivial answer" in verdict.text
     assert "0.600" in verdict.text
+
+
+@pytest.mark.parametrize(("trivial", "learnt"), [(0.9, True), (0.5, False)])
+def test_a_pick_whose_probabilities_alone_beat_the_trivial_answer_is_said_to_have_learnt(trivial, learnt):
+    comparison = make_comparison(
+        {"softmax": around(0.3, 0.01), "nce": around(0.3, 0.01, seed=1)},
+        others={"nll": {"softmax": [0.7] * 10, "nce": [0.7] * 10}},
+        baseline=0.6,
+    )
+    for row in comparison.baseline:
+        row.measures["nll"] = trivial
+    assert (f"0.700 against {trivial:.3f}: --decide-by nll" in judge(comparison).text) == learnt
