@@ -17,6 +17,7 @@ from typing import Literal, TypeVar, get_args
 import torch
 from lightning.fabric import Fabric
 
+from anymax._sentences import detail, of_path, quoted
 from anymax.lab import backbones, measures, trial
 from anymax.lab.errors import OptionError
 from anymax.lab.folder import FinishedRepeat, Folder
@@ -352,7 +353,7 @@ class _Schedule:
         except RuntimeError:
             # our own backbone does not change within a version; the user's may between two runs
             raise OptionError(
-                f"'{self.folder.path}' holds models with another backbone than this one of the same name: name another "
+                f"{of_path(self.folder.path)} holds models with another backbone than this one of the same name: name another "
                 "folder with --output, or remove this one."
             ) from None
         return model.to(self.fabric.device)
@@ -480,7 +481,7 @@ def _check_options(
     valid = measures.deciders(task)
     if decide_by is not None and decide_by not in valid:
         what = "is no measure of text" if decide_by in MEASURES and task == "text" else "is no measure here"
-        raise OptionError(f"'{decide_by}' {what}: expected one of {', '.join(valid)}.")
+        raise OptionError(f"{quoted(decide_by)} {what}: expected one of {', '.join(valid)}.")
 
 
 def _default_measure(info: DataInfo, measured_classes: list[int]) -> str:
@@ -507,7 +508,7 @@ def _epochs(info: DataInfo) -> int:
 
 def _fabric(device: str, precision: Precision, backbone: backbones.Factory | None) -> Fabric:
     if precision not in PRECISIONS:
-        raise OptionError(f"There is no precision '{precision}': expected one of {', '.join(PRECISIONS)}.")
+        raise OptionError(f"There is no precision {quoted(precision)}: expected one of {', '.join(PRECISIONS)}.")
     # torchrun's words for how many processes there are
     world, here = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     # a parameter that no output depends on would stop the processes; the built-in backbones have none
@@ -520,7 +521,9 @@ def _fabric(device: str, precision: Precision, backbone: backbones.Factory | Non
             )
         fabric.launch()
     except Exception as error:  # Fabric raises three kinds for one mistake
-        raise OptionError(f"Device '{device}' is not available here ({error}): expected auto, cpu or cuda.") from None
+        raise OptionError(
+            f"Device {quoted(device)} is not available here ({detail(error)}): expected auto, cpu or cuda."
+        ) from None
     if precision == "16-mixed" and fabric.device.type == "cpu":
         raise OptionError("Precision '16-mixed' needs an accelerator: expected bf16-mixed on a CPU.")
     return fabric
@@ -538,5 +541,5 @@ def _machine(fabric: Fabric) -> dict[str, str | int | None]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        **({"accelerator": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}),
     }
