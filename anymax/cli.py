@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 from anymax import __version__
+from anymax._sentences import of_path, printable, quoted
 
 if TYPE_CHECKING:
     import typer
@@ -137,9 +138,8 @@ def compare(
 
     def interrupted() -> str:
         kept = (folder / UNFINISHED).exists()
-        return (
-            f"what is finished stays in '{folder}', where the same command goes on" if kept else "nothing was written"
-        )
+        stays = f"what is finished stays in {of_path(folder)}, where the same command goes on"
+        return stays if kept else "nothing was written"
 
     with _one_sentence(LabError, interrupted=interrupted):
         with terminal.Following(None if is_first_process() else io.StringIO()) as progress:
@@ -187,7 +187,7 @@ def report(
         try:
             page.write(comparison, folder / REPORT)
         except OSError as error:
-            _stop(f"The report cannot be written to '{folder}': {error.strerror or error}.")
+            _stop(f"The report cannot be written to {of_path(folder)}: {error.strerror or error}.")
         terminal.show_files([folder / REPORT])
 
 
@@ -206,7 +206,7 @@ def _shape(text: str) -> tuple[int, ...]:
     """The sizes in "2,4,5"."""
     sizes = text.strip("()[] ").removesuffix(",").split(",")
     if not all(size.strip().isdecimal() for size in sizes):
-        raise ValueError(f"SHAPE must be sizes with commas between them, such as 2,4,5, got '{text}'.")
+        raise ValueError(f"SHAPE must be sizes with commas between them, such as 2,4,5, got {quoted(text)}.")
     return tuple(int(size) for size in sizes)
 
 
@@ -222,7 +222,7 @@ def _kind(text: str) -> tuple[str, str]:
     """Column and kind in "COLUMN=KIND"; a column's name may hold the sign too."""
     column, sign, kind = text.rpartition("=")
     if not (column and sign and kind):
-        _stop(f"--as takes COLUMN=KIND, such as zip=category, got '{text}'.")
+        _stop(f"--as takes COLUMN=KIND, such as zip=category, got {quoted(text)}.")
     return column, kind
 
 
@@ -233,7 +233,7 @@ def _seconds(text: str) -> float:
     try:
         return float(number) * units[text.strip()[len(number) :] or "s"]
     except (ValueError, KeyError):
-        _stop(f"--budget takes a time such as 60s, 5m or 1h, got '{text}'.")
+        _stop(f"--budget takes a time such as 60s, 5m or 1h, got {quoted(text)}.")
 
 
 @contextmanager
@@ -256,5 +256,5 @@ def _one_sentence(
 def _stop(sentence: str, status: int = BAD_INPUT) -> NoReturn:
     # of several processes that torchrun started one speaks
     if os.environ.get("RANK", "0") == "0":
-        print(f"anymax: {' '.join(sentence.split())}", file=sys.stderr)
+        print(f"anymax: {printable(' '.join(sentence.split()))}", file=sys.stderr)
     sys.exit(status)

@@ -63,6 +63,7 @@ def refusal(capsys) -> str:
     lines = captured.err.splitlines()
     assert len(lines) == 1, captured.err
     assert lines[0].startswith("anymax: ")
+    assert lines[0].isprintable()
     return lines[0].removeprefix("anymax: ")
 
 
@@ -260,6 +261,29 @@ def test_bad_input_is_one_sentence(asked, monkeypatch, capsys, arguments, expect
     assert anymax(monkeypatch, *arguments) == 2
     assert expected in refusal(capsys)
     assert os.listdir(".") == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--methods", "soft{}max"),
+        ("--decide-by", "top{}1"),
+        ("--device", "{}cpu"),
+        ("--precision", "32{}-true"),
+        ("--budget", "60{}s"),
+        ("--as", "alcohol{}"),
+        ("--as", "alcohol=num{}ber"),
+        ("--backbone", "nets{}"),
+        ("--output", "there{}/below"),
+    ],
+)
+def test_signs_in_an_option_that_act_on_a_terminal_are_written_as_codes(monkeypatch, capsys, tmp_path, option, value):
+    monkeypatch.chdir(tmp_path)
+    Path("there\x1b[2J").write_text("a file")
+    assert anymax(monkeypatch, "compare", "wine", option, value.format("\x1b[2J")) == 2
+    sentence = refusal(capsys)
+    assert r"\x1b[2J" in sentence
+    assert "\\\\" not in sentence
 
 
 def test_a_message_of_several_lines_becomes_one(asked, monkeypatch, capsys):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from anymax._sentences import count_rows, quoted
 from anymax.lab.errors import DataError
 from anymax.lab.results import ColumnInfo
 
@@ -266,24 +267,3 @@ def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.n
         return _seconds(pd.to_datetime(dates, utc=True)).to_numpy(dtype=np.float64)
     why = dates or f"its cells (the first holds {quoted(cells[0])}) are not all numbers or all dates such as 2024-12-31"
     raise DataError(f"Time column {quoted(name)} cannot be put in order: {why}.")
-
-
-def printable(text: str) -> str:
-    """The text with each sign that a terminal would act on, or that none can show, written as its code."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-
-
-def shown(value: object, longest: int = 40) -> str:
-    """A name or cell on one line, printable, and cut where it is long."""
-    text = " ".join(str(value).split())
-    return printable(f"{text[:longest]}…" if len(text) > longest else text)
-
-
-def quoted(value: object, longest: int = 40) -> str:
-    """A name or cell for a sentence, as `shown` cuts it."""
-    return f"'{shown(value, longest)}'"
-
-
-def count_rows(count: int) -> str:
-    """So many rows, in words."""
-    return "1 row" if count == 1 else f"{count} rows"

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 from sklearn import datasets
 
-from anymax.lab.columns import printable, quoted
+from anymax._sentences import of_path, printable, quoted
 from anymax.lab.errors import DataError
-from anymax.lab.files import encoding_notes, of_path, read_csv
+from anymax.lab.files import encoding_notes, read_csv
 from anymax.lab.parts import Dataset
 from anymax.lab.readers import checked_frame, of_arrays, read_jsonl, read_npz, read_parquet
 from anymax.lab.tables import TableDataset, read_table

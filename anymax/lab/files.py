@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
-from anymax.lab.columns import quoted
+from anymax._sentences import of_path, quoted
 from anymax.lab.errors import DataError
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -41,7 +41,6 @@ SNIFFED_BYTES = 1 << 16
 NO_TEXT = re.compile(rb"[^\t\n\r\f\x0b\x20-\xff]")
 LINE = re.compile(r"[^\r\n]*(?:\r\n|[\r\n]|\Z)")
 LONGEST_NAME = 10_000  # signs of a column's name or a class; what is longer is no name
-LONGEST_PATH = 250  # signs of a path that a sentence shows
 # what pandas says of a row that does not fit, and what that means
 IRREGULAR = {
     r"Expected (\d+) fields in line (\d+), saw (\d+)": r"line \2 has \3 cells where \1 are expected",
@@ -107,11 +106,6 @@ def read_csv(path: Path, missing: Sequence[str] = ()) -> Cells:
     frame.columns = [str(name).strip() for name in frame.columns]
     stripped = frame.apply(lambda cells: cells.astype("str").str.strip())
     return Cells(stripped.replace(["", *missing], pd.NA), separator, encoding)
-
-
-def of_path(path: str | Path) -> str:
-    """A path for a sentence."""
-    return quoted(path, LONGEST_PATH)
 
 
 def check_names(table: str, names: Sequence[str]) -> None:

@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 
 from anymax import __version__
+from anymax._sentences import LONGEST_PATH, of_path, shown
 from anymax.lab.errors import DataError, OptionError
-from anymax.lab.files import of_path
 from anymax.lab.results import FORMAT, Comparison, Tested, Trial, load
 from anymax.lab.trial import Training
 
@@ -247,4 +247,4 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _option(name: str, value: Any) -> str:
     option = "DATA" if name == "data" else f"--{name.replace('_', '-')}"
-    return f"no {option}" if value in (None, [], {}) else f"{option} {value}"
+    return f"no {option}" if value in (None, [], {}) else f"{option} {shown(value, LONGEST_PATH)}"

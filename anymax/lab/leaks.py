@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from anymax.lab.columns import quoted
+from anymax._sentences import quoted
 
 LOOKED_AT = 2000  # rows
 FOLDS = 3

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import anymax.nn as heads
 from anymax import noise
+from anymax._sentences import quoted
 from anymax.lab.errors import MethodError
 from anymax.lab.parts import Task
 from anymax.lab.results import MEASURES, LeftOut
@@ -133,7 +134,7 @@ def choose(
         if name not in METHODS:
             close = difflib.get_close_matches(name, METHODS, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else ""
-            raise MethodError(f"There is no method '{name}': expected some of {valid}.{hint}")
+            raise MethodError(f"There is no method {quoted(name)}: expected some of {valid}.{hint}")
         if name in names[:i]:  # type: ignore[index]
             raise MethodError(f"Method '{name}' is named twice.")
     case = Case(task, num_classes, decide_by, named=names is not None)

@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 from pyarrow.parquet import ParquetFile
 
-from anymax.lab.columns import quoted, shown
+from anymax._sentences import LONGEST_DETAIL, detail, of_path, quoted, shown
 from anymax.lab.errors import DataError
-from anymax.lab.files import check_names, decode, encoding_notes, of_path, read_bytes
+from anymax.lab.files import check_names, decode, encoding_notes, read_bytes
 
-LONGEST_DETAIL = 200  # signs of what a library says of a file
 HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that JSON allows alone and Unicode does not
 
 
@@ -36,8 +35,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"{of_path(path)} cannot be read: {error.strerror}.") from None
     except Exception as error:
         # what it raises depends on which byte is wrong
-        detail = shown(error, LONGEST_DETAIL).rstrip(".")
-        raise DataError(f"{of_path(path)} cannot be read as a Parquet file: {detail}.") from None
+        raise DataError(f"{of_path(path)} cannot be read as a Parquet file: {detail(error)}.") from None
 
 
 def read_jsonl(path: Path) -> tuple[pd.DataFrame, list[str]]:

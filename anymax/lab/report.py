@@ -9,8 +9,8 @@ from typing import Any
 
 import jinja2
 
+from anymax._sentences import shown
 from anymax.lab import plots, summary
-from anymax.lab.columns import shown
 from anymax.lab.results import MEASURES, Comparison, MethodInfo
 
 # More than this make a list that nobody reads; results.json has all.

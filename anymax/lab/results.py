@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from anymax._sentences import LONGEST_PATH, of_path, quoted, shown
 from anymax.lab.errors import DataError
 
 if TYPE_CHECKING:
@@ -274,25 +275,29 @@ def load(path: Path) -> Comparison:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"'{path}' cannot be read: {error.strerror or error}.") from None
+        raise DataError(f"{of_path(path)} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError):
-        raise DataError(f"'{path}' holds no results of a comparison: it is no JSON.") from None
+        raise DataError(f"{of_path(path)} holds no results of a comparison: it is no JSON.") from None
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        raise DataError(f"'{path}' holds no results of a comparison in format {FORMAT}, which this version reads.")
+        raise DataError(
+            f"{of_path(path)} holds no results of a comparison in format {FORMAT}, which this version reads."
+        )
     try:
         comparison = pydantic.TypeAdapter(Comparison).validate_python(stored)
     except pydantic.ValidationError as error:
         place = ".".join(str(key) for key in error.errors()[0]["loc"])
-        raise DataError(f"'{path}' holds damaged results: {place}: {error.errors()[0]['msg']}.") from None
+        raise DataError(
+            f"{of_path(path)} holds damaged results: {shown(place, LONGEST_PATH)}: {error.errors()[0]['msg']}."
+        ) from None
     if contradiction := _contradiction(comparison):
-        raise DataError(f"'{path}' holds damaged results: {contradiction}.")
+        raise DataError(f"{of_path(path)} holds damaged results: {contradiction}.")
     return comparison
 
 
 def _contradiction(comparison: Comparison) -> str | None:
     """What right types cannot rule out and a reader of the results would fall over."""
     if comparison.decide_by not in MEASURES:
-        return f"no measure is called '{comparison.decide_by}'"
+        return f"no measure is called {quoted(comparison.decide_by)}"
     methods = {method.name for method in comparison.methods}
     if methods != {trial.method for trial in comparison.trials}:
         return "methods and trials name different methods"

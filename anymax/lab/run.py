@@ -353,8 +353,8 @@ class _Schedule:
         except RuntimeError:
             # our own backbone does not change within a version; the user's may between two runs
             raise OptionError(
-                f"{of_path(self.folder.path)} holds models with another backbone than this one of the same name: name another "
-                "folder with --output, or remove this one."
+                f"{of_path(self.folder.path)} holds models with another backbone than this one of the same name: "
+                "name another folder with --output, or remove this one."
             ) from None
         return model.to(self.fabric.device)
 

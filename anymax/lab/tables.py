@@ -18,10 +18,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from anymax._sentences import count_rows, of_path, quoted, shown
 from anymax.lab import leaks, splits
-from anymax.lab.columns import KINDS, MOST_LEVELS, count_rows, quoted, read_column, read_times, shown, to_numbers
+from anymax.lab.columns import KINDS, MOST_LEVELS, read_column, read_times, to_numbers
 from anymax.lab.errors import DataError
-from anymax.lab.files import LONGEST_NAME, of_path
+from anymax.lab.files import LONGEST_NAME
 from anymax.lab.parts import Part, Parts, Task
 from anymax.lab.results import ColumnInfo, DataInfo
 from anymax.lab.splits import SMALLEST_SPLIT_CLASS

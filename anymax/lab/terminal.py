@@ -15,9 +15,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from anymax._sentences import of_path, printable
 from anymax.lab import summary
-from anymax.lab.columns import printable
-from anymax.lab.files import of_path
 from anymax.lab.results import MEASURES, Comparison, DataInfo
 from anymax.lab.run import EpochDone, Event, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anymax.lab.columns import printable
+from anymax._sentences import of_path, printable
 from anymax.lab.errors import DataError
-from anymax.lab.files import decode, encoding_notes, of_path, read_bytes
+from anymax.lab.files import decode, encoding_notes, read_bytes
 from anymax.lab.parts import IGNORED, Part, Parts, Task
 from anymax.lab.results import DataInfo
 

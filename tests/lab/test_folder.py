@@ -133,6 +133,19 @@ def test_other_data_and_options_are_refused_by_name(wine, tmp_path, asked, finge
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+def test_a_long_option_of_another_run_is_cut(wine, tmp_path):
+    fingerprint = wine.info().fingerprint
+    with Folder(tmp_path, ASKED, fingerprint) as folder:
+        folder.repeats(lambda: 2)
+    with (
+        pytest.raises(OptionError, match="holds a run with no --methods, and this run has --methods") as caught,
+        Folder(tmp_path, ASKED | {"methods": ["m\x1b" * 5_000_000]}, fingerprint),
+    ):
+        pass
+    assert len(str(caught.value)) < 1500
+    assert str(caught.value).isprintable()
+
+
 def test_an_older_version_is_refused(wine, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         carry_out(wine, tmp_path, stop_at(TrainingDone, 1))

@@ -146,6 +146,23 @@ def test_damaged_results_are_one_sentence(tmp_path, damage):
         results.load(path)
 
 
+def test_a_name_in_damaged_results_is_cut_and_acts_on_no_terminal(tmp_path):
+    path = tmp_path / "results.json"
+    results.save(compared(), path)
+    stored = json.loads(path.read_text())
+    stored["trials"][0]["tested"]["measures"] = {"\x1b[2J" * 1_000_000: "nonsense"}
+    path.write_text(json.dumps(stored))
+    with pytest.raises(DataError, match=r"damaged results: trials\.0\.tested\.measures") as caught:
+        results.load(path)
+    stored = json.loads(path.read_text()) | {"decide_by": "\x1b[2J" * 1_000_000, "trials": []}
+    path.write_text(json.dumps(stored))
+    with pytest.raises(DataError, match="damaged results: no measure is called ") as caught_too:
+        results.load(path)
+    for sentence in (str(caught.value), str(caught_too.value)):
+        assert sentence.isprintable()
+        assert len(sentence) < 4 * (250 + 40) + len(str(path)) + 200
+
+
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(DataError, match=r"^'.*results.json' cannot be read: No such file or directory\.$"):
         results.load(tmp_path / "results.json")

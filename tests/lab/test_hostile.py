@@ -19,8 +19,8 @@ import pyarrow.parquet
 import pytest
 
 from anymax import cli
+from anymax._sentences import quoted
 from anymax.lab import readers, report, results
-from anymax.lab.columns import quoted
 from anymax.lab.data import DataError, load
 from anymax.lab.tables import TableDataset
 
