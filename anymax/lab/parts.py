@@ -65,5 +65,5 @@ class Dataset(Protocol):
         ...
 
     def info(self) -> DataInfo:
-        """What was read, and what a reader of the results must know about it."""
+        """What was read, and what a reader of the results must know about it; found once."""
         ...

@@ -169,6 +169,10 @@ class TableDataset:
 
     def info(self) -> DataInfo:
         """What was read, and what a reader of the results must know about it."""
+        return self._info
+
+    @cached_property
+    def _info(self) -> DataInfo:
         train, validation, test = self.rows(0)
         hashed = self._hashed()
         plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)

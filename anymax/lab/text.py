@@ -90,6 +90,10 @@ class TextDataset:
 
     def info(self) -> DataInfo:
         """What was read, and what a reader of the results must know about it."""
+        return self._info
+
+    @cached_property
+    def _info(self) -> DataInfo:
         parts = self._parts
         ids = torch.cat([self._ids(block) for blocks in self.blocks for block in blocks])
         test_targets = parts.test.targets[parts.test.targets != IGNORED]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anymax.lab import methods, results
+from anymax.lab import compare, leaks, methods, results
 from anymax.lab import run as run_module
 from anymax.lab.data import load
 from anymax.lab.errors import MethodError, OptionError
@@ -282,6 +282,14 @@ def test_bad_options_are_refused_before_any_work(wine, options, error, said):
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 500
     assert events == []
+
+
+def test_what_a_reader_must_know_of_the_data_is_found_once_per_comparison(monkeypatch, tmp_path):
+    looked = []
+    monkeypatch.setattr(leaks, "notes", lambda *columns: looked.append(columns) or ["The one note."])
+    comparison = compare("wine", methods=["softmax"], seeds=1, epochs=1, lr=1e-2, device="cpu", output=tmp_path)
+    assert comparison.data.notes == ["The one note."]
+    assert len(looked) == 1
 
 
 def test_text_has_no_macro_f1(text):
