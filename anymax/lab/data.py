@@ -14,7 +14,7 @@ from sklearn import datasets
 
 from anymax._sentences import of_path, printable, quoted
 from anymax.lab.errors import DataError
-from anymax.lab.files import encoding_notes, read_csv
+from anymax.lab.files import read_csv
 from anymax.lab.parts import Dataset
 from anymax.lab.readers import checked_frame, of_arrays, read_jsonl, read_npz, read_parquet
 from anymax.lab.tables import TableDataset, read_table
@@ -143,7 +143,7 @@ def _of_table_file(path: Path, target: str | None, missing: Sequence[str], roles
         return _of_pair(name, *read_npz(path), target, missing, roles)
     if ending == ".csv" or ending == ".tsv":
         cells = read_csv(path, missing)
-        frame, notes, decimal_comma = cells.frame, encoding_notes(path, cells.encoding), cells.separator == ";"
+        frame, notes, decimal_comma = cells.frame, cells.notes, cells.separator == ";"
     else:
         frame, notes = (read_parquet(path), []) if ending == ".parquet" else read_jsonl(path)
         frame, decimal_comma = checked_frame(name, frame, missing), False

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
-from anymax._sentences import of_path, quoted
+from anymax._sentences import count_rows, of_path, quoted
 from anymax.lab.errors import DataError
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -56,7 +56,7 @@ class Cells:
 
     frame: pd.DataFrame
     separator: str
-    encoding: str
+    notes: list[str]  # what must be said about how it was read
 
 
 def read_csv(path: Path, missing: Sequence[str] = ()) -> Cells:
@@ -103,9 +103,27 @@ def read_csv(path: Path, missing: Sequence[str] = ()) -> Cells:
         ) from None
     if frame.empty:
         raise DataError(f"{of_path(path)} has a header and no rows below it.")
+    notes = encoding_notes(path, encoding)
+    # pandas fills a short row up without a word; another pass costs a tenth of reading, so it is made on suspicion
+    if frame.iloc[:, -1].isna().any():
+        notes += _short_row_notes(text, separator, len(names))
     frame.columns = [str(name).strip() for name in frame.columns]
     stripped = frame.apply(lambda cells: cells.astype("str").str.strip())
-    return Cells(stripped.replace(["", *missing], pd.NA), separator, encoding)
+    return Cells(stripped.replace(["", *missing], pd.NA), separator, notes)
+
+
+def _short_row_notes(text: str, separator: str, columns: int) -> list[str]:
+    """How many rows have fewer cells than the header; blank lines are no rows."""
+    before = csv.field_size_limit(len(text))
+    try:
+        rows = csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True)
+        short = sum(len(row) < columns and row not in ([], [""]) for row in rows)
+    finally:
+        csv.field_size_limit(before)
+    if not short:
+        return []
+    ends, their = ("ends", "its") if short == 1 else ("end", "their")
+    return [f"{count_rows(short)} {ends} before the last column: {their} missing cells count as empty."]
 
 
 def check_names(table: str, names: Sequence[str]) -> None:

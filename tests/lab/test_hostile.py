@@ -189,6 +189,30 @@ def test_a_row_that_is_too_short_misses_its_last_cells(compare):
     assert ended.data["class_counts"] == [31, 30]
 
 
+SHORT = "end before the last column: their missing cells count as empty."
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (csv("size,kind,more", ",1") + "5,a\n6\n", f"2 rows {SHORT}"),
+        (csv("size,kind,more", ",1") + "5,a\n", "1 row ends before the last column: its missing cells count as empty."),
+        (csv("size,kind,more", ",1") + "5,a,\n6,b,\n", None),
+        (csv("size,kind,more", ",1") + "5,a,\n\n \n\n", None),
+        ("\n \n" + csv('size,kind,"more\nof"', ',"1,2\n3"') + "5,a\n6,b\n7,b,\n", f"2 rows {SHORT}"),
+        (csv("size,kind,more,no", ',12" disk,1') + "5,a\n6\n7,a,,\n", f"2 rows {SHORT}"),
+        (csv("size;kind;more", ";1", ";") + "5;a\n6,7,8;a\n", f"2 rows {SHORT}"),
+        (csv("size,kind,more", ",1").replace("\n", "\r") + "5,a\r6\r", f"2 rows {SHORT}"),
+        (csv("size,kind,more", f",{'no word' * 60_000}") + "5,a\n6\n", f"2 rows {SHORT}"),
+    ],
+    ids=["short", "one", "empty", "blank", "quoted", "one quote", "semicolons", "carriage returns", "long cells"],
+)
+def test_rows_that_end_early_are_counted(tmp_path, content, note):
+    (tmp_path / "d.csv").write_bytes(content.encode())
+    notes = load(tmp_path / "d.csv", target="kind").info().notes
+    assert [found for found in notes if "before the last column" in found] == ([note] if note else [])
+
+
 def test_names_that_are_not_there_are_numbered(compare):
     assert compare(csv(",kind,", ",x")).kinds == {"kind": "target", "Unnamed: 0": "number", "Unnamed: 2": "dropped"}
 
