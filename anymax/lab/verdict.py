@@ -25,6 +25,7 @@ from anymax.lab.summary import (
     repeats_of,
     seconds,
     signed,
+    size,
     still_improving,
     summarise,
 )
@@ -38,6 +39,7 @@ LOG_SCALE = ("perplexity", "perplexity_known")
 # A method this many times as fast as the pick, in every repeat, is worth a sentence.
 WORTHWHILE_SPEED = 1.25
 WORTHWHILE_SIZE = 0.8
+WORTHWHILE_BYTES = 64 << 20  # of a step, below which nobody runs out of memory
 # Heads that touch a sample of the classes per step, and the number of classes from which on that is what counts.
 SAMPLING_METHODS = ("nce", "sampled")
 MANY_CLASSES = 10_000
@@ -252,6 +254,7 @@ def _otherwise(comparison: Comparison, pick: str, complete: list[str]) -> list[s
     cases = [
         *(_for_short_training(comparison, pick, complete) or _for_speed(comparison, pick, complete)),
         *_for_size(comparison, pick, complete),
+        *_for_memory(comparison, pick, complete),
         *_for_other_measures(comparison, pick),
         *_for_a_law(comparison, pick),
         *_for_many_classes(comparison, pick),
@@ -311,7 +314,20 @@ def _for_size(comparison: Comparison, pick: str, complete: list[str]) -> list[st
     smallest = min(sizes, key=lambda name: sizes[name])
     if sizes[smallest] > WORTHWHILE_SIZE * sizes[pick]:
         return []
-    return [f"If memory counts more, {smallest}: it has {100 * sizes[smallest] / sizes[pick]:.0f} % of the parameters."]
+    return [f"If size counts more, {smallest}: it has {100 * sizes[smallest] / sizes[pick]:.0f} % of the parameters."]
+
+
+def _for_memory(comparison: Comparison, pick: str, complete: list[str]) -> list[str]:
+    peaks = {name: max(trial.peak_bytes or 0 for trial in comparison.of(name)) for name in complete}
+    known = [name for name in complete if peaks[name]]
+    if pick not in known or peaks[pick] < WORTHWHILE_BYTES:
+        return []
+    smallest = min(known, key=lambda name: peaks[name])
+    if peaks[smallest] > WORTHWHILE_SIZE * peaks[pick]:
+        return []
+    return [
+        f"If memory counts more, {smallest}: a step takes {size(peaks[smallest])}, one of {pick} {size(peaks[pick])}."
+    ]
 
 
 def _for_other_measures(comparison: Comparison, pick: str) -> list[str]:

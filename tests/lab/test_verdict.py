@@ -556,7 +556,7 @@ def test_speed_size_and_law_are_named_as_other_cases():
     verdict = judge(comparison)
     assert verdict.pick == "sigmoid"
     assert "If speed counts more, nce: its steps are 4 times as fast" in verdict.text
-    assert "If memory counts more, nce: it has 15 % of the parameters" in verdict.text
+    assert "If size counts more, nce: it has 15 % of the parameters" in verdict.text
     assert (
         "If probabilities over the classes are needed, softmax or nce or sampled: sigmoid defines none." in verdict.text
     )
@@ -658,3 +658,14 @@ def test_a_pick_whose_probabilities_alone_beat_the_trivial_answer_is_said_to_hav
     for row in comparison.baseline:
         row.measures["nll"] = trivial
     assert (f"0.700 against {trivial:.3f}: --decide-by nll" in judge(comparison).text) == learnt
+
+
+@pytest.mark.parametrize(("peak", "said"), [(400 << 20, True), (40 << 20, False)])
+def test_a_step_that_takes_far_less_of_much_memory_is_named(peak, said):
+    verdict = judge(
+        make_comparison(
+            {"softmax": around(0.9, 0.01), "sampled": around(0.9, 0.01, seed=1)},
+            peak_bytes={"softmax": peak, "sampled": 30 << 20},
+        )
+    )
+    assert ("If memory counts more, sampled: a step takes 30 MiB, one of softmax 400 MiB." in verdict.text) == said
