@@ -25,6 +25,11 @@ def quoted(value: object, longest: int = LONGEST_NAME) -> str:
     return f"'{shown(value, longest)}'"
 
 
+def spelled(name: str) -> str:
+    """A name for a sentence with its spaces as they stand, where it is about them."""
+    return f"'{printable(name[:LONGEST_NAME])}{'…' if len(name) > LONGEST_NAME else ''}'"
+
+
 def of_path(path: str | Path) -> str:
     """A path for a sentence."""
     return quoted(path, LONGEST_PATH)

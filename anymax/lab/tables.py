@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from anymax._sentences import count_rows, of_path, quoted, shown
+from anymax._sentences import count_rows, of_path, quoted, shown, spelled
 from anymax.lab import leaks, splits
 from anymax.lab.columns import KINDS, MOST_LEVELS, read_column, read_times, to_numbers
 from anymax.lab.errors import DataError
@@ -31,7 +32,7 @@ RAREST_LEVEL = 3  # training rows below which a level is pooled
 FARTHEST = 10.0  # standard deviations at which a feature is cut off
 MOST_TERMS = 1000  # of one free text column
 TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
-MOST_LISTED = 5  # columns that a sentence gives reasons for
+MOST_LISTED = 5  # columns that a sentence gives reasons for, or pairs of classes
 REPEATS_LOOKED_AT = 5  # groups are drawn anew in each repeat: a class counts as measured if these have it everywhere
 
 
@@ -293,6 +294,7 @@ def read_table(
     if frame.empty:
         raise DataError(f"Target column {quoted(target)} has no value at all.")
     classes, class_names = _read_classes(frame[target], target)
+    notes += _alike_notes(class_names)
     infos = [ColumnInfo(target, "target", f"holds {len(class_names)} classes", without_target)]
     groups = None if group is None else _read_groups(frame[group], group)
     times = None if time is None else read_times(time, frame[time], decimal_comma)
@@ -405,6 +407,33 @@ def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]
             "validation and test part needs: expected two or more such classes."
         )
     return pd.Categorical(text, categories=names).codes.astype(np.int64), names
+
+
+def _alike_notes(names: list[str]) -> list[str]:
+    """The classes that may be meant as one."""
+    alike: dict[object, list[str]] = {}
+    for name in names:
+        alike.setdefault(_meaning(name), []).append(name)
+    pairs = [f"{spelled(first)} and {spelled(other)}" for first, *others in alike.values() for other in others]
+    if not pairs:
+        return []
+    left = len(pairs) - MOST_LISTED
+    more = f" and {left} more pair{'s' * (left > 1)}" if left > 0 else ""
+    return [
+        f"Classes {', '.join(pairs[:MOST_LISTED])}{more} differ only in capitals, in spaces or in how a number is "
+        "written: each stays a class of its own."
+    ]
+
+
+def _meaning(name: str) -> object:
+    """The same for names that differ only in capitals, in spaces or in how a number is written."""
+    folded = " ".join(name.split()).casefold()
+    try:
+        number = Decimal(folded)
+    except InvalidOperation:
+        return folded
+    # "1_0" is 10 to Python and hardly to anyone who names classes
+    return folded if number.is_nan() or "_" in folded else number
 
 
 def _refuse_continuous(numbers: pd.Series, target: str) -> None:

@@ -220,3 +220,35 @@ def test_classes_named_nan_stand_behind_the_numbers():
     names = ["-inf", *(str(i) for i in range(20)), "NAN", "NaN", "nan"]
     frame = pd.DataFrame({"size": range(0, 240, 2), "kind": names[::-1] * 5})
     assert read_table("grades", frame, "kind").class_names == names
+
+
+ALIKE = "differ only in capitals, in spaces or in how a number is written: each stays a class of its own."
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["yes", "Yes", "no"], f"Classes 'Yes' and 'yes' {ALIKE}"),
+        (["1", "1.0", "2"], f"Classes '1' and '1.0' {ALIKE}"),
+        (["1", " 1", "2\xa0"], f"Classes ' 1' and '1' {ALIKE}"),
+        (["a b", "a\tB", "A B"], rf"Classes 'A B' and 'a\tB', 'A B' and 'a b' {ALIKE}"),
+        (["10", "1_0", "nan", "1e"], None),
+        (["10000000000000001", "10000000000000000"], None),
+        (["nan", "NaN", "Infinity", "inf"], f"Classes 'Infinity' and 'inf', 'NaN' and 'nan' {ALIKE}"),
+        (["q" * 5000, "Q" * 5000], f"Classes '{'Q' * 40}…' and '{'q' * 40}…' {ALIKE}"),
+        (
+            [form for letter in "abcdefg" for form in (letter, letter.upper())],
+            f"Classes 'A' and 'a', 'B' and 'b', 'C' and 'c', 'D' and 'd', 'E' and 'e' and 2 more pairs {ALIKE}",
+        ),
+        (
+            [form for letter in "abcdef" for form in (letter, letter.upper())],
+            f"Classes 'A' and 'a', 'B' and 'b', 'C' and 'c', 'D' and 'd', 'E' and 'e' and 1 more pair {ALIKE}",
+        ),
+    ],
+)
+def test_classes_that_are_hardly_told_apart_are_named_and_kept_apart(names, note):
+    table = frame()
+    table["kind"] = np.resize(names, 300)
+    dataset = read_table("table", table, "kind")
+    assert set(dataset.class_names) == set(names)
+    assert [found for found in dataset.notes if "class of its own" in found] == ([note] if note else [])
