@@ -98,7 +98,8 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False, kind: 
         why = "holds text that is different in every row"
         return Column(ColumnInfo(name, "dropped", why, missing), None, _ambiguity_note(name, dates))
     example = quoted(cells[int(np.flatnonzero(not_numbers)[0])])
-    why = f"{different} different values, some no numbers ({example})"
+    which = "some of them" if not_numbers.sum() < present.sum() else "which are"
+    why = f"{different} different values, {which} no numbers ({example})"
     note = _ambiguity_note(name, dates)
     if not_numbers.sum() <= 0.1 * present.sum():
         note = (

@@ -53,3 +53,10 @@ def test_days_that_stand_for_ever_are_dates(far):
 def test_times_a_microsecond_apart_are_in_order():
     cells = pd.Series([f"2024-01-01T12:00:00.{i:06}" for i in (3, 1, 2)])
     assert np.argsort(read_times("when", cells)).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"), [(["1", "low"], "some of them no numbers ('low')"), (["IE", "low"], "which are no numbers ('IE')")]
+)
+def test_a_category_says_how_many_of_its_values_are_no_numbers(cells, why):
+    assert read_column("level", pd.Series(cells * 20)).info.why == f"2 different values, {why}"
