@@ -56,6 +56,7 @@ def render(comparison: Comparison) -> str:
         tuning=_tuning(comparison),
         edges=summary.edge_notes(comparison),
         costs=summary.cost_columns(comparison),
+        untimed=summary.untimed_note(comparison),
         scaled=_scaled(comparison),
         log_z=[(name, f"{mean:.2f}", f"{spread:.2f}") for name, mean, spread in summary.log_z_rows(comparison)],
         measured_classes=summary.measured_classes_note(comparison),

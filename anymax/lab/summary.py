@@ -240,7 +240,8 @@ def cost_columns(comparison: Comparison) -> list[CostColumn]:
     names = [method.name for method in comparison.methods]
 
     def means(attribute: str) -> dict[str, str]:
-        return {name: seconds(statistics.fmean(getattr(t, attribute) for t in comparison.of(name))) for name in names}
+        times = {name: [getattr(trial, attribute) for trial in _timed(comparison, name)] for name in names}
+        return {name: seconds(statistics.fmean(found)) if found else "-" for name, found in times.items()}
 
     columns = [
         CostColumn("train", "training", "time in steps", means("train_seconds")),
@@ -254,9 +255,22 @@ def cost_columns(comparison: Comparison) -> list[CostColumn]:
         cells = {name: size(max(found)) if found else "-" for name, found in peaks.items()}
         columns.append(CostColumn("memory", "memory", "peak of a step", cells))
     if "softmax" in names:
-        cells = {name: _quality_cell(times_to_quality(comparison, name)) for name in names}
+        known = {name for name in names if _timed(comparison, name) and _timed(comparison, "softmax")}
+        cells = {name: _quality_cell(times_to_quality(comparison, name)) if name in known else "-" for name in names}
         columns.append(CostColumn("to quality", "time to quality", "of softmax, within 2 %", cells))
     return columns
+
+
+def untimed_note(comparison: Comparison) -> str | None:
+    """What a dash in place of a time means, where there is one."""
+    if all(_timed(comparison, method.name) for method in comparison.methods):
+        return None
+    return "A dash in place of a time: no training had a step after the first few, which are not timed."
+
+
+def _timed(comparison: Comparison, method: str) -> list[Trial]:
+    """The trials of a method with timed steps; a training of very few steps has none."""
+    return [trial for trial in comparison.of(method) if trial.seconds_per_step > 0]
 
 
 def times_to_quality(comparison: Comparison, method: str) -> list[float | None]:

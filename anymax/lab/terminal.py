@@ -199,7 +199,7 @@ def _cost_legend(comparison: Comparison) -> str:
         legend += "; memory: peak of a step above parameters and inputs"
     if "to quality" in shorts:
         legend += "; to quality: time until within 2 % of softmax's best validation value"
-    return legend + "."
+    return " ".join([f"{legend}.", *filter(None, [summary.untimed_note(comparison)])])
 
 
 def _empty_table() -> Table:

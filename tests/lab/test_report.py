@@ -21,6 +21,7 @@ from anymax.lab.summary import (
     Summary,
     best_so_far,
     clock,
+    cost_columns,
     edge_choices,
     listed,
     signed,
@@ -302,6 +303,33 @@ def test_without_softmax_there_is_no_time_to_quality():
     comparison = make_comparison({"gumbel": [0.9] * 3, "nce": [0.9] * 3})
     assert "to quality" not in shown(comparison)
     assert times_to_quality(comparison, "nce") == [None] * 3
+
+
+def costs(comparison: Comparison, method: str) -> list[str]:
+    columns = {column.short: column.cells for column in cost_columns(comparison)}
+    return [columns[short][method] for short in ("train", "step", "to quality")]
+
+
+def test_what_was_not_timed_is_a_dash_and_said_to_be_so():
+    comparison = make_comparison({"softmax": [0.9] * 2, "nce": [0.8] * 2}, seconds_per_step={"softmax": 0, "nce": 0})
+    assert costs(comparison, "softmax") == costs(comparison, "nce") == ["-", "-", "-"]
+    for text in (shown(comparison), Page(report.render(comparison)).text):
+        assert not re.search(r"\b0 (µs|s)\b", text)
+        assert "not reached" not in text
+        assert "not timed" in text
+    for text in (shown(three_heads()), Page(report.render(three_heads())).text):
+        assert "not timed" not in text
+
+
+def test_a_mean_time_is_over_the_trainings_that_were_timed():
+    comparison = make_comparison({"softmax": [0.9] * 2, "nce": [0.8] * 2}, seconds_per_step={"softmax": 0})
+    untimed = comparison.of("nce")[0]
+    untimed.train_seconds, untimed.seconds_per_step, untimed.curve.seconds = 0.0, 0.0, [0.0] * 4
+    assert costs(comparison, "nce") == ["400 ms", "1 ms", "-"]
+    softmax = comparison.of("softmax")[1]
+    softmax.train_seconds, softmax.seconds_per_step, softmax.curve.seconds = 0.2, 2e-3, [0.05, 0.1, 0.15, 0.2]
+    assert costs(comparison, "softmax") == ["200 ms", "2 ms", "150 ms (1 of 2)"]
+    assert costs(comparison, "nce") == ["400 ms", "1 ms", "not reached"]
 
 
 def test_sizes_have_a_unit():
