@@ -161,11 +161,7 @@ def _date_column(name: str, dates: pd.Series, why: str, missing: int) -> Column:
             f"{name}\0age": -days,
         }
     ).astype(np.float64)
-    note = (
-        f"Column {quoted(name)} holds dates: if the model is to be used on later rows than it was trained on, "
-        f"--time {quoted(name)} tests it on the latest ones."
-    )
-    return Column(ColumnInfo(name, "date", f"{why}: year, month, day of week and age in days", missing), values, note)
+    return Column(ColumnInfo(name, "date", f"{why}: year, month, day of week and age in days", missing), values)
 
 
 def _as_text(cells: pd.Series, missing: str | None) -> pd.Series:

@@ -32,7 +32,7 @@ RAREST_LEVEL = 3  # training rows below which a level is pooled
 FARTHEST = 10.0  # standard deviations at which a feature is cut off
 MOST_TERMS = 1000  # of one free text column
 TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
-MOST_LISTED = 5  # columns that a sentence gives reasons for, or pairs of classes
+MOST_LISTED = 5  # columns, or pairs of classes, in one sentence
 REPEATS_LOOKED_AT = 5  # groups are drawn anew in each repeat: a class counts as measured if these have it everywhere
 
 
@@ -325,6 +325,9 @@ def read_table(
         # copied into one block, which is taken rows from much faster than ten thousand are
         return pd.concat(values, axis=1).copy() if values else pd.DataFrame(index=range(len(frame)))
 
+    notes += [column.note for column in read if column.note]
+    if time is None:
+        notes += _date_notes([column.info.name for column in read if column.info.kind == "date"])
     dataset = TableDataset(
         name=name,
         numbers=joined("number", "date"),
@@ -333,7 +336,7 @@ def read_table(
         classes=classes,
         class_names=class_names,
         columns=[*infos, *(column.info for column in read)],
-        notes=notes + [column.note for column in read if column.note and not (time and column.info.kind == "date")],
+        notes=notes,
         groups=groups,
         times=times,
     )
@@ -407,6 +410,19 @@ def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]
             "validation and test part needs: expected two or more such classes."
         )
     return pd.Categorical(text, categories=names).codes.astype(np.int64), names
+
+
+def _date_notes(names: list[str]) -> list[str]:
+    """That there is --time for tables with columns of dates."""
+    if not names:
+        return []
+    listed = ", ".join(quoted(name) for name in names[:MOST_LISTED])
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    hold, one = (f"Column {listed} holds", listed) if len(names) == 1 else (f"Columns {listed}{more} hold", "with one")
+    return [
+        f"{hold} dates: if the model is to be used on later rows than it was trained on, --time {one} tests it on the "
+        "latest ones."
+    ]
 
 
 def _alike_notes(names: list[str]) -> list[str]:

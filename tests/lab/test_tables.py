@@ -252,3 +252,31 @@ def test_classes_that_are_hardly_told_apart_are_named_and_kept_apart(names, note
     dataset = read_table("table", table, "kind")
     assert set(dataset.class_names) == set(names)
     assert [found for found in dataset.notes if "class of its own" in found] == ([note] if note else [])
+
+
+LATER = "if the model is to be used on later rows than it was trained on"
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["sent"], f"Column 'sent' holds dates: {LATER}, --time 'sent' tests it on the latest ones."),
+        (
+            ["sent", "paid"],
+            f"Columns 'sent', 'paid' hold dates: {LATER}, --time with one tests it on the latest ones.",
+        ),
+        (
+            list("abcdefg"),
+            f"Columns 'a', 'b', 'c', 'd', 'e' and 2 more hold dates: {LATER}, --time with one tests it on the "
+            "latest ones.",
+        ),
+    ],
+)
+def test_one_note_names_all_columns_of_dates(names, note):
+    generator = np.random.default_rng(0)
+    days = {name: pd.Timestamp("2024-01-01") + pd.to_timedelta(generator.integers(0, 99, 300), "D") for name in names}
+    table = frame(**days)
+    dataset = read_table("table", table, "kind")
+    assert [kind for kind in kinds(dataset).values() if kind == "date"] == ["date"] * len(names)
+    assert dataset.notes == [note]
+    assert read_table("table", table, "kind", time=names[0]).notes == []
