@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -35,7 +37,7 @@ def peak_of_step(step: Callable[[], object], device: torch.device) -> int:
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)  # read when a process profiles for the first time
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with _no_garbage(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
@@ -47,3 +49,16 @@ def peak_of_step(step: Callable[[], object], device: torch.device) -> int:
         live += change
         peak = max(peak, live)
     return peak
+
+
+@contextlib.contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Keep tensors of what ran before from being freed here, of which the profiler would warn."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -64,3 +64,15 @@ def test_measuring_prints_nothing(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_garbage_of_what_ran_before_is_not_freed_within(tmp_path):
+    # two tensors in a circle, which only a collection frees; the profiler would warn of them
+    program = (
+        "import gc, torch; from anymax.lab.memory import peak_of_step\n"
+        "gc.disable(); circle = [torch.ones(1000)]; circle.append(circle); del circle; gc.enable()\n"
+        "peak_of_step(lambda: [[] for _ in range(100_000)], torch.device('cpu'))\n"
+        "assert gc.isenabled()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
