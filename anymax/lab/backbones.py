@@ -6,15 +6,17 @@ A factory makes the network: `factory(in_features)` maps floats (rows, in_featur
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from anymax.lab.errors import OptionError
+from anymax._sentences import detail
+from anymax.lab.errors import LabError, OptionError
 from anymax.lab.parts import Parts, Task
 
 HIDDEN = 128
@@ -82,16 +84,41 @@ BUILT_IN: dict[Task, Factory] = {"classification": FeatureBackbone, "text": Text
 
 
 class Backbone(nn.Module):
-    """Categories embedded, where there are any, and the network behind: inputs -> (..., `out_features`)."""
+    """Categories embedded, where there are any, and the network behind: inputs -> (..., `out_features`).
 
-    def __init__(self, embed: LevelEmbedding | None, network: nn.Module, out_features: int) -> None:
+    `own` is the factory of the network where it is the user's.
+    """
+
+    def __init__(
+        self, embed: LevelEmbedding | None, network: nn.Module, out_features: int, own: Factory | None
+    ) -> None:
         super().__init__()
         self.embed = embed
         self.network = network
         self.out_features = out_features
+        self.own = own
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.network(self.embed(input) if self.embed else input)
+        embedded = self.embed(input) if self.embed else input
+        with blamed(self.own, f"on inputs of shape {tuple(embedded.shape)}"):
+            return self.network(embedded)
+
+
+@contextlib.contextmanager
+def blamed(own: Factory | None, where: str) -> Iterator[None]:
+    """Turn what goes wrong inside into one sentence on the user's backbone; without one it is a mistake of ours.
+
+    Raises:
+        OptionError: something went wrong, and `own` is a factory.
+    """
+    try:
+        yield
+    except LabError:
+        raise
+    except Exception as error:
+        if own is None:
+            raise
+        raise OptionError(f"The backbone {name_of(own)} failed {where}: {_reason(error)}.") from error
 
 
 def find(backbone: str | Factory) -> Factory:
@@ -131,7 +158,7 @@ def build(task: Task, parts: Parts, factory: Factory | None = None) -> Backbone:
     Raises:
         OptionError: the factory fails, or makes no network of the expected shape.
     """
-    factory = factory or BUILT_IN[task]
+    own, factory = factory, factory or BUILT_IN[task]
     inputs = parts.train.inputs[:PROBED]
     embed = None
     if task == "text":
@@ -144,7 +171,7 @@ def build(task: Task, parts: Parts, factory: Factory | None = None) -> Backbone:
     network = _make(factory, size)
     with torch.no_grad():
         out_features = _width(network, embed(inputs) if embed else inputs, leading, name_of(factory))
-    return Backbone(embed, network, out_features)
+    return Backbone(embed, network, out_features, own)
 
 
 def check(task: Task, parts: Parts, factory: Factory) -> None:
@@ -261,4 +288,4 @@ def _tensors(network: nn.Module) -> list[Tensor]:
 
 def _reason(error: BaseException) -> str:
     """What went wrong in code of the user's, in one line without a full stop."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
+    return f"{type(error).__name__}: {detail(error)}".rstrip(": ")

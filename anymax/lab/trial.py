@@ -157,7 +157,7 @@ def train(
         clock.start()
         for rows, ends_epoch in batches:
             own = _own_share(rows, fabric).to(fabric.device)
-            loss = _step(wrapped, optimizer, fabric, inputs[own], targets[own])
+            loss = _step(plan, wrapped, optimizer, fabric, inputs[own], targets[own])
             clock.step()
             if ends_epoch or (plan.budget is not None and fabric.broadcast(clock.now() >= look_at)):
                 break
@@ -207,13 +207,14 @@ def _own_share(rows: Tensor, fabric: Fabric) -> Tensor:
     return torch.cat([rows, rows.repeat(missing)[:missing]])[fabric.global_rank :: fabric.world_size]
 
 
-def _step(model: nn.Module, optimizer: Any, fabric: Fabric, inputs: Tensor, targets: Tensor) -> Tensor:
+def _step(plan: Plan, model: nn.Module, optimizer: Any, fabric: Fabric, inputs: Tensor, targets: Tensor) -> Tensor:
     """One training step; the loss before it."""
-    loss = model(inputs, targets)
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    optimizer.step()
-    return loss
+    with backbones.blamed(plan.backbone, "in a training step"):
+        loss = model(inputs, targets)
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        return loss
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
     clock.start()
     for rows, _ in batches:
         own = _own_share(rows, fabric).to(fabric.device)
-        _step(wrapped, optimizer, fabric, inputs[own], targets[own])
+        _step(plan, wrapped, optimizer, fabric, inputs[own], targets[own])
         clock.step()
         if clock.timed_steps >= PACE_STEPS and fabric.broadcast(clock.now() >= PACE_SECONDS):
             break
@@ -246,7 +247,7 @@ def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
     torch.manual_seed(0)
     optimizer.zero_grad()
     peak = memory.peak_of_step(
-        lambda: _step(wrapped, optimizer, fabric, step_inputs, step_targets), torch.device(fabric.device)
+        lambda: _step(plan, wrapped, optimizer, fabric, step_inputs, step_targets), torch.device(fabric.device)
     )
     for rows in (32, PACE_ROWS[plan.task]):  # the first look allocates
         piece = Part(parts.validation.inputs[:rows], parts.validation.targets[:rows])

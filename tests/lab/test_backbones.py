@@ -12,9 +12,10 @@ from torch import nn
 
 from anymax.lab import backbones, compare, trial
 from anymax.lab.errors import OptionError
-from anymax.lab.methods import METHODS
+from anymax.lab.methods import METHODS, Method
 from anymax.lab.parts import Part, Parts
 from anymax.lab.run import TrainingDone
+from anymax.nn import SoftmaxHead
 
 ROWS, COLUMNS, WINDOWS, LENGTH, WORDS = 6, 5, 6, 7, 11
 
@@ -352,6 +353,70 @@ def test_an_own_backbone_of_a_text_is_trained(tmp_path):
     classes = comparison.data.num_classes
     assert found.parameters == classes * 4 + 3 * 3 * (4 + 3 + 2) + classes * 3 + classes
     assert found.tested.measures["perplexity"] is not None
+
+
+class Failing(nn.Module):
+    """Fails in one place, after the check of a backbone has let it pass."""
+
+    def __init__(self, in_features, place, error):
+        super().__init__()
+        self.place, self.error = place, error
+        self.embedding = nn.Embedding(2, 3, sparse=place == "optimizer")
+
+    def forward(self, input):
+        looked_at = not self.training and len(input) > backbones.PROBED
+        if (self.place == "training" and self.training) or (self.place == "looking" and looked_at):
+            raise self.error
+        features = self.embedding((input[:, 0] > 0).long())
+        if self.place == "backward" and self.training:
+            features.register_hook(self.fail)
+        return features[:-1] if self.place == "head" and self.training else features
+
+    def fail(self, gradient):
+        raise self.error
+
+
+def compare_failing(place, error):
+    backbone = functools.partial(Failing, place=place, error=error)
+    compare("wine", backbone=backbone, methods=["softmax", "sigmoid"], seeds=1, epochs=1, lr=1e-2, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("training", r"failed on inputs of shape \(\d+, 13\): KeyError: 'a thing\.\\x1b'\.$"),
+        ("looking", r"failed on inputs of shape \(\d+, 13\): KeyError: 'a thing\.\\x1b'\.$"),
+        ("backward", r"failed in a training step: KeyError: 'a thing\.\\x1b'\.$"),
+        ("optimizer", r"failed in a training step: RuntimeError: .*sparse.*\.$"),
+        ("head", r"failed in a training step: \w+Error: .*\.$"),
+    ],
+)
+def test_a_backbone_that_fails_in_training_is_one_sentence(place, says):
+    with pytest.raises(OptionError, match=rf"^The backbone test_backbones:Failing\(.* {says}") as caught:
+        compare_failing(place, KeyError("a thing.\x1b"))
+    assert str(caught.value).isprintable()
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("place", ["training", "looking", "backward"])
+@pytest.mark.parametrize("error", [OptionError("Said already."), KeyboardInterrupt()])
+def test_what_a_backbone_refuses_itself_and_ctrl_c_pass_unchanged(place, error):
+    with pytest.raises(type(error)) as caught:
+        compare_failing(place, error)
+    assert caught.value is error
+
+
+def test_without_an_own_backbone_an_error_in_a_step_is_a_mistake_of_ours(monkeypatch):
+    class Wrong(SoftmaxHead):
+        def forward(self, input, target):
+            raise KeyError("a mistake")
+
+    def make(in_features, class_counts):
+        return Wrong(in_features, len(class_counts), class_counts=class_counts)
+
+    monkeypatch.setitem(METHODS, "softmax", Method("softmax", "softmax", make, defines_law=True))
+    with pytest.raises(KeyError, match="a mistake"):
+        compare("wine", methods=["softmax"], seeds=1, epochs=1, lr=1e-2, device="cpu")
 
 
 def test_a_last_batch_of_one_row_joins_the_one_before():
