@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from anymax._sentences import detail
+from anymax._sentences import LONGEST_PATH, detail, of_path, quoted, shown
 from anymax.lab.errors import LabError, OptionError
 from anymax.lab.parts import Parts, Task
 
@@ -118,7 +118,7 @@ def blamed(own: Factory | None, where: str) -> Iterator[None]:
     except Exception as error:
         if own is None:
             raise
-        raise OptionError(f"The backbone {name_of(own)} failed {where}: {_reason(error)}.") from error
+        raise OptionError(f"The backbone {_said(own)} failed {where}: {_reason(error)}.") from error
 
 
 def find(backbone: str | Factory) -> Factory:
@@ -127,7 +127,8 @@ def find(backbone: str | Factory) -> Factory:
     Raises:
         OptionError: the name has another form, or what it names makes no networks.
     """
-    factory, name = (_named(backbone), backbone) if isinstance(backbone, str) else (backbone, name_of(backbone))
+    factory = _named(backbone) if isinstance(backbone, str) else backbone
+    name = _said(backbone)
     if isinstance(factory, nn.Module):
         raise OptionError(
             f"The backbone {name} is one network, and each training needs a new one: expected a function or class "
@@ -170,7 +171,7 @@ def build(task: Task, parts: Parts, factory: Factory | None = None) -> Backbone:
             size = embed.out_features
     network = _make(factory, size)
     with torch.no_grad():
-        out_features = _width(network, embed(inputs) if embed else inputs, leading, name_of(factory))
+        out_features = _width(network, embed(inputs) if embed else inputs, leading, _said(factory))
     return Backbone(embed, network, out_features, own)
 
 
@@ -181,7 +182,7 @@ def check(task: Task, parts: Parts, factory: Factory) -> None:
         OptionError: as `build`; or two networks share what they learn, start differently at the same seed, or look at
             words that are to be predicted.
     """
-    name = name_of(factory)
+    name = _said(factory)
     networks = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -212,27 +213,27 @@ def check(task: Task, parts: Parts, factory: Factory) -> None:
 def _named(name: str) -> Factory:
     module, _, attribute = name.partition(":")
     if not (module and attribute):
-        raise OptionError(f"A backbone is named package.module:factory, got '{name}'.")
+        raise OptionError(f"A backbone is named package.module:factory, got {of_path(name)}.")
     try:
         found = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # the module is the user's: anything may go wrong in it
-        raise OptionError(f"The backbone {name} cannot be imported: {_reason(error)}.") from error
+        raise OptionError(f"The backbone {_said(name)} cannot be imported: {_reason(error)}.") from error
     try:
         return operator.attrgetter(attribute)(found)
     except AttributeError:
-        raise OptionError(f"The backbone {name} does not exist: module '{module}' has no '{attribute}'.") from None
+        raise OptionError(
+            f"The backbone {_said(name)} does not exist: module {quoted(module)} has no {quoted(attribute)}."
+        ) from None
 
 
 def _make(factory: Factory, size: int) -> nn.Module:
     try:
         network = factory(size)
     except Exception as error:  # the factory is the user's
-        raise OptionError(
-            f"The backbone {name_of(factory)} failed when called with {size}: {_reason(error)}."
-        ) from error
+        raise OptionError(f"The backbone {_said(factory)} failed when called with {size}: {_reason(error)}.") from error
     if not isinstance(network, nn.Module):
         raise OptionError(
-            f"The backbone {name_of(factory)} must return a torch.nn.Module, got one of type {type(network).__name__}."
+            f"The backbone {_said(factory)} must return a torch.nn.Module, got one of type {type(network).__name__}."
         )
     return network
 
@@ -284,6 +285,11 @@ def _looks_ahead(network: nn.Module, inputs: Tensor, num_words: int) -> bool:
 
 def _tensors(network: nn.Module) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()]
+
+
+def _said(backbone: str | Factory) -> str:
+    """The name of a backbone for a sentence."""
+    return shown(backbone if isinstance(backbone, str) else name_of(backbone), LONGEST_PATH)
 
 
 def _reason(error: BaseException) -> str:

@@ -355,6 +355,23 @@ def test_an_own_backbone_of_a_text_is_trained(tmp_path):
     assert found.tested.measures["perplexity"] is not None
 
 
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        functools.partial(linear, torch.zeros(50, 50)),
+        functools.partial(Recurrent, name="m\x1b" * 5_000_000),
+        "m\x1b" * 5_000_000,
+        "m\x1b" * 5_000_000 + ":make",
+        "math:" + "m\x1b" * 5_000_000,
+    ],
+)
+def test_the_name_of_a_backbone_is_cut_and_acts_on_no_terminal(backbone):
+    with pytest.raises(OptionError, match=r"^(The|A) backbone ") as caught:
+        compare("wine", backbone=backbone, methods=["softmax"], seeds=1, epochs=1, lr=1e-2, device="cpu")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 2000
+
+
 class Failing(nn.Module):
     """Fails in one place, after the check of a backbone has let it pass."""
 
