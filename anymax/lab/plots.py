@@ -24,6 +24,7 @@ SIZE = (5.2, 4.1)  # inches; on a phone the letters are still 7 points high
 TIMES = 200
 RELIABILITY_BINS = 15
 FEWEST_IN_BIN = 10
+MOST_TICKED = 300  # from a number to so many times it, a logarithmic axis has 2 and 5 beside the powers of ten
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ def quality_against_time(comparison: Comparison) -> str | None:
     if not drawn:
         return None
     axes.set_xscale("log")
-    _plain_numbers(axes.xaxis)
+    plain_numbers(axes.xaxis)
     if comparison.decide_by in ("perplexity", "nll"):
         axes.set_yscale("log")
-        _plain_numbers(axes.yaxis)
+        plain_numbers(axes.yaxis)
     axes.set_xlabel("seconds in training steps")
     axes.set_ylabel(f"{MEASURES[comparison.decide_by].title}, validation part")
     _legend(figure)
@@ -164,7 +165,7 @@ def recall_against_frequency(comparison: Comparison) -> str | None:
     middle = float(np.sqrt(every.min() * every.max()))
     axes.set_xlim(min(every.min() / 1.2, middle / 4), max(every.max() * 1.2, middle * 4))
     axes.set_ylim(-0.02, 1.02)
-    _plain_numbers(axes.xaxis)
+    plain_numbers(axes.xaxis)
     axes.set_xlabel(f"{'occurrences' if comparison.data.task == 'text' else 'rows'} of a class in the training part")
     axes.set_ylabel("recall, test part")
     _legend(figure)
@@ -228,7 +229,7 @@ def cost_against_quality(comparison: Comparison) -> str | None:
     # A wide enough axis has numbers on it, and equal costs do not look far apart.
     middle = float(np.sqrt(low * high))
     axes.set_xlim(min(low, middle / 2), max(high, middle * 2))
-    _plain_numbers(axes.xaxis)
+    plain_numbers(axes.xaxis)
     axes.set_xlabel("seconds in training steps, one training")
     axes.set_ylabel(f"{MEASURES[key].title}, test part")
     _legend(figure)
@@ -250,9 +251,11 @@ def _legend(figure: Figure) -> None:
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
 
 
-def _plain_numbers(axis: Axis) -> None:
+def plain_numbers(axis: Axis) -> None:
     """Let a logarithmic axis say 0.2 and 500, not 2 x 10^-1 and 5 x 10^2."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    # over more decades the numbers between would run into each other
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high <= MOST_TICKED * low else (1,)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -114,7 +114,7 @@ def _scaled(comparison: Comparison) -> list[dict[str, str]]:
             key: summary.summary_text(key, value, spread=False) if value else "-"
             for key, value in (("nll", row.nll), ("brier", row.brier), ("ece", row.ece))
         }
-        by_chance = f"{row.ece_if_calibrated.mean:.3f}" if row.ece_if_calibrated else "-"
+        by_chance = summary.number("ece", row.ece_if_calibrated.mean) if row.ece_if_calibrated else "-"
         temperature = f"{row.temperature.mean:.2f}"
         rows.append(
             {"name": row.method, "temperature": temperature, "at_bound": at_bound, "by_chance": by_chance, **cells}
@@ -179,7 +179,8 @@ def _calibrated(comparison: Comparison) -> list[str]:
         reached = summary.summarise(summary.measure_values(comparison, method.name, "ece"))
         expected = summary.summarise([trial.tested.ece_if_calibrated for trial in comparison.of(method.name)])
         if reached is not None and expected is not None:
-            lines.append(f"{method.name} {reached.mean:.3f} ({expected.mean:.3f})")
+            by_chance = summary.number("ece", expected.mean)
+            lines.append(f"{method.name} {summary.number('ece', reached.mean)} ({by_chance})")
     return lines
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from comparisons import make_comparison
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from anymax.lab import plots, report, results, terminal
 from anymax.lab.results import ColumnInfo, Comparison, LeftOut, LogZ, RecallBin, ReliabilityBin
@@ -446,3 +447,12 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch):
     assert "repeat 2/2, nce, rate 0.01" in text
     assert "100%" in text
     assert "of 2 after" not in text
+
+
+@pytest.mark.parametrize(("largest", "numbers"), [(5_000, 5), (50_000, 3)])
+def test_numbers_on_a_logarithmic_axis_do_not_run_into_each_other(largest, numbers):
+    axes = Figure().add_subplot()
+    axes.set_xscale("log")
+    axes.set_xlim(50, largest)
+    plots.plain_numbers(axes.xaxis)
+    assert sum(50 < tick < largest for tick in axes.get_xticks()) == numbers
