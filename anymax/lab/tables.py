@@ -178,7 +178,7 @@ class TableDataset:
         hashed = self._hashed()
         plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)
         leaking = leaks.notes(plain, self.texts.iloc[train], self.classes[train])
-        notes = [*self.notes, *self._rare_class_notes(), *leaking]
+        notes = [*self.notes, *self._missing_class_notes(), *leaking]
         return DataInfo(
             name=self.name,
             task=self.task,
@@ -213,30 +213,18 @@ class TableDataset:
         frames = [frame.iloc[rows] for frame in (self.numbers, self.categories, self.texts) if frame.shape[1]]
         return pd.concat(frames, axis=1)
 
-    def _rare_class_notes(self) -> list[str]:
-        if self.groups is not None or self.times is not None:
-            return self._missing_class_notes()
-        counts = self.class_counts
-        rare = np.flatnonzero(counts < SMALLEST_SPLIT_CLASS)
-        if not len(rare):
-            return []
-        listed = ", ".join(f"{shown(self.class_names[i])} ({counts[i]})" for i in rare[:20])
-        more = f" and {len(rare) - 20} more" if len(rare) > 20 else ""
-        return [
-            f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows cannot be split and are in the training part "
-            f"alone: {listed}{more}; measures are taken over the other {len(counts) - len(rare)} classes."
-        ]
-
     def _missing_class_notes(self) -> list[str]:
         absent = sorted(set(range(len(self.class_names))) - set(self.measured_classes))
         if not absent:
             return []
+        if self.groups is None and self.times is None:
+            why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows are in the training part alone, too few to be split"
+        else:
+            why = f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart"
         listed = ", ".join(f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent[:20])
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        return [
-            f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart: "
-            f"{listed}{more}; measures per class are taken over the other {len(self.measured_classes)} classes."
-        ]
+        over = len(self.measured_classes)
+        return [f"{why}: {listed}{more}; measures per class are taken over the other {over} classes."]
 
 
 def _cut_off(values: np.ndarray) -> np.ndarray:
