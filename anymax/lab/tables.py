@@ -218,7 +218,7 @@ class TableDataset:
         if not absent:
             return []
         if self.groups is None and self.times is None:
-            why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows are in the training part alone, too few to be split"
+            why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows stand in the training part alone"
         else:
             why = f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart"
         listed = ", ".join(f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent[:20])
