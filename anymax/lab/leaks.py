@@ -28,9 +28,7 @@ def leaking(columns: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float
         columns: numbers, and categories as the names of their levels.
         classes: (rows,), the class ids.
     """
-    chosen = _looked_at(classes)
-    here = classes[chosen]
-    shares = _shares(here)
+    chosen, here, shares = _looked_at(classes)
     if len(shares) < 2:
         return []
     by_chance = 1 - float((shares**2).sum())
@@ -63,9 +61,7 @@ def leaking_texts(texts: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, f
         texts: free text, a column each.
         classes: (rows,), the class ids.
     """
-    chosen = _looked_at(classes)
-    here = classes[chosen]
-    shares = _shares(here)
+    chosen, here, shares = _looked_at(classes)
     if len(shares) < 2:
         return []
     found = []
@@ -88,16 +84,13 @@ def leaking_texts(texts: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, f
     return found
 
 
-def _looked_at(classes: np.ndarray) -> np.ndarray:
-    """Some rows by chance, without those of classes that are too rare for every fold."""
+def _looked_at(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Some rows by chance, without those of classes too rare for every fold; their classes, and the share of each."""
     chosen = np.random.default_rng(0).permutation(len(classes))[:LOOKED_AT]
-    return chosen[np.bincount(classes[chosen])[classes[chosen]] >= FOLDS]
-
-
-def _shares(classes: np.ndarray) -> np.ndarray:
-    """The share of each class that occurs."""
-    counts = np.bincount(classes)
-    return counts[counts > 0] / len(classes)
+    chosen = chosen[np.bincount(classes[chosen])[classes[chosen]] >= FOLDS]
+    here = classes[chosen]
+    counts = np.bincount(here)
+    return chosen, here, counts[counts > 0] / len(here)
 
 
 def _is_almost_perfect(accuracy: float, shares: np.ndarray) -> bool:
