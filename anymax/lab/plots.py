@@ -13,6 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from anymax.lab.methods import METHODS
 from anymax.lab.results import MEASURES, Comparison, Trial
 from anymax.lab.summary import best_so_far, diverged, measure_values, summarise
 
@@ -37,11 +38,16 @@ class Look:
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """A look per method; no two share colour and line style or marker."""
-    return {
-        method: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
-        for i, method in enumerate(methods)
-    }
+    """A look per method; no two share colour and line style or marker.
+
+    A method looks the same in every report, whichever others take part.
+    """
+    known = list(METHODS)
+    found = {}
+    for number, method in enumerate(methods, start=len(known)):
+        i = known.index(method) if method in known else number
+        found[method] = Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
+    return found
 
 
 def quality_against_time(comparison: Comparison) -> str | None:

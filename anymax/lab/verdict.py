@@ -196,7 +196,8 @@ def _decision(
             f"Take {reference}, the simplest of them."
         )
         if repeats_of(comparison) < ENOUGH_REPEATS and not same:
-            sentences.append(f"More repeats (--seeds {ENOUGH_REPEATS}) would narrow the interval.")
+            more = "" if comparison.data.splits_redrawn else " or more data to test on"
+            sentences.append(f"More repeats (--seeds {ENOUGH_REPEATS}){more} would narrow the interval.")
     else:
         why = "nothing could be compared with it" if len(comparison.methods) > 1 else "no other method took part"
         sentences.append(f"No verdict on {reference}, with a {title} of {_mean(comparison, reference, key)}: {why}.")

@@ -216,6 +216,10 @@ def test_every_method_looks_different():
     assert len({(look.colour, look.line) for look in plots.looks(names).values()}) == len(names)
 
 
+def test_a_method_looks_the_same_whichever_others_take_part():
+    assert plots.looks(["softmax", "nce"])["nce"] == plots.looks(["own", "gumbel", "nce", "sigmoid"])["nce"]
+
+
 def luminance(colour: str) -> float:
     """Relative luminance after WCAG 2.2: what is left of a colour in grey print."""
     parts = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in to_rgb(colour)]

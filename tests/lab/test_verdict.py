@@ -669,3 +669,19 @@ def test_a_step_that_takes_far_less_of_much_memory_is_named(peak, said):
         )
     )
     assert ("If memory counts more, sampled: a step takes 30 MiB, one of softmax 400 MiB." in verdict.text) == said
+
+
+@pytest.mark.parametrize(
+    ("redrawn", "sentence"), [(True, "(--seeds 10) would"), (False, "(--seeds 10) or more data to")]
+)
+def test_undecided_with_few_repeats_says_what_would_narrow_the_interval(redrawn, sentence):
+    words = np.full(20, 200)
+    sums = [list(words * (3 + 0.1 * np.random.default_rng(seed).standard_normal(20))) for seed in range(6)]
+    comparison = make_comparison(
+        {"softmax": around(3.0, 0.01, 3), "nce": around(3.0, 0.01, 3, seed=1)},
+        decide_by="nll",
+        blocks={"softmax": sums[:3], "nce": sums[3:]},
+        block_items=list(words),
+        splits_redrawn=redrawn,
+    )
+    assert sentence in judge(comparison).text
