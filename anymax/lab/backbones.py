@@ -171,7 +171,7 @@ def build(task: Task, parts: Parts, factory: Factory | None = None) -> Backbone:
             size = embed.out_features
     network = _make(factory, size)
     with torch.no_grad():
-        out_features = _width(network, embed(inputs) if embed else inputs, leading, _said(factory))
+        out_features = _width(network, embed(inputs) if embed else inputs, leading, factory)
     return Backbone(embed, network, out_features, own)
 
 
@@ -227,10 +227,8 @@ def _named(name: str) -> Factory:
 
 
 def _make(factory: Factory, size: int) -> nn.Module:
-    try:
+    with blamed(factory, f"when called with {size}"):
         network = factory(size)
-    except Exception as error:  # the factory is the user's
-        raise OptionError(f"The backbone {_said(factory)} failed when called with {size}: {_reason(error)}.") from error
     if not isinstance(network, nn.Module):
         raise OptionError(
             f"The backbone {_said(factory)} must return a torch.nn.Module, got one of type {type(network).__name__}."
@@ -238,16 +236,15 @@ def _make(factory: Factory, size: int) -> nn.Module:
     return network
 
 
-def _width(network: nn.Module, inputs: Tensor, leading: torch.Size, name: str) -> int:
+def _width(network: nn.Module, inputs: Tensor, leading: torch.Size, factory: Factory) -> int:
     """How many features the network gives to each row or position, found on a few of them."""
     network.eval()
     shape = tuple(inputs.shape)
     given = inputs.clone()
-    try:
+    with blamed(factory, f"on inputs of shape {shape}"):
         features = network(given)
-    except Exception as error:  # the network is the user's
-        raise OptionError(f"The backbone {name} failed on inputs of shape {shape}: {_reason(error)}.") from error
     network.train()
+    name = _said(factory)
     expected = f"a float32 tensor of shape ({', '.join(map(str, leading))}, features)"
     if not isinstance(features, Tensor):
         raise OptionError(
