@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 LONGEST_NAME = 40  # signs of a name or cell that a sentence shows,
@@ -38,6 +39,12 @@ def of_path(path: str | Path) -> str:
 def detail(error: BaseException) -> str:
     """What a library says of an error, for the end of a sentence."""
     return shown(error, LONGEST_DETAIL).rstrip(".")
+
+
+def first_of(words: Sequence[str], most: int) -> str:
+    """So many of the words with commas between them, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def count_rows(count: int) -> str:

@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from anymax._sentences import quoted
+from anymax._sentences import first_of, quoted
 
 LOOKED_AT = 2000  # rows
 FOLDS = 3
@@ -109,8 +109,7 @@ def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray) -> li
     told = dict([*leaking(columns, classes), *leaking(is_there, classes)])
     found = [(name, accuracy, "") for name, accuracy in told.items()]
     for name, accuracy, words in leaking_texts(texts.drop(columns=list(told), errors="ignore"), classes):
-        more = f" and {len(words) - NAMED_TERMS} more" if len(words) > NAMED_TERMS else ""
-        told_by = ", ".join(quoted(word) for word in words[:NAMED_TERMS]) + more
+        told_by = first_of([quoted(word) for word in words], NAMED_TERMS)
         found.append((name, accuracy, f" by the word{'s' * (len(words) > 1)} {told_by}"))
     return [
         f"Column {quoted(name)} alone tells the class of {accuracy:.1%} of the rows it was not fitted on"

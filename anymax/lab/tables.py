@@ -19,7 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from anymax._sentences import count_rows, of_path, quoted, shown, spelled
+from anymax._sentences import count_rows, first_of, of_path, quoted, shown, spelled
 from anymax.lab import leaks, splits
 from anymax.lab.columns import KINDS, MOST_LEVELS, read_column, read_times, to_numbers
 from anymax.lab.errors import DataError
@@ -32,6 +32,7 @@ RAREST_LEVEL = 3  # training rows below which a level is pooled
 FARTHEST = 10.0  # standard deviations at which a feature is cut off
 MOST_TERMS = 1000  # of one free text column
 TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
+MOST_NAMED = 20  # classes or columns, where a name is all that is said of each
 MOST_LISTED = 5  # columns, or pairs of classes, in one sentence
 REPEATS_LOOKED_AT = 5  # groups are drawn anew in each repeat: a class counts as measured if these have it everywhere
 
@@ -221,10 +222,9 @@ class TableDataset:
             why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows stand in the training part alone"
         else:
             why = f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart"
-        listed = ", ".join(f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent[:20])
-        more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
+        listed = first_of([f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent], MOST_NAMED)
         over = len(self.measured_classes)
-        return [f"{why}: {listed}{more}; measures per class are taken over the other {over} classes."]
+        return [f"{why}: {listed}; measures per class are taken over the other {over} classes."]
 
 
 def _cut_off(values: np.ndarray) -> np.ndarray:
@@ -404,9 +404,8 @@ def _date_notes(names: list[str]) -> list[str]:
     """That there is --time for tables with columns of dates."""
     if not names:
         return []
-    listed = ", ".join(quoted(name) for name in names[:MOST_LISTED])
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    hold, one = (f"Column {listed} holds", listed) if len(names) == 1 else (f"Columns {listed}{more} hold", "with one")
+    listed = first_of([quoted(name) for name in names], MOST_LISTED)
+    hold, one = (f"Column {listed} holds", listed) if len(names) == 1 else (f"Columns {listed} hold", "with one")
     return [
         f"{hold} dates: if the model is to be used on later rows than it was trained on, --time {one} tests it on the "
         "latest ones."
@@ -463,6 +462,5 @@ def _numbers_first(name: str) -> tuple[int, float, str]:
 
 
 def _unknown_column(column: str, role: str, names: list[str]) -> DataError:
-    listed = ", ".join(quoted(name) for name in names[:20])
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return DataError(f"There is no column {quoted(column)} to be {role}: the columns are {listed}{more}.")
+    listed = first_of([quoted(name) for name in names], MOST_NAMED)
+    return DataError(f"There is no column {quoted(column)} to be {role}: the columns are {listed}.")
