@@ -1,8 +1,8 @@
 """Everything between scores and probabilities in PyTorch."""
 
 from anymax import nn, noise
-from anymax._dims import ImplicitDimWarning
-from anymax._dispatch import explain_backend, use_backend
+from anymax._core.dims import ImplicitDimWarning
+from anymax._core.dispatch import explain_backend, use_backend
 from anymax.inspect.explain import explain
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob

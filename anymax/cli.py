@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 from anymax import __version__
-from anymax._sentences import of_path, printable, quoted
+from anymax._core.sentences import of_path, printable, quoted
 
 if TYPE_CHECKING:
     import typer

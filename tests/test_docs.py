@@ -14,7 +14,7 @@ import torch
 
 import anymax
 import anymax.testing
-from anymax._dispatch import OPS
+from anymax._core.dispatch import OPS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

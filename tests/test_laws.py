@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anymax._dispatch import OPS
+from anymax._core.dispatch import OPS
 from anymax.testing import CASES, LAWS
 from anymax.testing.laws import compiles_whole
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anymax import _checks
-from anymax._dims import Dim, Dims, count_distributions, resolve
+from anymax._core import checks
+from anymax._core.dims import Dim, Dims, count_distributions, resolve
 from anymax.ops.softmax.api import softmax
 
 WIDTH = 79
@@ -109,7 +109,7 @@ def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim) -> Explanation:
 
 def _scores_and_shape(value: Sequence[int] | Tensor) -> tuple[Tensor | None, tuple[int, ...]]:
     if isinstance(value, Tensor):
-        _checks.floating("explain", "shape_or_tensor", value)
+        checks.floating("explain", "shape_or_tensor", value)
         readable = not value.is_meta and value.numel() <= MOST_OF_A_TENSOR
         return (value.detach() if readable else None), tuple(value.shape)
     if isinstance(value, str) or not isinstance(value, Sequence):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from anymax._sentences import LONGEST_PATH, detail, of_path, quoted, shown
+from anymax._core.sentences import LONGEST_PATH, detail, of_path, quoted, shown
 from anymax.lab.errors import LabError, OptionError
 from anymax.lab.parts import Parts, Task
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from anymax._sentences import count_rows, quoted
+from anymax._core.sentences import count_rows, quoted
 from anymax.lab.errors import DataError
 from anymax.lab.results import ColumnInfo
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from sklearn import datasets
 
-from anymax._sentences import of_path, printable, quoted
+from anymax._core.sentences import of_path, printable, quoted
 from anymax.lab.errors import DataError
 from anymax.lab.files import read_csv
 from anymax.lab.parts import Dataset

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.errors import EmptyDataError, ParserError, ParserWarning
 
-from anymax._sentences import count_rows, of_path, quoted
+from anymax._core.sentences import count_rows, of_path, quoted
 from anymax.lab.errors import DataError
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from anymax import __version__
-from anymax._sentences import LONGEST_PATH, of_path, shown
+from anymax._core.sentences import LONGEST_PATH, of_path, shown
 from anymax.lab.errors import DataError, OptionError
 from anymax.lab.results import FORMAT, Comparison, Tested, Trial, load
 from anymax.lab.trial import Training

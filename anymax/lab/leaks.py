@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from anymax._sentences import first_of, quoted
+from anymax._core.sentences import first_of, quoted
 
 LOOKED_AT = 2000  # rows
 FOLDS = 3

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import anymax.nn as heads
 from anymax import noise
-from anymax._sentences import quoted
+from anymax._core.sentences import quoted
 from anymax.lab.errors import MethodError
 from anymax.lab.parts import Task
 from anymax.lab.results import MEASURES, LeftOut

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pyarrow.parquet import ParquetFile
 
-from anymax._sentences import LONGEST_DETAIL, detail, of_path, quoted, shown
+from anymax._core.sentences import LONGEST_DETAIL, detail, of_path, quoted, shown
 from anymax.lab.errors import DataError
 from anymax.lab.files import check_names, decode, encoding_notes, read_bytes
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from anymax._sentences import shown
+from anymax._core.sentences import shown
 from anymax.lab import plots, summary
 from anymax.lab.results import MEASURES, Comparison, MethodInfo
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-from anymax._sentences import LONGEST_PATH, of_path, quoted, shown
+from anymax._core.sentences import LONGEST_PATH, of_path, quoted, shown
 from anymax.lab.errors import DataError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar, get_args
 import torch
 from lightning.fabric import Fabric
 
-from anymax._sentences import detail, of_path, quoted
+from anymax._core.sentences import detail, of_path, quoted
 from anymax.lab import backbones, measures, trial
 from anymax.lab.errors import OptionError
 from anymax.lab.folder import FinishedRepeat, Folder

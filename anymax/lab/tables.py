@@ -19,7 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from anymax._sentences import count_rows, first_of, of_path, quoted, shown, spelled
+from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
 from anymax.lab import leaks, splits
 from anymax.lab.columns import KINDS, MOST_LEVELS, read_column, read_times, to_numbers
 from anymax.lab.errors import DataError

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from anymax._sentences import of_path, printable
+from anymax._core.sentences import of_path, printable
 from anymax.lab import summary
 from anymax.lab.results import MEASURES, Comparison, DataInfo
 from anymax.lab.run import EpochDone, Event, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted

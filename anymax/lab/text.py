@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anymax._sentences import of_path, printable
+from anymax._core.sentences import of_path, printable
 from anymax.lab.errors import DataError
 from anymax.lab.files import decode, encoding_notes, read_bytes
 from anymax.lab.parts import IGNORED, Part, Parts, Task

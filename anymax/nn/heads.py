@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, logsigmoid, one_hot
 from typing_extensions import Unpack  # torch depends on it; typing has it from Python 3.11 on
 
-from anymax import _checks
+from anymax._core import checks
+from anymax._core.random import Generator, seed_from
+from anymax._core.scores import compute_dtype, loss_dtype, mean_of
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise, Unigram
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import check_target_values, cross_entropy
 from anymax.ops.gumbel.api import sample
 from anymax.ops.gumbel.reference import perturbed
-from anymax.ops.kernels.philox import Generator, seed_from
-from anymax.ops.kernels.rows import compute_dtype, loss_dtype, mean_of
 from anymax.ops.linear.api import linear_cross_entropy
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 from anymax.ops.softmax.api import log_softmax
@@ -71,9 +71,9 @@ class _DenseHead(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        _checks.count(name, "in_features", in_features)
-        _checks.count(name, "num_classes", num_classes)
-        _checks.one_of(name, "reduction", reduction, _checks.REDUCTIONS)
+        checks.count(name, "in_features", in_features)
+        checks.count(name, "num_classes", num_classes)
+        checks.one_of(name, "reduction", reduction, checks.REDUCTIONS)
         self.in_features = in_features
         self.num_classes = num_classes
         self.reduction = reduction
@@ -281,7 +281,7 @@ class _NoiseHead(_DenseHead):
         **options: Unpack[DenseOptions],
     ) -> None:
         name = type(self).__name__
-        _checks.count(name, "num_noise", num_noise)
+        checks.count(name, "num_noise", num_noise)
         if noise is None:
             class_counts = options.get("class_counts")
             if class_counts is None:
@@ -331,7 +331,7 @@ class NCEHead(_NoiseHead):
         self, in_features: int, num_classes: int, *, log_partition: float = 0.0, **options: Unpack[NoiseOptions]
     ) -> None:
         super().__init__(in_features, num_classes, **options)
-        _checks.number("NCEHead", "log_partition", log_partition)
+        checks.number("NCEHead", "log_partition", log_partition)
         self.log_partition = log_partition
         if self.bias is not None:
             with torch.no_grad():
@@ -407,7 +407,7 @@ class SampledSoftmaxHead(_NoiseHead):
 
 def _smoothed(function: str, class_counts: Tensor, num_classes: int) -> Tensor:
     """Class frequencies with one more count each, so that none is 0."""
-    _checks.tensor(function, "class_counts", class_counts)
+    checks.tensor(function, "class_counts", class_counts)
     if class_counts.shape != (num_classes,):
         raise ValueError(
             f"{function}: class_counts must have one entry per class, shape ({num_classes},), "

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anymax._dims import Dim
+from anymax._core.dims import Dim
+from anymax._core.random import Generator
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import cross_entropy
-from anymax.ops.kernels.philox import Generator
 from anymax.ops.linear.api import linear_cross_entropy
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anymax._dims import Dim
+from anymax._core.dims import Dim
+from anymax._core.random import Generator
 from anymax.nn._arguments import describe, store
 from anymax.ops.gumbel.api import gumbel_softmax
-from anymax.ops.kernels.philox import Generator
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
 
 

@@ -12,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
 
-from anymax._dispatch import OPS
+from anymax._core.dispatch import OPS
 from anymax.testing.cases import Case
 
 HALF = (torch.float16, torch.bfloat16)

@@ -19,7 +19,7 @@ import pyarrow.parquet
 import pytest
 
 from anymax import cli
-from anymax._sentences import quoted
+from anymax._core.sentences import quoted
 from anymax.lab import readers, report, results
 from anymax.lab.data import DataError, load
 from anymax.lab.tables import TableDataset

@@ -6,7 +6,7 @@ from scipy.stats import chisquare, kstest
 from torch.testing import assert_close
 
 import anymax
-from anymax.ops.kernels import philox
+from anymax._core import random
 
 INFINITY = float("inf")
 CPU = torch.device("cpu")
@@ -18,7 +18,7 @@ def seed(value=0):
 
 def test_philox_agrees_with_the_published_vector():
     # Random123's known-answer test for counter 0 and key 0
-    words = philox.words(seed(0), (4,), CPU).tolist()
+    words = random.words(seed(0), (4,), CPU).tolist()
     assert [f"{word:08x}" for word in words] == ["6627e8d5", "e169c58d", "bc57ac4c", "9b00dbd8"]
 
 
@@ -38,29 +38,29 @@ def test_philox_agrees_with_the_cipher_written_out():
     for value in (1, 2**33 + 5, -1, -(2**62)):
         key = [value % 2**32, (value >> 32) % 2**32]
         expected = [word for at in range(5) for word in block([at, 0, 0, 0], key)]
-        assert philox.words(seed(value), (19,), CPU).tolist() == expected[:19]
+        assert random.words(seed(value), (19,), CPU).tolist() == expected[:19]
 
 
 def test_a_word_depends_on_its_index_alone():
-    whole = philox.words(seed(5), (7, 11), CPU)
-    assert torch.equal(whole.flatten()[:40], philox.words(seed(5), (40,), CPU))
-    assert torch.equal(philox.words(seed(5), (0,), CPU), torch.zeros(0, dtype=torch.int64))
-    assert not torch.equal(whole, philox.words(seed(6), (7, 11), CPU))
+    whole = random.words(seed(5), (7, 11), CPU)
+    assert torch.equal(whole.flatten()[:40], random.words(seed(5), (40,), CPU))
+    assert torch.equal(random.words(seed(5), (0,), CPU), torch.zeros(0, dtype=torch.int64))
+    assert not torch.equal(whole, random.words(seed(6), (7, 11), CPU))
 
 
 def test_the_map_from_word_to_variate():
     words = torch.tensor([0, 2**31 - 1, 2**31, 2**32 - 1])
     assert_close(
-        philox.exponential(words, torch.float32), torch.tensor([1.1641532e-10, 0.69314718, 0.69314718, 22.873857])
+        random.exponential(words, torch.float32), torch.tensor([1.1641532e-10, 0.69314718, 0.69314718, 22.873857])
     )
-    assert_close(philox.gumbel(words, torch.float32), torch.tensor([22.873857, 0.36651292, 0.36651292, -3.1299946]))
-    many = philox.words(seed(1), (200_000,), CPU)
-    single, double = (philox.exponential(many, dtype) for dtype in (torch.float32, torch.float64))
+    assert_close(random.gumbel(words, torch.float32), torch.tensor([22.873857, 0.36651292, 0.36651292, -3.1299946]))
+    many = random.words(seed(1), (200_000,), CPU)
+    single, double = (random.exponential(many, dtype) for dtype in (torch.float32, torch.float64))
     assert_close(single.double(), double, rtol=2e-7, atol=0)
 
 
 def test_gumbel_variates_follow_the_gumbel_law():
-    variates = philox.gumbel(philox.words(seed(2), (100_000,), CPU), torch.float64)
+    variates = random.gumbel(random.words(seed(2), (100_000,), CPU), torch.float64)
     assert kstest(variates.numpy(), "gumbel_r").pvalue > 0.01
     assert variates.mean().item() == pytest.approx(0.5772156649, abs=4 * 1.2825 / 100_000**0.5)
 
@@ -138,7 +138,7 @@ def test_hard_is_exactly_one_hot_and_soft_is_finite_for_any_score(dtype, tau):
 
 
 def test_ties_go_to_the_lowest_index(monkeypatch):
-    monkeypatch.setattr(philox, "gumbel", lambda words, dtype: torch.zeros(words.shape, dtype=dtype))
+    monkeypatch.setattr(random, "gumbel", lambda words, dtype: torch.zeros(words.shape, dtype=dtype))
     x = torch.tensor([[0.0, 1.0, 1.0]])
     assert anymax.gumbel_softmax(x, 1.0, True, dim=1).tolist() == [[0, 1, 0]]
     assert anymax.sample(x, 1).tolist() == [1]

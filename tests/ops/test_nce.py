@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 import anymax
 from anymax import noise
-from anymax.ops.nce.draws import Candidates, Race
+from anymax.noise.draws import Candidates, Race
 
 # torch's own jvp decompositions are scripted when the first dual is made
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import anymax
-from anymax._dispatch import values_are_readable
+from anymax._core.context import values_are_readable
 
 INFINITY = float("inf")
 NAN = float("nan")

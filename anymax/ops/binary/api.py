@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from anymax import _checks
-from anymax._dispatch import implementation, public, values_are_readable
+from anymax._core import checks
+from anymax._core.context import values_are_readable
+from anymax._core.dispatch import implementation, public
+from anymax._core.scores import loss_dtype
 from anymax.ops.binary import reference
-from anymax.ops.kernels.rows import loss_dtype
 
 
 @public(reference=reference.binary_cross_entropy_with_logits)
@@ -44,9 +45,9 @@ def binary_cross_entropy_with_logits(
         tensor(0.6931)
     """
     function = "binary_cross_entropy_with_logits"
-    _checks.one_of(function, "reduction", reduction, _checks.REDUCTIONS)
-    _checks.floating(function, "input", input)
-    _checks.tensor(function, "target", target)
+    checks.one_of(function, "reduction", reduction, checks.REDUCTIONS)
+    checks.floating(function, "input", input)
+    checks.tensor(function, "target", target)
     if target.shape != input.shape:
         hint = ""
         if target.numel() == input.numel():
@@ -58,8 +59,8 @@ def binary_cross_entropy_with_logits(
         )
     for argument, value in (("weight", weight), ("pos_weight", pos_weight)):
         if value is not None:
-            _checks.tensor(function, argument, value)
-            _checks.broadcasts(function, argument, value, input.shape)
+            checks.tensor(function, argument, value)
+            checks.broadcasts(function, argument, value, input.shape)
     if values_are_readable(target) and not bool(((target >= 0) & (target <= 1)).all()):
         low, high = target.min().item(), target.max().item()
         hint = "; write (target + 1) / 2 for a target of -1 and 1" if (low, high) == (-1, 1) else ""

@@ -1,4 +1,4 @@
-"""Binary cross-entropy in pure torch. Formulas: api.py. Precision policy: ops/kernels/rows.py."""
+"""Binary cross-entropy in pure torch. Formulas: api.py. Precision policy: _core/scores.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from anymax.ops.kernels.rows import compute_dtype, mean_of, times
+from anymax._core.scores import compute_dtype, mean_of, times
 
 
 def binary_cross_entropy_with_logits(

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anymax import _checks
-from anymax._dims import Dim, Dims, resolve_one
-from anymax._dispatch import implementation, public, values_are_readable
+from anymax._core import checks
+from anymax._core.context import values_are_readable
+from anymax._core.dims import Dim, Dims, resolve_one
+from anymax._core.dispatch import implementation, public
+from anymax._core.scores import loss_dtype
 from anymax.ops.cross_entropy import reference
 from anymax.ops.cross_entropy.reference import SIMPLEX_TOLERANCE, Options
-from anymax.ops.kernels.rows import loss_dtype
 
 
 class LogProb(NamedTuple):
@@ -78,7 +79,7 @@ def cross_entropy(
 
     Source: Szegedy et al. 2015, arXiv 1512.00567 (smoothing); Chowdhery et al. 2022, arXiv 2204.02311 (z-loss).
     """
-    _checks.one_of("cross_entropy", "reduction", reduction, _checks.REDUCTIONS)
+    checks.one_of("cross_entropy", "reduction", reduction, checks.REDUCTIONS)
     options = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
     dims = _check("cross_entropy", input, target, dim, options)
     return implementation("cross_entropy")(input, target, dims, options, reduction).to(loss_dtype(input))
@@ -120,7 +121,7 @@ def log_prob(
 
 
 def _check(function: str, input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> Dims:
-    _checks.floating(
+    checks.floating(
         function, "input", input, f"; scores come first, ids second, and an argmax is no score: {function}(scores, ids)"
     )
     if input.ndim == 0:
@@ -137,23 +138,23 @@ def check_options(function: str, options: Options, shape: torch.Size, dims: Dims
     num_classes = shape[dims.axes[0]]
     if num_classes == 0:
         raise ValueError(f"{function}: the class axis {dims.label(dims.axes[0])} has size 0")
-    _checks.integer(function, "ignore_index", options.ignore_index)
-    _checks.per_class(function, "weight", options.weight, num_classes)
-    _checks.number(function, "label_smoothing", options.label_smoothing)
+    checks.integer(function, "ignore_index", options.ignore_index)
+    checks.per_class(function, "weight", options.weight, num_classes)
+    checks.number(function, "label_smoothing", options.label_smoothing)
     if not 0 <= options.label_smoothing <= 1:
         raise ValueError(f"{function}: label_smoothing must be in [0, 1], got {options.label_smoothing}")
-    _checks.at_least_zero(function, "z_loss", options.z_loss)
+    checks.at_least_zero(function, "z_loss", options.z_loss)
     if options.softcap is not None:
-        _checks.number(function, "softcap", options.softcap)
-        _checks.positive(function, "softcap", options.softcap)
-    _checks.per_row(function, "temperature", options.temperature, shape, dims)
-    _checks.positive(function, "temperature", options.temperature)
-    _checks.mask(function, options.mask, shape)
+        checks.number(function, "softcap", options.softcap)
+        checks.positive(function, "softcap", options.softcap)
+    checks.per_row(function, "temperature", options.temperature, shape, dims)
+    checks.positive(function, "temperature", options.temperature)
+    checks.mask(function, options.mask, shape)
 
 
 def check_target(function: str, target: Tensor, shape: torch.Size, dims: Dims, dim: Dim | None) -> None:
     """Check the target's dtype and shape against scores of `shape`."""
-    _checks.tensor(function, "target", target)
+    checks.tensor(function, "target", target)
     if target.dtype == torch.bool or target.is_complex():
         raise TypeError(
             f"{function}: target must hold class ids (integers) or probabilities (floating point), got {target.dtype}; "

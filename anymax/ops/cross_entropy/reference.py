@@ -1,4 +1,4 @@
-"""Cross-entropy and log-probabilities in pure torch. Formulas: api.py. Precision policy: ops/kernels/rows.py."""
+"""Cross-entropy and log-probabilities in pure torch. Formulas: api.py. Precision policy: _core/scores.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anymax._dims import Dims
-from anymax.ops.kernels.rows import INFINITY, Scores, along, mean_of, scores_of, times
+from anymax._core.dims import Dims
+from anymax._core.scores import INFINITY, Scores, along, mean_of, scores_of, times
 
 # Sums of float16 or bfloat16 probabilities and of mixed-up batches stay inside; counts and scores do not.
 SIMPLEX_TOLERANCE = 1e-2

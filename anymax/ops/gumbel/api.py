@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from anymax import _checks
-from anymax._dims import Dim, resolve_one, resolve_or_last
-from anymax._dispatch import implementation, public, values_are_readable
+from anymax._core import checks, random
+from anymax._core.context import values_are_readable
+from anymax._core.dims import Dim, resolve_one, resolve_or_last
+from anymax._core.dispatch import implementation, public
+from anymax._core.random import Generator
+from anymax._core.scores import map_dtype
 from anymax.ops.gumbel import reference
-from anymax.ops.kernels import philox
-from anymax.ops.kernels.philox import Generator
-from anymax.ops.kernels.rows import map_dtype
 
 EPS = 1e-10
 
@@ -59,21 +59,21 @@ def gumbel_softmax(
 
     Source: Jang et al. 2016, arXiv 1611.01144; Maddison et al. 2016, arXiv 1611.00712.
     """
-    _checks.floating("gumbel_softmax", "logits", logits)
+    checks.floating("gumbel_softmax", "logits", logits)
     if eps != EPS:
         raise ValueError(
             f"gumbel_softmax: eps has no effect and stands here for torch's positional order only, got {eps!r}; "
             "the axis is a keyword: gumbel_softmax(logits, tau, hard, dim=...)"
         )
-    _checks.flag("gumbel_softmax", "hard", hard, "; the axis is a keyword: gumbel_softmax(logits, tau, dim=...)")
+    checks.flag("gumbel_softmax", "hard", hard, "; the axis is a keyword: gumbel_softmax(logits, tau, dim=...)")
     dims = resolve_or_last("gumbel_softmax", dim, logits.shape)
-    _checks.per_row("gumbel_softmax", "tau", tau, logits.shape, dims)
-    _checks.positive(
+    checks.per_row("gumbel_softmax", "tau", tau, logits.shape, dims)
+    checks.positive(
         "gumbel_softmax", "tau", tau, "; write hard=True for one-hot samples, logits.argmax(dim) for no noise"
     )
-    _checks.mask("gumbel_softmax", mask, logits.shape)
-    philox.check_generator("gumbel_softmax", generator)
-    seed = philox.seed_from(generator)
+    checks.mask("gumbel_softmax", mask, logits.shape)
+    random.check_generator("gumbel_softmax", generator)
+    seed = random.seed_from(generator)
     return implementation("gumbel_softmax")(logits, dims, tau, hard, mask, seed).to(map_dtype(logits))
 
 
@@ -115,18 +115,18 @@ def sample(
 
     Source: Gumbel 1954 (the Gumbel-max trick).
     """
-    _checks.floating("sample", "input", input)
+    checks.floating("sample", "input", input)
     dims = resolve_one("sample", dim, input.ndim)
     (axis,) = dims.axes
     if input.ndim and input.shape[axis] == 0:
         raise ValueError(f"sample: nothing can be drawn along axis {dims.label(axis)} of size 0")
     if num_samples is not None:
-        _checks.count("sample", "num_samples", num_samples)
-    _checks.per_row("sample", "temperature", temperature, input.shape, dims)
-    _checks.positive("sample", "temperature", temperature)
-    _checks.mask("sample", mask, input.shape)
-    philox.check_generator("sample", generator)
-    seed = philox.seed_from(generator)
+        checks.count("sample", "num_samples", num_samples)
+    checks.per_row("sample", "temperature", temperature, input.shape, dims)
+    checks.positive("sample", "temperature", temperature)
+    checks.mask("sample", mask, input.shape)
+    random.check_generator("sample", generator)
+    seed = random.seed_from(generator)
     ids = implementation("sample")(input, dims, num_samples, temperature, mask, seed)
     if values_are_readable(input) and bool((ids < 0).any()):
         raise ValueError(

@@ -1,13 +1,13 @@
-"""Gumbel-softmax and Gumbel-max in pure torch. Formulas: api.py. Precision policy: ops/kernels/rows.py."""
+"""Gumbel-softmax and Gumbel-max in pure torch. Formulas: api.py. Precision policy: _core/scores.py."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from anymax._dims import Dims, join, split
-from anymax.ops.kernels import philox
-from anymax.ops.kernels.rows import compute_dtype, scores_of
+from anymax._core import random
+from anymax._core.dims import Dims, join, split
+from anymax._core.scores import compute_dtype, scores_of
 
 
 def gumbel_softmax(
@@ -38,7 +38,7 @@ def sample(
     scores = scores_of(input, dims, temperature=temperature, mask=mask, keep_dead_rows=True).values
     scores = _from_maximum(scores, dims)
     shape = input.shape if num_samples is None else (num_samples, *input.shape)
-    noise = philox.gumbel(philox.words(seed, shape, input.device), scores.dtype)
+    noise = random.gumbel(random.words(seed, shape, input.device), scores.dtype)
     (axis,) = dims.axes
     from_end = axis - dims.ndim
     ids = (scores + noise).argmax(from_end if dims.ndim else -1)
@@ -49,7 +49,7 @@ def sample(
 def perturbed(scores: Tensor, seed: Tensor) -> Tensor:
     """Scores plus standard Gumbel noise, one word per element in row-major order, in the compute dtype."""
     dtype = compute_dtype(scores.dtype)
-    return scores.to(dtype) + philox.gumbel(philox.words(seed, scores.shape, scores.device), dtype)
+    return scores.to(dtype) + random.gumbel(random.words(seed, scores.shape, scores.device), dtype)
 
 
 def _from_maximum(scores: Tensor, dims: Dims) -> Tensor:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anymax import _checks
-from anymax._dims import Dims
-from anymax._dispatch import implementation, public
+from anymax._core import checks
+from anymax._core.dims import Dims
+from anymax._core.dispatch import implementation, public
+from anymax._core.scores import autocast_is_on, compute_dtype, loss_dtype
 from anymax.ops.cross_entropy.api import LogProb, check_options, check_target_values
 from anymax.ops.cross_entropy.reference import Options
-from anymax.ops.kernels.rows import autocast_is_on, compute_dtype, loss_dtype
 from anymax.ops.linear import reference
 
 
@@ -75,7 +75,7 @@ def linear_cross_entropy(
     Source: the recomputation is Griewank & Walther 2000 (checkpointing); torch 2.13 has the signature.
     """
     function = "linear_cross_entropy"
-    _checks.one_of(function, "reduction", reduction, _checks.REDUCTIONS)
+    checks.one_of(function, "reduction", reduction, checks.REDUCTIONS)
     ignore_index = -100 if ignore_index is None else ignore_index
     row = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
     _check(function, input, linear_weight, linear_bias, target, row)
@@ -131,8 +131,8 @@ def linear_log_prob(
 def _check(
     function: str, input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, options: Options
 ) -> None:
-    _checks.floating(function, "input", input)
-    _checks.floating(function, "linear_weight", linear_weight)
+    checks.floating(function, "input", input)
+    checks.floating(function, "linear_weight", linear_weight)
     if input.ndim == 0:
         raise ValueError(f"{function}: input must have an axis of features, got a tensor without axes")
     if linear_weight.ndim != 2:
@@ -155,7 +155,7 @@ def _check(
             f"{tuple(input.shape)}, got {tuple(linear_weight.shape)}{hint}"
         )
     _check_dtype(function, "linear_weight", linear_weight, input)
-    _checks.per_class(function, "linear_bias", linear_bias, num_classes)
+    checks.per_class(function, "linear_bias", linear_bias, num_classes)
     if linear_bias is not None:
         _check_dtype(function, "linear_bias", linear_bias, input)
     scores_shape = torch.Size((*input.shape[:-1], num_classes))
@@ -175,7 +175,7 @@ def _check_dtype(function: str, argument: str, value: Tensor, input: Tensor) -> 
 
 
 def _check_target(function: str, target: Tensor, scores_shape: torch.Size) -> None:
-    _checks.tensor(function, "target", target)
+    checks.tensor(function, "target", target)
     if target.dtype == torch.bool or target.is_complex():
         raise TypeError(
             f"{function}: target must hold class ids (integers) or probabilities (floating point), got {target.dtype}"
@@ -199,10 +199,10 @@ def _check_target(function: str, target: Tensor, scores_shape: torch.Size) -> No
 
 def _check_chunks(function: str, chunks: int | None, memory_budget: int | None) -> None:
     if chunks is not None:
-        _checks.count(function, "chunks", chunks)
+        checks.count(function, "chunks", chunks)
     if memory_budget is None:
         return
-    _checks.count(function, "memory_budget", memory_budget)
+    checks.count(function, "memory_budget", memory_budget)
     if chunks is not None:
         raise ValueError(f"{function}: chunks and memory_budget both say how large a chunk is; give one of them")
     if torch.compiler.is_compiling():

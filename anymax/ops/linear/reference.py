@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
-from anymax._dims import Dims
-from anymax._dispatch import forward_mode, transforms_active
+from anymax._core.context import forward_mode, transforms_active
+from anymax._core.dims import Dims
+from anymax._core.scores import autocast_is_on, compute_dtype
 from anymax.ops.cross_entropy import reference as cross_entropy_reference
 from anymax.ops.cross_entropy.reference import Options, Rows, reduce, row_losses
-from anymax.ops.kernels.rows import autocast_is_on, compute_dtype
 
 # While tracing the number is fixed: a number that follows the rows would compile anew for each batch size.
 TRACED_CHUNKS = 16

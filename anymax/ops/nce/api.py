@@ -6,14 +6,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from anymax import _checks
-from anymax._dispatch import implementation, public, values_are_readable
+from anymax._core import checks
+from anymax._core.context import values_are_readable
+from anymax._core.dispatch import implementation, public
+from anymax._core.random import Generator
+from anymax._core.scores import loss_dtype
 from anymax.noise import All, Noise
+from anymax.noise.draws import Candidates, is_integral
 from anymax.ops.cross_entropy.api import check_target_values
-from anymax.ops.kernels.philox import Generator
-from anymax.ops.kernels.rows import loss_dtype
 from anymax.ops.nce import reference
-from anymax.ops.nce.draws import Candidates, is_integral
 from anymax.ops.nce.reference import Problem
 
 NUM_NOISE = 64
@@ -86,16 +87,16 @@ def nce_loss(
     Source: Gutmann and Hyvarinen 2010; Mnih and Teh 2012, arXiv 1206.6426.
     """
     problem, noise = _check("nce_loss", input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
-    _checks.one_of("nce_loss", "reduction", reduction, _checks.REDUCTIONS)
+    checks.one_of("nce_loss", "reduction", reduction, checks.REDUCTIONS)
     if isinstance(log_partition, Tensor):
-        _checks.floating("nce_loss", "log_partition", log_partition)
-        if not _checks.fits(log_partition, problem.target.shape):
+        checks.floating("nce_loss", "log_partition", log_partition)
+        if not checks.fits(log_partition, problem.target.shape):
             raise ValueError(
                 "nce_loss: log_partition must broadcast against the target's shape "
                 f"{tuple(problem.target.shape)}, got shape {tuple(log_partition.shape)}"
             )
     else:
-        _checks.number("nce_loss", "log_partition", log_partition)
+        checks.number("nce_loss", "log_partition", log_partition)
     candidates = _candidates("nce_loss", problem, noise, num_noise, shared, False, False, generator)
     loss = implementation("nce_loss")(problem, candidates, log_partition, reduction)
     return loss.to(loss_dtype(input))
@@ -153,8 +154,8 @@ def sampled_softmax_loss(
     """
     function = "sampled_softmax_loss"
     problem, noise = _check(function, input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
-    _checks.one_of(function, "reduction", reduction, _checks.REDUCTIONS)
-    _checks.one_of(function, "correction", correction, CORRECTIONS)
+    checks.one_of(function, "reduction", reduction, checks.REDUCTIONS)
+    checks.one_of(function, "correction", correction, CORRECTIONS)
     candidates = _candidates(function, problem, noise, num_noise, shared, unique, True, generator)
     loss = implementation(function)(problem, candidates, correction, reduction)
     return loss.to(loss_dtype(input))
@@ -172,7 +173,7 @@ def _check(
 ) -> tuple[Problem, Noise | Candidates]:
     _check_roles(function, input, linear_weight, target, noise)
     for name, value in (("input", input), ("linear_weight", linear_weight), ("target", target)):
-        _checks.tensor(function, name, value)
+        checks.tensor(function, name, value)
     num_classes, width = linear_weight.shape
     if input.ndim == 0 or input.shape[-1] != width:
         hint = ""
@@ -187,9 +188,9 @@ def _check(
             f"{function}: target must have the input's shape without the features, {tuple(input.shape[:-1])}, "
             f"got {tuple(target.shape)}"
         )
-    _checks.per_class(function, "linear_bias", linear_bias, num_classes)
-    _checks.integer(function, "ignore_index", ignore_index)
-    _checks.flag(function, "sparse", sparse)
+    checks.per_class(function, "linear_bias", linear_bias, num_classes)
+    checks.integer(function, "ignore_index", ignore_index)
+    checks.flag(function, "sparse", sparse)
     if isinstance(noise, Noise) and noise.num_classes != num_classes:
         raise ValueError(
             f"{function}: noise must be a law over the {num_classes} classes of linear_weight, got {noise!r}"
@@ -249,9 +250,9 @@ def _candidates(
     generator: Generator,
 ) -> Candidates:
     """What to compare the targets with: drawn here, or given."""
-    _checks.count(function, "num_noise", num_noise)
-    _checks.flag(function, "shared", shared)
-    _checks.flag(function, "unique", unique)
+    checks.count(function, "num_noise", num_noise)
+    checks.flag(function, "shared", shared)
+    checks.flag(function, "unique", unique)
     lead = tuple(problem.target.shape)
     if isinstance(noise, Noise) and not isinstance(noise, All):
         candidates = noise.draw(function, num_noise if shared else (*lead, num_noise), unique, generator)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, logsigmoid, pad
 
-from anymax.ops.kernels.rows import INFINITY, autocast_is_on, compute_dtype, mean_of
-from anymax.ops.nce.draws import Candidates, Terms
+from anymax._core.scores import INFINITY, autocast_is_on, compute_dtype, mean_of
+from anymax.noise.draws import Candidates, Terms
 
 
 class Problem(NamedTuple):

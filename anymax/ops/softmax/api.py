@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from anymax import _checks
-from anymax._dims import Dim, Dims, resolve, resolve_or_implicit
-from anymax._dispatch import implementation, public
-from anymax.ops.kernels.rows import map_dtype
+from anymax._core import checks
+from anymax._core.dims import Dim, Dims, resolve, resolve_or_implicit
+from anymax._core.dispatch import implementation, public
+from anymax._core.scores import map_dtype
 from anymax.ops.softmax import reference
 
 
@@ -152,10 +152,10 @@ def logsumexp(
         >>> anymax.logsumexp(torch.zeros(2, 4), dim=1)
         tensor([1.3863, 1.3863])
     """
-    _checks.tensor("logsumexp", "input", input)
+    checks.tensor("logsumexp", "input", input)
     if not input.is_floating_point() and not input.is_complex():
         input = input.to(torch.get_default_dtype())
-    _checks.floating("logsumexp", "input", input)
+    checks.floating("logsumexp", "input", input)
     dims = resolve("logsumexp", dim, input.ndim)
     _check_options("logsumexp", input, dims, 1.0, mask, sink)
     log_z = implementation("logsumexp")(input, dims, mask, sink)
@@ -165,10 +165,10 @@ def logsumexp(
 
 
 def _scores(function: str, input: Tensor, dtype: torch.dtype | None) -> Tensor:
-    _checks.tensor(function, "input", input)
+    checks.tensor(function, "input", input)
     if dtype is not None:
         input = input.to(dtype)
-    _checks.floating(function, "input", input)
+    checks.floating(function, "input", input)
     return input
 
 
@@ -180,18 +180,18 @@ def _check_options(
     mask: Tensor | None,
     sink: float | Tensor | None,
 ) -> None:
-    _checks.per_row(function, "temperature", temperature, input.shape, dims)
-    _checks.positive(function, "temperature", temperature, "; the limit at 0 is input.argmax(dim)")
-    _checks.mask(function, mask, input.shape)
+    checks.per_row(function, "temperature", temperature, input.shape, dims)
+    checks.positive(function, "temperature", temperature, "; the limit at 0 is input.argmax(dim)")
+    checks.mask(function, mask, input.shape)
     if sink is not None:
-        _checks.per_row(function, "sink", sink, input.shape, dims)
+        checks.per_row(function, "sink", sink, input.shape, dims)
 
 
 def _written(function: str, result: Tensor, out: Tensor | None, input: Tensor) -> Tensor:
     """`result`, or `out` after it was written there, resized if it has to be, as torch does."""
     if out is None:
         return result
-    _checks.tensor(function, "out", out)
+    checks.tensor(function, "out", out)
     if torch.is_grad_enabled() and (input.requires_grad or out.requires_grad):
         raise RuntimeError(f"{function}: out= has no derivative; call it under torch.no_grad() or leave out= away")
     if out.dtype != result.dtype:

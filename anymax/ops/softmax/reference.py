@@ -1,4 +1,4 @@
-"""The softmax family in pure torch: the definition. Formulas: api.py. Precision policy: ops/kernels/rows.py."""
+"""The softmax family in pure torch: the definition. Formulas: api.py. Precision policy: _core/scores.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from anymax._dims import Dims, join, reduced_shape, split
-from anymax.ops.kernels.rows import INFINITY, Scores, scores_of
+from anymax._core.dims import Dims, join, reduced_shape, split
+from anymax._core.scores import INFINITY, Scores, scores_of
 
 Number = float | Tensor
 

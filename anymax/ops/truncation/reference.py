@@ -1,11 +1,11 @@
-"""Which classes to keep before sampling, in pure torch. Rules: api.py. Precision policy: ops/kernels/rows.py."""
+"""Which classes to keep before sampling, in pure torch. Rules: api.py. Precision policy: _core/scores.py."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from anymax.ops.kernels.rows import INFINITY, along, compute_dtype
+from anymax._core.scores import INFINITY, along, compute_dtype
 
 
 def keep_mask(input: Tensor, axis: int, top_k: int | None, top_p: float | None, min_p: float | None) -> Tensor:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from anymax._dispatch import transforms_active
+from anymax._core.context import transforms_active
 
 Generator = torch.Generator | Tensor | None
 

@@ -8,7 +8,7 @@ import torch
 
 import anymax
 from anymax import ImplicitDimWarning
-from anymax._dims import join, resolve, split
+from anymax._core.dims import join, resolve, split
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anymax._dims import Dims
+from anymax._core.dims import Dims
 
 INFINITY = float("inf")
 

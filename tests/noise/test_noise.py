@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from anymax import noise
-from anymax.ops.kernels import philox
-from anymax.ops.nce import draws
+from anymax._core import random
+from anymax.noise import draws
 
 # torch's own jvp decompositions are scripted when Dynamo meets the first vmap
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -76,7 +76,7 @@ def test_draws_follow_the_law(make):
 @pytest.mark.parametrize("num_classes", [1, 2, 1000, 2**25 + 3, 2**31])
 @pytest.mark.parametrize("law", [noise.Uniform, noise.LogUniform])
 def test_first_and_last_class_are_reached_and_no_other(law, num_classes):
-    extremes = torch.tensor([[0, 0], [philox.LOW_32, philox.LOW_32]])
+    extremes = torch.tensor([[0, 0], [random.LOW_32, random.LOW_32]])
     assert law(num_classes).ids_of(extremes).tolist() == [0, num_classes - 1]
 
 
@@ -360,7 +360,7 @@ def test_draws_do_not_depend_on_threads(draw):
 
 
 def test_words_are_those_the_docstring_states():
-    law, words = noise.LogUniform(5000), philox.words(seed(5), (400, 2), torch.device("cpu"))
+    law, words = noise.LogUniform(5000), random.words(seed(5), (400, 2), torch.device("cpu"))
     assert torch.equal(law.sample((2, 3), generator=seed(5)).ids.flatten(), law.ids_of(words[:6]))
     # tries: pairs 0, 2, 4, ... give the classes, in the order of their arrival
     tried = law.ids_of(words[::2])[: 4 * 12].tolist()

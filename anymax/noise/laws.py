@@ -1,7 +1,4 @@
-"""Noise laws: what noise-contrastive estimation and sampled softmax compare a target with.
-
-No law is a default anywhere: a law that does not suit the classes costs accuracy silently.
-"""
+"""The laws over class ids that can be drawn from."""
 
 from __future__ import annotations
 
@@ -12,15 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anymax import _checks
-from anymax._dispatch import values_are_readable
-from anymax.ops.kernels import philox
-from anymax.ops.kernels.philox import Generator
-from anymax.ops.kernels.rows import INFINITY
-from anymax.ops.nce import draws
-from anymax.ops.nce.draws import Candidates
-
-__all__ = ["All", "Candidates", "LogUniform", "Noise", "Uniform", "Unigram"]
+from anymax._core import checks, random
+from anymax._core.context import values_are_readable
+from anymax._core.random import Generator
+from anymax._core.scores import INFINITY
+from anymax.noise import draws
+from anymax.noise.draws import Candidates
 
 # the high half of a product of a 32-bit word and a number of classes must fit int64
 MOST_CLASSES = 2**31
@@ -41,7 +35,7 @@ class Noise(nn.Module):
     def __init__(self, num_classes: int, support: int | None = None) -> None:
         super().__init__()
         name = type(self).__name__
-        _checks.count(name, "num_classes", num_classes)
+        checks.count(name, "num_classes", num_classes)
         if num_classes > MOST_CLASSES:
             raise ValueError(f"{name}: num_classes must be at most 2**31, got {num_classes}")
         self.num_classes = num_classes
@@ -113,14 +107,14 @@ class Noise(nn.Module):
     def draw(self, function: str, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
         """As `sample`; `function` is named in errors."""
         shape = _shape(function, size)
-        _checks.flag(function, "unique", unique)
-        philox.check_generator(function, generator)
+        checks.flag(function, "unique", unique)
+        random.check_generator(function, generator)
         if unique and shape[-1] >= self.support:
             raise ValueError(
                 f"{function}: {shape[-1]} unique draws are not fewer than the {self.support} classes that "
                 f"{type(self).__name__} can draw; draw fewer, or write noise.All({self.num_classes}) for all classes"
             )
-        seed = philox.seed_from(generator)
+        seed = random.seed_from(generator)
         return draws.unique(self, shape, seed) if unique else draws.with_replacement(self, shape, seed)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
@@ -204,7 +198,7 @@ class Unigram(Noise):
     _log_probs: Tensor
 
     def __init__(self, counts: Tensor | Sequence[float], power: float = 1.0) -> None:
-        _checks.at_least_zero("Unigram", "power", power)
+        checks.at_least_zero("Unigram", "power", power)
         counts = torch.as_tensor(counts).detach().double()
         if counts.ndim != 1 or counts.numel() == 0:
             raise ValueError(f"Unigram: counts must have one entry per class, got shape {tuple(counts.shape)}")
@@ -254,7 +248,7 @@ class All(Noise):
 
     def draw(self, function: str, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
         shape = _shape(function, size)
-        _checks.flag(function, "unique", unique)
+        checks.flag(function, "unique", unique)
         if shape[-1] != self.num_classes:
             raise ValueError(f"{function}: All takes all {self.num_classes} classes, got a size of {shape[-1]}")
         if generator is not None:

@@ -10,26 +10,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import pad
 
-from anymax import _checks
-from anymax._dispatch import transforms_active, values_are_readable
-from anymax.ops.kernels import philox
-from anymax.ops.kernels.rows import INFINITY
-
-if TYPE_CHECKING:
-    from anymax.noise import Noise
+from anymax._core import checks, random
+from anymax._core.context import transforms_active, values_are_readable
+from anymax._core.scores import INFINITY
 
 # Below this many classes per arrival every class runs; above it, this many draws per arrival nearly always suffice.
 CLASSES_PER_ARRIVAL = 8
 DRAWS_PER_ARRIVAL = 4
 # the golden ratio as a 64-bit fraction, 0x9E3779B97F4A7C15: steps that wrap around never meet
 ROW_STEP = -0x61C8864680B583EB
+
+
+class Law(Protocol):
+    """What drawing asks of a noise law."""
+
+    num_classes: int
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def log_q(self, ids: Tensor) -> Tensor: ...
+
+    def ids_of(self, words: Tensor) -> Tensor: ...
 
 
 class Terms(NamedTuple):
@@ -78,7 +87,7 @@ class Candidates:
         check_ids("Candidates", "ids", ids)
         if ids.ndim == 0 or ids.shape[-1] == 0:
             raise ValueError(f"Candidates: ids must hold at least one draw along the last axis, got {tuple(ids.shape)}")
-        _checks.floating("Candidates", "log_expected_count", log_expected_count)
+        checks.floating("Candidates", "log_expected_count", log_expected_count)
         if log_expected_count.shape != ids.shape:
             raise ValueError(
                 f"Candidates: log_expected_count must have the shape of ids {tuple(ids.shape)}, "
@@ -89,7 +98,7 @@ class Candidates:
                 "Candidates: target_log_expected_count must be a function of class ids, "
                 f"got {target_log_expected_count!r}"
             )
-        _checks.flag("Candidates", "unique", unique)
+        checks.flag("Candidates", "unique", unique)
         self.ids = ids
         self.log_expected_count = log_expected_count
         self.target_log_expected_count = target_log_expected_count
@@ -112,7 +121,7 @@ class Candidates:
 class Race(Candidates):
     """Unique draws: the first k arrivals. One more arrival and two more times make every threshold exact."""
 
-    def __init__(self, law: Noise, arrivals: Tensor, times: Tensor) -> None:
+    def __init__(self, law: Law, arrivals: Tensor, times: Tensor) -> None:
         self.law = law
         self.arrivals = arrivals  # (..., k + 1)
         self.times = times  # (..., k + 2)
@@ -147,7 +156,7 @@ class Race(Candidates):
 
 
 def check_ids(function: str, argument: str, ids: object) -> None:
-    _checks.tensor(function, argument, ids)
+    checks.tensor(function, argument, ids)
     if isinstance(ids, Tensor) and not is_integral(ids):
         raise TypeError(f"{function}: {argument} must hold class ids (integers), got {ids.dtype}")
 
@@ -161,9 +170,9 @@ def uniform(words: Tensor) -> Tensor:
     return ((words[..., 0] << 21) | (words[..., 1] >> 11)).double() * 2.0**-53
 
 
-def with_replacement(law: Noise, shape: tuple[int, ...], seed: Tensor) -> Candidates:
+def with_replacement(law: Law, shape: tuple[int, ...], seed: Tensor) -> Candidates:
     """Draw i, in row-major order of `shape`, uses the words 2i and 2i + 1."""
-    ids = law.ids_of(philox.words(seed, (*shape, 2), law.device))
+    ids = law.ids_of(random.words(seed, (*shape, 2), law.device))
     log_draws = math.log(shape[-1])
 
     def log_expected_count(classes: Tensor) -> Tensor:
@@ -172,7 +181,7 @@ def with_replacement(law: Noise, shape: tuple[int, ...], seed: Tensor) -> Candid
     return Candidates(ids, log_expected_count(ids), target_log_expected_count=log_expected_count, unique=False)
 
 
-def unique(law: Noise, shape: tuple[int, ...], seed: Tensor) -> Candidates:
+def unique(law: Law, shape: tuple[int, ...], seed: Tensor) -> Candidates:
     """The first arrivals of a race per row, at a cost that does not grow with the number of classes if it can.
 
     Draws with replacement at the times of a Poisson process of rate 1, of which each class's first is kept, are this
@@ -189,9 +198,9 @@ def unique(law: Noise, shape: tuple[int, ...], seed: Tensor) -> Candidates:
     return Race(law, ids[:, :-1].reshape(*lead, count + 1), times.reshape(*lead, wanted))
 
 
-def _first_arrivals(law: Noise, rows: int, wanted: int, seed: Tensor) -> tuple[Tensor, Tensor]:
+def _first_arrivals(law: Law, rows: int, wanted: int, seed: Tensor) -> tuple[Tensor, Tensor]:
     tries = DRAWS_PER_ARRIVAL * wanted
-    words = philox.words(seed, (rows, tries, 4), law.device)
+    words = random.words(seed, (rows, tries, 4), law.device)
     tried = law.ids_of(words[..., :2])
     clock = _exponential(words[..., 2:]).cumsum(-1)
     ordered, order = tried.sort(dim=-1, stable=True)
@@ -225,7 +234,7 @@ def _packed(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _completed(
-    law: Noise, ids: Tensor, times: Tensor, tried: Tensor, start: Tensor, seeds: Tensor
+    law: Law, ids: Tensor, times: Tensor, tried: Tensor, start: Tensor, seeds: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The arrivals so far and, after them, those of the classes that are still running."""
     later_ids, later_times = _all_classes(law, ids.shape[-1], seeds, start, tried)
@@ -234,9 +243,7 @@ def _completed(
     return torch.cat([ids, later_ids], -1).gather(-1, order[:, :wanted]), times[:, :wanted]
 
 
-def _all_classes(
-    law: Noise, wanted: int, seeds: Tensor, start: Tensor, arrived: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _all_classes(law: Law, wanted: int, seeds: Tensor, start: Tensor, arrived: Tensor | None) -> tuple[Tensor, Tensor]:
     """A race of all classes but those that have arrived; class j of a row uses words 2j, 2j + 1 of the row's seed."""
     classes = torch.arange(law.num_classes, device=law.device)
     times = start + _exponential(_words_of(seeds, (law.num_classes, 2))) / law.log_q(classes).exp()
@@ -258,14 +265,14 @@ def _words_of(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
     if len(seeds) == 0:
         return seeds.new_zeros(0, *shape)
     if len(seeds) == 1:
-        return philox.words(seeds[0], shape, seeds.device)[None]
-    return torch.vmap(lambda seed: philox.words(seed, shape, seed.device))(seeds)
+        return random.words(seeds[0], shape, seeds.device)[None]
+    return torch.vmap(lambda seed: random.words(seed, shape, seed.device))(seeds)
 
 
 def _exponential(words: Tensor) -> Tensor:
     """A standard exponential variate per pair of words: 64 bits, never 0 and never infinite."""
     lower = words[..., :1] < 2**31
-    high, low = torch.where(lower, words, philox.LOW_32 - words).double().unbind(-1)
+    high, low = torch.where(lower, words, random.LOW_32 - words).double().unbind(-1)
     fraction = (high + (low + 0.5) * 2.0**-32) * 2.0**-32
     return -torch.where(lower.squeeze(-1), torch.log1p(-fraction), torch.log(fraction))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import anymax
-from anymax._dispatch import OPS
+from anymax._core.dispatch import OPS
 
 
 def run(code, **environment):
@@ -41,7 +41,7 @@ def test_a_forced_backend_serves_and_an_unknown_one_is_named():
 
 
 def test_a_backend_without_the_function_is_an_error_not_a_fallback(monkeypatch):
-    monkeypatch.setattr("anymax._dispatch.BACKENDS", ("reference", "other"))
+    monkeypatch.setattr("anymax._core.dispatch.BACKENDS", ("reference", "other"))
     with anymax.use_backend("other"):
         with pytest.raises(NotImplementedError, match="softmax: the backend 'other' was asked for"):
             anymax.softmax(torch.zeros(3), 0)
@@ -56,7 +56,7 @@ def test_the_environment_forces_a_backend_for_a_whole_run():
 
 
 def test_compiled_code_follows_the_forced_backend(monkeypatch):
-    monkeypatch.setattr("anymax._dispatch.BACKENDS", ("reference", "doubled"))
+    monkeypatch.setattr("anymax._core.dispatch.BACKENDS", ("reference", "doubled"))
     monkeypatch.setitem(OPS["softmax"].implementations, "doubled", lambda x, *rest: 2 * torch.softmax(x, 0))
     compiled = torch.compile(lambda x: anymax.softmax(x, 0), fullgraph=True, backend="aot_eager")
     assert compiled(torch.zeros(2)).tolist() == [0.5, 0.5]

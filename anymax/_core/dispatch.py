@@ -1,4 +1,4 @@
-"""Which backend serves a call, and why; the only code that asks which transforms are active.
+"""Which backend serves a call, and why.
 
 Every public function is an `Op` in `OPS`, made by the decorator `public`. A backend is a name and, per op, a
 function; `reference` has one for every op, is pure torch, and is the definition.
@@ -14,12 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-import torch
-from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,31 +134,6 @@ def explain_backend(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
         else:
             lines.append(f"  {name}: taken, the only backend that this build has")
     return "\n".join(lines)
-
-
-def transforms_active() -> bool:
-    """True under `torch.func` transforms (vmap, grad, jvp, ...), also while Dynamo traces one."""
-    return torch._C._are_functorch_transforms_active()
-
-
-def forward_mode(*tensors: Tensor) -> bool:
-    """True where one of the tensors is a dual of `torch.autograd.forward_ad` (tracing knows none)."""
-    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
-        return False
-    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
-
-
-def values_are_readable(*tensors: Tensor) -> bool:
-    """True where a check may look at the numbers inside: eager mode on CPU, or `ANYMAX_CHECK=1`.
-
-    Everywhere else (tracing, transforms, fake tensors, accelerators) reading would break or stall, and bad values
-    turn into NaN instead.
-    """
-    if torch.compiler.is_compiling() or transforms_active() or _get_current_dispatch_mode_stack():
-        return False
-    if any(isinstance(tensor, FakeTensor) or tensor.is_meta for tensor in tensors):
-        return False
-    return os.environ.get("ANYMAX_CHECK") == "1" or all(tensor.device.type == "cpu" for tensor in tensors)
 
 
 def _check_backend(name: str) -> None:

@@ -8,8 +8,8 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
-from anymax._dims import Dims
-from anymax._dispatch import values_are_readable
+from anymax._core.context import values_are_readable
+from anymax._core.dims import Dims
 
 # float8 types only store: torch promotes them with nothing
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

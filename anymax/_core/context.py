@@ -1,0 +1,36 @@
+"""What is going on around a call: transforms, forward mode, tracing, fake tensors. Nobody else asks torch for it."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+
+def transforms_active() -> bool:
+    """True under `torch.func` transforms (vmap, grad, jvp, ...), also while Dynamo traces one."""
+    return torch._C._are_functorch_transforms_active()
+
+
+def forward_mode(*tensors: Tensor) -> bool:
+    """True where one of the tensors is a dual of `torch.autograd.forward_ad` (tracing knows none)."""
+    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
+        return False
+    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+
+
+def values_are_readable(*tensors: Tensor) -> bool:
+    """True where a check may look at the numbers inside: eager mode on CPU, or `ANYMAX_CHECK=1`.
+
+    Everywhere else (tracing, transforms, fake tensors, accelerators) reading would break or stall, and bad values
+    turn into NaN instead.
+    """
+    if torch.compiler.is_compiling() or transforms_active() or _get_current_dispatch_mode_stack():
+        return False
+    if any(isinstance(tensor, FakeTensor) or tensor.is_meta for tensor in tensors):
+        return False
+    return os.environ.get("ANYMAX_CHECK") == "1" or all(tensor.device.type == "cpu" for tensor in tensors)
