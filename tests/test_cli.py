@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "lab"))
-
-from comparisons import make_comparison
-
 from anymax import __version__, cli
 from anymax.lab import api, folder
 from anymax.lab.errors import DataError, MethodError, OptionError
+from tests.lab.comparisons import make_comparison
 
 
 class Asked(list):

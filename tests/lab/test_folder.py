@@ -192,8 +192,8 @@ def test_a_disk_that_fills_up_is_one_sentence_and_keeps_what_is_done(wine, tmp_p
 KILLED = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from lab.test_folder import carry_out
+sys.path.insert(0, {checkout!r})
+from tests.lab.test_folder import carry_out
 from anymax.lab.data import load
 from anymax.lab.run import TrainingDone
 carry_out(load("wine"), Path({path!r}), lambda event: print(type(event).__name__, flush=True))
@@ -201,7 +201,7 @@ carry_out(load("wine"), Path({path!r}), lambda event: print(type(event).__name__
 
 
 def test_a_killed_run_loses_at_most_the_running_training(wine, uninterrupted, tmp_path):
-    script = KILLED.format(tests=str(Path(__file__).parents[1]), path=str(tmp_path))
+    script = KILLED.format(checkout=str(Path(__file__).parents[2]), path=str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         done = 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from comparisons import make_comparison
 
 from anymax.lab import report, results
 from anymax.lab.errors import DataError
 from anymax.lab.results import ColumnInfo, Comparison, LeftOut
 from anymax.lab.verdict import judge
+from tests.lab.comparisons import make_comparison
 
 EVIL = "<script>alert('x')</script>"
 

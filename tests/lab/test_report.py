@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 import matplotlib
 import numpy as np
 import pytest
-from comparisons import make_comparison
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -32,6 +31,7 @@ from anymax.lab.summary import (
     times_to_quality,
 )
 from anymax.lab.verdict import judge
+from tests.lab.comparisons import make_comparison
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "img", "link", "hr", "input"}

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from comparisons import make_comparison
 from scipy import signal, stats
 
 from anymax.lab import measures
 from anymax.lab.inference import LEVEL, Estimate, NotTestable, fixed_estimate, redrawn_estimate, with_holm
 from anymax.lab.summary import times_to_quality
 from anymax.lab.verdict import estimate, judge
+from tests.lab.comparisons import make_comparison
 
 SIMULATIONS = 1000
 # Four standard errors of a share near 5 % among so many.
