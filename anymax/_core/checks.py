@@ -10,43 +10,43 @@ from torch import Tensor
 
 from anymax._core.context import values_are_readable
 from anymax._core.dims import Dims
+from anymax._core.errors import CALLER
 
 # float8 types only store: torch promotes them with nothing
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-REDUCTIONS = ("none", "mean", "sum")
 
 
-def tensor(function: str, argument: str, value: object) -> None:
+def tensor(argument: str, value: object) -> None:
     if not isinstance(value, Tensor):
         # not the numbers of an array or a long list
         shown = repr(value) if isinstance(value, (int, float, str, type(None))) else "a value"
         hint = "" if value is None or isinstance(value, str) else f"; write torch.as_tensor({argument})"
-        raise TypeError(f"{function}: {argument} must be a tensor, got {shown} of type {type(value).__name__}{hint}")
+        raise TypeError(f"{CALLER}: {argument} must be a tensor, got {shown} of type {type(value).__name__}{hint}")
     # by name: importing the class takes a second, and who has one has imported it
     if type(value).__name__ == "DTensor":
         raise NotImplementedError(
-            f"{function}: {argument} is a DTensor, which no backend serves yet; pass {argument}.full_tensor()"
+            f"{CALLER}: {argument} is a DTensor, which no backend serves yet; pass {argument}.full_tensor()"
         )
 
 
-def floating(function: str, argument: str, value: object, hint: str | None = None) -> None:
-    tensor(function, argument, value)
+def floating(argument: str, value: object, hint: str | None = None) -> None:
+    tensor(argument, value)
     if isinstance(value, Tensor) and value.dtype not in FLOATING:
         if hint is None:
             hint = "" if value.is_complex() else f"; write {argument}.float()"
-        raise TypeError(f"{function}: {argument} must be a floating-point tensor, got {value.dtype}{hint}")
+        raise TypeError(f"{CALLER}: {argument} must be a floating-point tensor, got {value.dtype}{hint}")
 
 
-def mask(function: str, value: Tensor | None, shape: Sequence[int]) -> None:
+def mask(value: Tensor | None, shape: Sequence[int]) -> None:
     if value is None:
         return
-    tensor(function, "mask", value)
+    tensor("mask", value)
     if value.dtype != torch.bool:
         raise TypeError(
-            f"{function}: mask must be a boolean tensor in which True takes part, got {value.dtype}; "
+            f"{CALLER}: mask must be a boolean tensor in which True takes part, got {value.dtype}; "
             "write mask.bool() if nonzero means that an entry takes part, mask == 0 for a mask that is added to scores"
         )
-    broadcasts(function, "mask", value, shape)
+    broadcasts("mask", value, shape)
 
 
 def fits(value: Tensor, shape: Sequence[int]) -> bool:
@@ -56,82 +56,82 @@ def fits(value: Tensor, shape: Sequence[int]) -> bool:
     )
 
 
-def broadcasts(function: str, argument: str, value: Tensor, shape: Sequence[int]) -> None:
+def broadcasts(argument: str, value: Tensor, shape: Sequence[int]) -> None:
     """`value` must broadcast against `shape` without enlarging it."""
     if not fits(value, shape):
         raise ValueError(
-            f"{function}: {argument} must broadcast against scores of shape {tuple(shape)} without enlarging it, "
+            f"{CALLER}: {argument} must broadcast against scores of shape {tuple(shape)} without enlarging it, "
             f"got shape {tuple(value.shape)}"
         )
 
 
-def per_row(function: str, argument: str, value: object, shape: Sequence[int], dims: Dims) -> None:
+def per_row(argument: str, value: object, shape: Sequence[int], dims: Dims) -> None:
     """A number, or a floating-point tensor that broadcasts and has size 1 on every competing axis."""
     if isinstance(value, Tensor):
-        floating(function, argument, value)
-        broadcasts(function, argument, value, shape)
+        floating(argument, value)
+        broadcasts(argument, value, shape)
         for axis in dims.axes:
             at = axis - len(shape) + value.ndim
             if at >= 0 and value.shape[at] != 1:
                 raise ValueError(
-                    f"{function}: {argument} must have size 1 on axis {dims.label(axis)}, which is normalised, "
+                    f"{CALLER}: {argument} must have size 1 on axis {dims.label(axis)}, which is normalised, "
                     f"got shape {tuple(value.shape)} for scores of shape {tuple(shape)}"
                 )
     else:
-        number(function, argument, value)
+        number(argument, value)
 
 
-def number(function: str, argument: str, value: object) -> None:
+def number(argument: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (Real, torch.SymInt, torch.SymFloat)):
-        raise TypeError(f"{function}: {argument} must be a number, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"{CALLER}: {argument} must be a number, got {value!r} of type {type(value).__name__}")
 
 
-def positive(function: str, argument: str, value: float | Tensor, hint: str = "") -> None:
+def positive(argument: str, value: float | Tensor, hint: str = "") -> None:
     """Greater than 0: numbers always; tensors where their values can be read."""
     if isinstance(value, Tensor):
         if values_are_readable(value) and not bool((value > 0).all()):
             smallest = value[~(value > 0)].flatten()[0].item()
-            raise ValueError(f"{function}: {argument} must be greater than 0 everywhere, got {smallest}{hint}")
+            raise ValueError(f"{CALLER}: {argument} must be greater than 0 everywhere, got {smallest}{hint}")
     elif not value > 0:
-        raise ValueError(f"{function}: {argument} must be greater than 0, got {value}{hint}")
+        raise ValueError(f"{CALLER}: {argument} must be greater than 0, got {value}{hint}")
 
 
-def at_least_zero(function: str, argument: str, value: object) -> None:
-    number(function, argument, value)
+def at_least_zero(argument: str, value: object) -> None:
+    number(argument, value)
     if not value >= 0:  # type: ignore[operator]
-        raise ValueError(f"{function}: {argument} must be at least 0, got {value}")
+        raise ValueError(f"{CALLER}: {argument} must be at least 0, got {value}")
 
 
-def flag(function: str, argument: str, value: object, hint: str = "") -> None:
+def flag(argument: str, value: object, hint: str = "") -> None:
     if not isinstance(value, bool):
-        raise TypeError(f"{function}: {argument} must be True or False, got {value!r}{hint}")
+        raise TypeError(f"{CALLER}: {argument} must be True or False, got {value!r}{hint}")
 
 
-def count(function: str, argument: str, value: object) -> None:
+def count(argument: str, value: object) -> None:
     """An int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
-        raise TypeError(f"{function}: {argument} must be an int, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"{CALLER}: {argument} must be an int, got {value!r} of type {type(value).__name__}")
     if value < 1:
-        raise ValueError(f"{function}: {argument} must be at least 1, got {value}")
+        raise ValueError(f"{CALLER}: {argument} must be at least 1, got {value}")
 
 
-def integer(function: str, argument: str, value: object) -> None:
+def integer(argument: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{function}: {argument} must be an int, got {value!r}")
+        raise TypeError(f"{CALLER}: {argument} must be an int, got {value!r}")
 
 
-def per_class(function: str, argument: str, value: Tensor | None, num_classes: int) -> None:
+def per_class(argument: str, value: Tensor | None, num_classes: int) -> None:
     """A floating-point vector over the classes, or None."""
     if value is None:
         return
-    floating(function, argument, value)
+    floating(argument, value)
     if value.shape != (num_classes,):
         raise ValueError(
-            f"{function}: {argument} must have one entry per class, shape ({num_classes},), got {tuple(value.shape)}"
+            f"{CALLER}: {argument} must have one entry per class, shape ({num_classes},), got {tuple(value.shape)}"
         )
 
 
-def one_of(function: str, argument: str, value: object, allowed: Sequence[str]) -> None:
+def one_of(argument: str, value: object, allowed: Sequence[str]) -> None:
     if value not in allowed:
         choices = ", ".join(repr(choice) for choice in allowed)
-        raise ValueError(f"{function}: {argument} must be one of {choices}, got {value!r}")
+        raise ValueError(f"{CALLER}: {argument} must be one of {choices}, got {value!r}")

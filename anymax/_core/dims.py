@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from anymax._core.errors import CALLER
+
 Dim = int | Sequence[int] | str
 
 
@@ -34,25 +36,25 @@ class Dims(NamedTuple):
         return f"{axis} ('{self.names[axis]}')" if self.names else str(axis)
 
 
-def resolve(function: str, dim: Dim, ndim: int) -> Dims:
-    """The axes that `dim` means for a tensor of `ndim` axes; `function` is named in errors."""
+def resolve(dim: Dim, ndim: int) -> Dims:
+    """The axes that `dim` means for a tensor of `ndim` axes."""
     if isinstance(dim, str):
-        return _from_pattern(function, dim, ndim)
+        return _from_pattern(dim, ndim)
     if isinstance(dim, (tuple, list)):
         if len(dim) == 0:
-            raise ValueError(f"{function}: dim must name at least one axis, got {dim!r}")
-        axes = [_axis(function, entry, ndim) for entry in dim]
+            raise ValueError(f"{CALLER}: dim must name at least one axis, got {dim!r}")
+        axes = [_axis(entry, ndim) for entry in dim]
         if len(set(axes)) != len(axes):
-            raise ValueError(f"{function}: dim names an axis twice: got {dim!r} for a tensor of {ndim} axes")
+            raise ValueError(f"{CALLER}: dim names an axis twice: got {dim!r} for a tensor of {ndim} axes")
         return Dims(ndim, tuple(sorted(axes)))
-    return Dims(ndim, (_axis(function, dim, ndim),))
+    return Dims(ndim, (_axis(dim, ndim),))
 
 
 def resolve_or_implicit(function: str, dim: Dim | None, shape: torch.Size) -> Dims:
-    """As `resolve`; None follows torch's legacy rule (rank 0, 1, 3: axis 0; else axis 1) and says so."""
+    """As `resolve`; None follows torch's legacy rule (rank 0, 1, 3: axis 0; else axis 1), which a warning says."""
     ndim = len(shape)
     if dim is not None:
-        return resolve(function, dim, ndim)
+        return resolve(dim, ndim)
     axis = 0 if ndim in (0, 1, 3) else 1
     if ndim > 1:
         _warn_implicit(function, axis, shape)
@@ -63,18 +65,18 @@ def resolve_or_last(function: str, dim: Dim | None, shape: torch.Size) -> Dims:
     """As `resolve`; None means the last axis, and says so from rank 3 on."""
     ndim = len(shape)
     if dim is not None:
-        return resolve(function, dim, ndim)
+        return resolve(dim, ndim)
     axis = max(ndim - 1, 0)
     if ndim > 2:
         _warn_implicit(function, axis, shape)
     return Dims(ndim, (axis,))
 
 
-def resolve_one(function: str, dim: Dim, ndim: int) -> Dims:
+def resolve_one(dim: Dim, ndim: int) -> Dims:
     """As `resolve`, for functions that take exactly one axis."""
-    dims = resolve(function, dim, ndim)
+    dims = resolve(dim, ndim)
     if len(dims.axes) != 1:
-        raise ValueError(f"{function}: dim must name exactly one axis, got {dim!r}")
+        raise ValueError(f"{CALLER}: dim must name exactly one axis, got {dim!r}")
     return dims
 
 
@@ -111,10 +113,10 @@ def count_distributions(shape: Sequence[int], dims: Dims) -> int:
     return math.prod(reduced_shape(shape, dims))
 
 
-def _axis(function: str, dim: object, ndim: int) -> int:
+def _axis(dim: object, ndim: int) -> int:
     if isinstance(dim, bool) or not isinstance(dim, (Integral, torch.SymInt)):
         raise TypeError(
-            f"{function}: dim must be an int, a tuple of ints or a pattern such as 'batch [class]', "
+            f"{CALLER}: dim must be an int, a tuple of ints or a pattern such as 'batch [class]', "
             f"got {dim!r} of type {type(dim).__name__}"
         )
     # torch treats a 0-d tensor as one entry along one axis
@@ -122,13 +124,13 @@ def _axis(function: str, dim: object, ndim: int) -> int:
     axis = int(dim)
     if not -rank <= axis < rank:
         raise IndexError(
-            f"{function}: dim must be in [{-rank}, {rank - 1}] for a tensor of {ndim} axes, got {dim}; "
+            f"{CALLER}: dim must be in [{-rank}, {rank - 1}] for a tensor of {ndim} axes, got {dim}; "
             "dim=-1 is the last axis"
         )
     return axis % rank
 
 
-def _from_pattern(function: str, pattern: str, ndim: int) -> Dims:
+def _from_pattern(pattern: str, ndim: int) -> Dims:
     names: list[str] = []
     competing: list[bool] = []
     inside = False
@@ -137,38 +139,37 @@ def _from_pattern(function: str, pattern: str, ndim: int) -> Dims:
     for word in pattern.replace("[", " [ ").replace("]", " ] ").split():
         if word == "[":
             if inside:
-                raise ValueError(f"{function}: a bracket stands inside a bracket in the pattern {pattern!r}")
+                raise ValueError(f"{CALLER}: a bracket stands inside a bracket in the pattern {pattern!r}")
             inside, bracket_is_empty = True, True
         elif word == "]":
             if not inside:
-                raise ValueError(f"{function}: ']' without '[' in the pattern {pattern!r}")
+                raise ValueError(f"{CALLER}: ']' without '[' in the pattern {pattern!r}")
             if bracket_is_empty:
-                raise ValueError(f"{function}: a bracket in the pattern {pattern!r} holds no axis")
+                raise ValueError(f"{CALLER}: a bracket in the pattern {pattern!r} holds no axis")
             inside = False
         else:
             if word == "..." and inside:
                 raise ValueError(
-                    f"{function}: '...' in the pattern {pattern!r} stands for axes that do not compete; "
+                    f"{CALLER}: '...' in the pattern {pattern!r} stands for axes that do not compete; "
                     "name the axes inside the bracket"
                 )
             if word != "..." and not word.isidentifier():
                 raise ValueError(
-                    f"{function}: the pattern {pattern!r} must be axis names separated by spaces, with those "
+                    f"{CALLER}: the pattern {pattern!r} must be axis names separated by spaces, with those "
                     f"that compete in brackets, such as 'batch [class] h w'; got {word!r}"
                 )
             if word in names:
-                raise ValueError(f"{function}: the pattern {pattern!r} names {word!r} twice")
+                raise ValueError(f"{CALLER}: the pattern {pattern!r} names {word!r} twice")
             names.append(word)
             competing.append(inside)
             bracket_is_empty = False
     if inside:
-        raise ValueError(f"{function}: '[' without ']' in the pattern {pattern!r}")
+        raise ValueError(f"{CALLER}: '[' without ']' in the pattern {pattern!r}")
     if True not in competing:
         example = " ".join([*names[:-1], f"[{names[-1]}]"]) if names and names[-1] != "..." else "batch [class]"
         hint = f", or '... [{names[-1]}]' for the last of {ndim} axes" if len(names) == 1 < ndim else ""
         raise ValueError(
-            f"{function}: the pattern {pattern!r} brackets no axis; bracket those that compete, such as "
-            f"{example!r}{hint}"
+            f"{CALLER}: the pattern {pattern!r} brackets no axis; bracket those that compete, such as {example!r}{hint}"
         )
     if "..." in names:
         hidden = ndim - (len(names) - 1)
@@ -179,7 +180,7 @@ def _from_pattern(function: str, pattern: str, ndim: int) -> Dims:
     if len(names) != ndim or "..." in names:
         at_least = "at least " if "..." in names else ""
         expected = len(names) - (1 if "..." in names else 0)
-        raise ValueError(f"{function}: the pattern {pattern!r} names {at_least}{expected} axes, got a tensor of {ndim}")
+        raise ValueError(f"{CALLER}: the pattern {pattern!r} names {at_least}{expected} axes, got a tensor of {ndim}")
     return Dims(ndim, tuple(axis for axis in range(ndim) if competing[axis]), tuple(names))
 
 

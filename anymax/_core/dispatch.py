@@ -16,6 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from torch.overrides import handle_torch_function, has_torch_function
 
+from anymax._core.errors import KINDS, with_name
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -53,11 +55,14 @@ def public(**implementations: Callable[..., Any]) -> Callable[[Callable[P, R]], 
                 return handle_torch_function(wrapper, arguments, *args, **kwargs)
             try:
                 return function(*args, **kwargs)
-            except TypeError as error:
+            except KINDS as error:
                 # no frame below this one: the arguments did not fit the signature
-                if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                if type(error) is TypeError and error.__traceback__ and error.__traceback__.tb_next is None:
                     raise TypeError(f"{error}; the call is {call}") from None
-                raise
+                named = with_name(error, name)
+                if named is None:
+                    raise
+                raise named from None
 
         OPS[name] = Op(name, wrapper, implementations)
         return wrapper

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from anymax._core.context import transforms_active
+from anymax._core.errors import CALLER
 
 Generator = torch.Generator | Tensor | None
 
@@ -35,25 +36,25 @@ _library.impl("draw_seed", _randint, "CompositeExplicitAutograd")
 torch.library.register_fake("anymax::draw_seed", lambda generator: torch.empty((), dtype=torch.int64), lib=_library)
 
 
-def check_generator(function: str, generator: object) -> None:
+def check_generator(generator: object) -> None:
     """`generator` must be None, a CPU torch.Generator, or a 0-d int64 tensor that is the seed."""
     if generator is None:
         return
     if isinstance(generator, torch.Generator):
         if generator.device.type != "cpu":
             raise ValueError(
-                f"{function}: generator must live on the CPU, from which seeds are drawn for every device, "
+                f"{CALLER}: generator must live on the CPU, from which seeds are drawn for every device, "
                 f"got one on {generator.device}; write torch.Generator()"
             )
     elif isinstance(generator, Tensor):
         if generator.dtype != torch.int64 or generator.ndim != 0:
             raise ValueError(
-                f"{function}: a tensor as generator is the seed and must be 0-d int64, "
+                f"{CALLER}: a tensor as generator is the seed and must be 0-d int64, "
                 f"got {generator.dtype} of shape {tuple(generator.shape)}"
             )
     else:
         raise TypeError(
-            f"{function}: generator must be a torch.Generator, a 0-d int64 tensor (the seed) or None, "
+            f"{CALLER}: generator must be a torch.Generator, a 0-d int64 tensor (the seed) or None, "
             f"got {generator!r} of type {type(generator).__name__}"
         )
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anymax._core import checks
 from anymax._core.dims import Dim, Dims, count_distributions, resolve
+from anymax._core.errors import CALLER, named_after_function
 from anymax.ops.softmax.api import softmax
 
 WIDTH = 79
@@ -53,6 +54,7 @@ class Explanation:
     __repr__ = __str__
 
 
+@named_after_function
 def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim) -> Explanation:
     """Say what `softmax(x, dim)` does to an x of this shape: which entries compete, and what sums to 1.
 
@@ -76,7 +78,7 @@ def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim) -> Explanation:
         ('[:, j]', 3, 2)
     """
     scores, shape = _scores_and_shape(shape_or_tensor)
-    dims = resolve("explain", dim, len(shape))
+    dims = resolve(dim, len(shape))
     axes = dims.axes if shape else ()
     entries = math.prod(shape[axis] for axis in axes)
     distributions = count_distributions(shape, dims)
@@ -109,19 +111,19 @@ def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim) -> Explanation:
 
 def _scores_and_shape(value: Sequence[int] | Tensor) -> tuple[Tensor | None, tuple[int, ...]]:
     if isinstance(value, Tensor):
-        checks.floating("explain", "shape_or_tensor", value)
+        checks.floating("shape_or_tensor", value)
         readable = not value.is_meta and value.numel() <= MOST_OF_A_TENSOR
         return (value.detach() if readable else None), tuple(value.shape)
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(
-            f"explain: shape_or_tensor must be a shape such as (2, 3) or a tensor of scores, "
+            f"{CALLER}: shape_or_tensor must be a shape such as (2, 3) or a tensor of scores, "
             f"got {value!r} of type {type(value).__name__}"
         )
     for size in value:
         if isinstance(size, bool) or not isinstance(size, int):
-            raise TypeError(f"explain: a shape must hold ints, got {size!r} of type {type(size).__name__}")
+            raise TypeError(f"{CALLER}: a shape must hold ints, got {size!r} of type {type(size).__name__}")
         if size < 0:
-            raise ValueError(f"explain: a size must be at least 0, got {size} in the shape {tuple(value)}")
+            raise ValueError(f"{CALLER}: a size must be at least 0, got {size} in the shape {tuple(value)}")
     return None, tuple(value)
 
 

@@ -15,12 +15,14 @@ from torch.nn.functional import linear, logsigmoid, one_hot
 from typing_extensions import Unpack  # torch depends on it; typing has it from Python 3.11 on
 
 from anymax._core import checks
+from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator, seed_from
-from anymax._core.scores import compute_dtype, loss_dtype, mean_of
+from anymax._core.scores import compute_dtype, loss_dtype
+from anymax._core.targets import REDUCTIONS, check_values, look_up, reduce, spoilt_unless
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise, Unigram
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
-from anymax.ops.cross_entropy.api import check_target_values, cross_entropy
+from anymax.ops.cross_entropy.api import cross_entropy
 from anymax.ops.gumbel.api import sample
 from anymax.ops.gumbel.reference import perturbed
 from anymax.ops.linear.api import linear_cross_entropy
@@ -57,6 +59,7 @@ class _DenseHead(nn.Module):
     weight: nn.Parameter
     bias: nn.Parameter | None
 
+    @named_after_class
     def __init__(
         self,
         in_features: int,
@@ -70,10 +73,9 @@ class _DenseHead(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        checks.count(name, "in_features", in_features)
-        checks.count(name, "num_classes", num_classes)
-        checks.one_of(name, "reduction", reduction, checks.REDUCTIONS)
+        checks.count("in_features", in_features)
+        checks.count("num_classes", num_classes)
+        checks.one_of("reduction", reduction, REDUCTIONS)
         self.in_features = in_features
         self.num_classes = num_classes
         self.reduction = reduction
@@ -81,14 +83,14 @@ class _DenseHead(nn.Module):
         self.weight = nn.Parameter(torch.empty(num_classes, in_features, device=device, dtype=dtype))
         bound = 1 / math.sqrt(in_features)
         nn.init.uniform_(self.weight, -bound, bound)
-        frequency = None if class_counts is None else _smoothed(name, class_counts, num_classes)
+        frequency = None if class_counts is None else _smoothed(class_counts, num_classes)
         if bias:
             start = torch.zeros(num_classes) if frequency is None else self._start(frequency)
             self.bias = nn.Parameter(start.to(device=device, dtype=self.weight.dtype))
         else:
             self.register_parameter("bias", None)
             if class_counts is not None:
-                raise ValueError(f"{name}: class_counts set where the bias starts, and there is none (bias=False)")
+                raise ValueError(f"{CALLER}: class_counts set where the bias starts, and there is none (bias=False)")
 
     def _start(self, frequency: Tensor) -> Tensor:
         return frequency.log()
@@ -240,19 +242,15 @@ class SigmoidHead(_DenseHead):
     def _start(self, frequency: Tensor) -> Tensor:
         return frequency.logit()
 
+    @named_after_class
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         scores = self.scores(input)
-        check_target_values("SigmoidHead", target, self.num_classes, -1, self.ignore_index)
-        counted = target != self.ignore_index
-        valid = ~counted | ((target >= 0) & (target < self.num_classes))
-        labels = one_hot(torch.where(counted & valid, target, 0).long(), self.num_classes)
+        ids = look_up(target, self.num_classes, self.ignore_index)
+        labels = one_hot(ids.safe.long(), self.num_classes)
         wide = scores.to(compute_dtype(scores.dtype))
         rows = binary_cross_entropy_with_logits(wide, labels, reduction="none").sum(-1)
-        loss = torch.where(counted, rows * torch.where(valid, 1.0, float("nan")), 0.0)
-        if self.reduction == "sum":
-            loss = loss.sum()
-        elif self.reduction == "mean":
-            loss = mean_of(loss.sum(), counted.sum())
+        loss = reduce(torch.where(ids.counted, spoilt_unless(ids.valid, rows), 0.0), self.reduction, ids.counted)
+        check_values(target, self.num_classes, -1, self.ignore_index, loss)
         return loss.to(loss_dtype(scores))
 
     def log_prob(self, input: Tensor) -> Tensor:
@@ -270,6 +268,7 @@ class SigmoidHead(_DenseHead):
 class _NoiseHead(_DenseHead):
     """A head that is trained against draws from a noise law: given, or from the smoothed class counts."""
 
+    @named_after_class
     def __init__(
         self,
         in_features: int,
@@ -280,23 +279,22 @@ class _NoiseHead(_DenseHead):
         sparse: bool = False,
         **options: Unpack[DenseOptions],
     ) -> None:
-        name = type(self).__name__
-        checks.count(name, "num_noise", num_noise)
+        checks.count("num_noise", num_noise)
         if noise is None:
             class_counts = options.get("class_counts")
             if class_counts is None:
                 raise ValueError(
-                    f"{name}: give noise= (a law of anymax.noise) or class_counts= (which makes a Unigram law); no "
+                    f"{CALLER}: give noise= (a law of anymax.noise) or class_counts= (which makes a Unigram law); no "
                     "law fits by default"
                 )
-            noise = Unigram(_smoothed(name, class_counts, num_classes))
+            noise = Unigram(_smoothed(class_counts, num_classes))
             if not options.get("bias", True):
                 # the law was all that they were for
                 options["class_counts"] = None
         super().__init__(in_features, num_classes, **options)
         if noise.num_classes != num_classes:
             raise ValueError(
-                f"{name}: the noise law must cover the {num_classes} classes of the head, got {noise.num_classes}"
+                f"{CALLER}: the noise law must cover the {num_classes} classes of the head, got {noise.num_classes}"
             )
         self.noise = noise.to(self.weight.device)
         self.num_noise = num_noise
@@ -327,11 +325,12 @@ class NCEHead(_NoiseHead):
     Source: Gutmann and Hyvarinen 2010; Mnih and Teh 2012, arXiv 1206.6426.
     """
 
+    @named_after_class
     def __init__(
         self, in_features: int, num_classes: int, *, log_partition: float = 0.0, **options: Unpack[NoiseOptions]
     ) -> None:
         super().__init__(in_features, num_classes, **options)
-        checks.number("NCEHead", "log_partition", log_partition)
+        checks.number("log_partition", log_partition)
         self.log_partition = log_partition
         if self.bias is not None:
             with torch.no_grad():
@@ -405,15 +404,15 @@ class SampledSoftmaxHead(_NoiseHead):
         )
 
 
-def _smoothed(function: str, class_counts: Tensor, num_classes: int) -> Tensor:
+def _smoothed(class_counts: Tensor, num_classes: int) -> Tensor:
     """Class frequencies with one more count each, so that none is 0."""
-    checks.tensor(function, "class_counts", class_counts)
+    checks.tensor("class_counts", class_counts)
     if class_counts.shape != (num_classes,):
         raise ValueError(
-            f"{function}: class_counts must have one entry per class, shape ({num_classes},), "
+            f"{CALLER}: class_counts must have one entry per class, shape ({num_classes},), "
             f"got {tuple(class_counts.shape)}"
         )
     counts = class_counts.double()
     if not bool(((counts >= 0) & counts.isfinite()).all()):
-        raise ValueError(f"{function}: class_counts must be finite and at least 0")
+        raise ValueError(f"{CALLER}: class_counts must be finite and at least 0")
     return (counts + 1) / (counts + 1).sum()

@@ -19,7 +19,9 @@ from torch.nn.functional import pad
 
 from anymax._core import checks, random
 from anymax._core.context import transforms_active, values_are_readable
+from anymax._core.errors import CALLER, named_after_class
 from anymax._core.scores import INFINITY
+from anymax._core.targets import check_ids
 
 # Below this many classes per arrival every class runs; above it, this many draws per arrival nearly always suffice.
 CLASSES_PER_ARRIVAL = 8
@@ -76,6 +78,7 @@ class Candidates:
         tensor([1.5000, 0.6000, 0.6000])
     """
 
+    @named_after_class
     def __init__(
         self,
         ids: Tensor,
@@ -84,21 +87,21 @@ class Candidates:
         target_log_expected_count: Callable[[Tensor], Tensor],
         unique: bool,
     ) -> None:
-        check_ids("Candidates", "ids", ids)
+        check_ids("ids", ids)
         if ids.ndim == 0 or ids.shape[-1] == 0:
-            raise ValueError(f"Candidates: ids must hold at least one draw along the last axis, got {tuple(ids.shape)}")
-        checks.floating("Candidates", "log_expected_count", log_expected_count)
+            raise ValueError(f"{CALLER}: ids must hold at least one draw along the last axis, got {tuple(ids.shape)}")
+        checks.floating("log_expected_count", log_expected_count)
         if log_expected_count.shape != ids.shape:
             raise ValueError(
-                f"Candidates: log_expected_count must have the shape of ids {tuple(ids.shape)}, "
+                f"{CALLER}: log_expected_count must have the shape of ids {tuple(ids.shape)}, "
                 f"got {tuple(log_expected_count.shape)}"
             )
         if not callable(target_log_expected_count):
             raise TypeError(
-                "Candidates: target_log_expected_count must be a function of class ids, "
+                f"{CALLER}: target_log_expected_count must be a function of class ids, "
                 f"got {target_log_expected_count!r}"
             )
-        checks.flag("Candidates", "unique", unique)
+        checks.flag("unique", unique)
         self.ids = ids
         self.log_expected_count = log_expected_count
         self.target_log_expected_count = target_log_expected_count
@@ -153,16 +156,6 @@ class Race(Candidates):
             _log_inclusion(self.law.log_q(target), torch.where(hit, last, last_but_one).squeeze(-1)),
             torch.where(hit, hits, surplus),
         )
-
-
-def check_ids(function: str, argument: str, ids: object) -> None:
-    checks.tensor(function, argument, ids)
-    if isinstance(ids, Tensor) and not is_integral(ids):
-        raise TypeError(f"{function}: {argument} must hold class ids (integers), got {ids.dtype}")
-
-
-def is_integral(ids: Tensor) -> bool:
-    return not (ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex())
 
 
 def uniform(words: Tensor) -> Tensor:

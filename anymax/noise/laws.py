@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from anymax._core import checks, random
 from anymax._core.context import values_are_readable
+from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator
 from anymax._core.scores import INFINITY
+from anymax._core.targets import check_ids
 from anymax.noise import draws
 from anymax.noise.draws import Candidates
 
@@ -32,12 +34,12 @@ class Noise(nn.Module):
 
     _anchor: Tensor
 
+    @named_after_class
     def __init__(self, num_classes: int, support: int | None = None) -> None:
         super().__init__()
-        name = type(self).__name__
-        checks.count(name, "num_classes", num_classes)
+        checks.count("num_classes", num_classes)
         if num_classes > MOST_CLASSES:
-            raise ValueError(f"{name}: num_classes must be at most 2**31, got {num_classes}")
+            raise ValueError(f"{CALLER}: num_classes must be at most 2**31, got {num_classes}")
         self.num_classes = num_classes
         self.support = num_classes if support is None else support
         # says where a law without tables lives
@@ -56,6 +58,7 @@ class Noise(nn.Module):
         """One id per pair of 32-bit words along the last axis."""
         raise NotImplementedError(f"{type(self).__name__}: a noise law must define ids_of")
 
+    @named_after_class
     def log_prob(self, ids: Tensor) -> Tensor:
         """The log-probability (nats) that one draw gives each of `ids`.
 
@@ -68,14 +71,14 @@ class Noise(nn.Module):
         Raises:
             ValueError: an id out of range (NaN where values cannot be read). TypeError: ids that are no integers.
         """
-        name = f"{type(self).__name__}.log_prob"
-        draws.check_ids(name, "ids", ids)
+        check_ids("ids", ids)
         inside = (ids >= 0) & (ids < self.num_classes)
         if values_are_readable(ids) and not bool(inside.all()):
             bad = ids[~inside].flatten()[0].item()
-            raise ValueError(f"{name}: ids must be in [0, {self.num_classes - 1}], got {bad}")
+            raise ValueError(f"{CALLER}: ids must be in [0, {self.num_classes - 1}], got {bad}")
         return torch.where(inside, self.log_q(torch.where(inside, ids, 0).long()), float("nan"))
 
+    @named_after_class
     def sample(self, size: int | Sequence[int], *, unique: bool = False, generator: Generator = None) -> Candidates:
         """Draw class ids, on the law's device, together with what a loss needs to know of how they were drawn.
 
@@ -102,16 +105,16 @@ class Noise(nn.Module):
             >>> law.sample((2, 5), unique=True)
             Candidates(5 draws, unique, ids of shape (2, 5))
         """
-        return self.draw(f"{type(self).__name__}.sample", size, unique, generator)
+        return self.draw(size, unique, generator)
 
-    def draw(self, function: str, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
-        """As `sample`; `function` is named in errors."""
-        shape = _shape(function, size)
-        checks.flag(function, "unique", unique)
-        random.check_generator(function, generator)
+    def draw(self, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
+        """As `sample`, for callers whose name is the one that errors are to give."""
+        shape = _shape(size)
+        checks.flag("unique", unique)
+        random.check_generator(generator)
         if unique and shape[-1] >= self.support:
             raise ValueError(
-                f"{function}: {shape[-1]} unique draws are not fewer than the {self.support} classes that "
+                f"{CALLER}: {shape[-1]} unique draws are not fewer than the {self.support} classes that "
                 f"{type(self).__name__} can draw; draw fewer, or write noise.All({self.num_classes}) for all classes"
             )
         seed = random.seed_from(generator)
@@ -197,15 +200,16 @@ class Unigram(Noise):
     _cumulative: Tensor
     _log_probs: Tensor
 
+    @named_after_class
     def __init__(self, counts: Tensor | Sequence[float], power: float = 1.0) -> None:
-        checks.at_least_zero("Unigram", "power", power)
+        checks.at_least_zero("power", power)
         counts = torch.as_tensor(counts).detach().double()
         if counts.ndim != 1 or counts.numel() == 0:
-            raise ValueError(f"Unigram: counts must have one entry per class, got shape {tuple(counts.shape)}")
+            raise ValueError(f"{CALLER}: counts must have one entry per class, got shape {tuple(counts.shape)}")
         possible = counts > 0
         if not bool((counts.isfinite() & (counts >= 0)).all()) or not bool(possible.any()):
             raise ValueError(
-                "Unigram: counts must be at least 0, finite, and not all 0, "
+                f"{CALLER}: counts must be at least 0, finite, and not all 0, "
                 f"got values from {counts.min().item():g} to {counts.max().item():g}"
             )
         super().__init__(counts.numel(), int(possible.sum()))
@@ -246,13 +250,13 @@ class All(Noise):
     def log_q(self, ids: Tensor) -> Tensor:
         return torch.zeros_like(ids, dtype=torch.float64) - math.log(self.num_classes)
 
-    def draw(self, function: str, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
-        shape = _shape(function, size)
-        checks.flag(function, "unique", unique)
+    def draw(self, size: int | Sequence[int], unique: bool, generator: Generator) -> Candidates:
+        shape = _shape(size)
+        checks.flag("unique", unique)
         if shape[-1] != self.num_classes:
-            raise ValueError(f"{function}: All takes all {self.num_classes} classes, got a size of {shape[-1]}")
+            raise ValueError(f"{CALLER}: All takes all {self.num_classes} classes, got a size of {shape[-1]}")
         if generator is not None:
-            raise ValueError(f"{function}: generator has no effect on All, which draws nothing, got {generator!r}")
+            raise ValueError(f"{CALLER}: generator has no effect on All, which draws nothing, got {generator!r}")
         ids = torch.arange(self.num_classes, device=self.device).expand(shape)
 
         def once(classes: Tensor) -> Tensor:
@@ -261,12 +265,12 @@ class All(Noise):
         return Candidates(ids, once(ids), target_log_expected_count=once, unique=True)
 
 
-def _shape(function: str, size: int | Sequence[int]) -> tuple[int, ...]:
+def _shape(size: int | Sequence[int]) -> tuple[int, ...]:
     shape = (size,) if isinstance(size, (int, torch.SymInt)) else size
     if not isinstance(shape, (tuple, list)) or not all(
         isinstance(entry, (int, torch.SymInt)) and not isinstance(entry, bool) for entry in shape
     ):
-        raise TypeError(f"{function}: size must be an int or a tuple of ints, got {size!r}")
+        raise TypeError(f"{CALLER}: size must be an int or a tuple of ints, got {size!r}")
     if not shape or shape[-1] < 1 or min(shape) < 0:
-        raise ValueError(f"{function}: size must end in the number of draws, at least 1, got {size!r}")
+        raise ValueError(f"{CALLER}: size must end in the number of draws, at least 1, got {size!r}")
     return tuple(shape)

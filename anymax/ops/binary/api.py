@@ -7,8 +7,11 @@ from torch import Tensor
 from anymax._core import checks
 from anymax._core.context import values_are_readable
 from anymax._core.dispatch import implementation, public
+from anymax._core.errors import CALLER
 from anymax._core.scores import loss_dtype
+from anymax._core.targets import REDUCTIONS
 from anymax.ops.binary import reference
+from anymax.ops.binary.reference import in_range
 
 
 @public(reference=reference.binary_cross_entropy_with_logits)
@@ -44,10 +47,9 @@ def binary_cross_entropy_with_logits(
         >>> anymax.binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([0.0, 1.0]))
         tensor(0.6931)
     """
-    function = "binary_cross_entropy_with_logits"
-    checks.one_of(function, "reduction", reduction, checks.REDUCTIONS)
-    checks.floating(function, "input", input)
-    checks.tensor(function, "target", target)
+    checks.one_of("reduction", reduction, REDUCTIONS)
+    checks.floating("input", input)
+    checks.tensor("target", target)
     if target.shape != input.shape:
         hint = ""
         if target.numel() == input.numel():
@@ -55,15 +57,16 @@ def binary_cross_entropy_with_logits(
         elif target.shape == input.shape[:-1]:
             hint = "; for one class per row write cross_entropy(input, target, dim=-1)"
         raise ValueError(
-            f"{function}: target must have the input's shape {tuple(input.shape)}, got {tuple(target.shape)}{hint}"
+            f"{CALLER}: target must have the input's shape {tuple(input.shape)}, got {tuple(target.shape)}{hint}"
         )
     for argument, value in (("weight", weight), ("pos_weight", pos_weight)):
         if value is not None:
-            checks.tensor(function, argument, value)
-            checks.broadcasts(function, argument, value, input.shape)
-    if values_are_readable(target) and not bool(((target >= 0) & (target <= 1)).all()):
+            checks.tensor(argument, value)
+            checks.broadcasts(argument, value, input.shape)
+    loss = implementation("binary_cross_entropy_with_logits")(input, target, weight, reduction, pos_weight)
+    # a bad target makes the loss NaN; looking at the targets first would cost more than a small loss itself
+    if values_are_readable(target, loss) and bool(loss.isnan().any()) and not bool(in_range(target).all()):
         low, high = target.min().item(), target.max().item()
         hint = "; write (target + 1) / 2 for a target of -1 and 1" if (low, high) == (-1, 1) else ""
-        raise ValueError(f"{function}: target must be in [0, 1], got entries from {low} to {high}{hint}")
-    loss = implementation(function)(input, target, weight, reduction, pos_weight)
+        raise ValueError(f"{CALLER}: target must be in [0, 1], got entries from {low} to {high}{hint}")
     return loss.to(loss_dtype(input))

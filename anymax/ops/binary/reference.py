@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from anymax._core.scores import compute_dtype, mean_of, times
+from anymax._core.scores import compute_dtype, times
+from anymax._core.targets import reduce
 
 
 def binary_cross_entropy_with_logits(
@@ -14,15 +15,15 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     scores = input.to(compute_dtype(input.dtype))
     target = target.to(scores.dtype)
-    target = torch.where((target >= 0) & (target <= 1), target, float("nan"))
+    target = torch.where(in_range(target), target, float("nan"))
     positive = target if pos_weight is None else target * pos_weight.to(scores.dtype)
     # -logsigmoid, not softplus, whose float64 error is 1e-9 above 20; two terms, not one difference, so that
     # a loss of 2e-9 is not lost beside 20
     loss = times(positive, -logsigmoid(scores)) + times(1 - target, -logsigmoid(-scores))
     if weight is not None:
         loss = times(weight.to(scores.dtype), loss)
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return loss.sum()
-    return mean_of(loss.sum(), loss.new_tensor(loss.numel()))
+    return reduce(loss, reduction, torch.ones_like(loss))
+
+
+def in_range(target: Tensor) -> Tensor:
+    return (target >= 0) & (target <= 1)

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from anymax._core import checks
-from anymax._core.context import values_are_readable
 from anymax._core.dims import Dim, Dims, resolve_one
 from anymax._core.dispatch import implementation, public
+from anymax._core.errors import CALLER
 from anymax._core.scores import loss_dtype
+from anymax._core.targets import REDUCTIONS, check_shape, check_target, check_values
 from anymax.ops.cross_entropy import reference
-from anymax.ops.cross_entropy.reference import SIMPLEX_TOLERANCE, Options
+from anymax.ops.cross_entropy.reference import Options
 
 
 class LogProb(NamedTuple):
@@ -79,10 +80,12 @@ def cross_entropy(
 
     Source: Szegedy et al. 2015, arXiv 1512.00567 (smoothing); Chowdhery et al. 2022, arXiv 2204.02311 (z-loss).
     """
-    checks.one_of("cross_entropy", "reduction", reduction, checks.REDUCTIONS)
+    checks.one_of("reduction", reduction, REDUCTIONS)
     options = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
-    dims = _check("cross_entropy", input, target, dim, options)
-    return implementation("cross_entropy")(input, target, dims, options, reduction).to(loss_dtype(input))
+    dims = _check(input, target, dim, options)
+    loss = implementation("cross_entropy")(input, target, dims, options, reduction)
+    _check_values(loss, target, input, dims, options)
+    return loss.to(loss_dtype(input))
 
 
 @public(reference=reference.log_prob)
@@ -115,105 +118,45 @@ def log_prob(
         tensor([1.3863])
     """
     options = Options(ignore_index=ignore_index, softcap=softcap, temperature=temperature, mask=mask)
-    dims = _check("log_prob", input, target, dim, options)
+    dims = _check(input, target, dim, options)
+    parts = implementation("log_prob")(input, target, dims, options)
+    _check_values(parts[0], target, input, dims, options)
     dtype = loss_dtype(input)
-    return LogProb(*(part.to(dtype) for part in implementation("log_prob")(input, target, dims, options)))
+    return LogProb(*(part.to(dtype) for part in parts))
 
 
-def _check(function: str, input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> Dims:
+def _check(input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> Dims:
     checks.floating(
-        function, "input", input, f"; scores come first, ids second, and an argmax is no score: {function}(scores, ids)"
+        "input", input, f"; scores come first, ids second, and an argmax is no score: {CALLER}(scores, ids)"
     )
     if input.ndim == 0:
-        raise ValueError(f"{function}: input must have a class axis, got a tensor without axes")
-    dims = resolve_one(function, min(1, input.ndim - 1) if dim is None else dim, input.ndim)
-    check_target(function, target, input.shape, dims, dim)
-    check_options(function, options, input.shape, dims)
-    check_target_values(function, target, input.shape[dims.axes[0]], dims.axes[0], options.ignore_index)
+        raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
+    dims = resolve_one(min(1, input.ndim - 1) if dim is None else dim, input.ndim)
+    check_options(options, input.shape, dims)
+    check_target(target, options.ignore_index)
+    check_shape(target, input.shape, dims, dim)
     return dims
 
 
-def check_options(function: str, options: Options, shape: torch.Size, dims: Dims) -> None:
+def _check_values(loss: Tensor, target: Tensor, input: Tensor, dims: Dims, options: Options) -> None:
+    (axis,) = dims.axes
+    check_values(target, input.shape[axis], axis, options.ignore_index, loss)
+
+
+def check_options(options: Options, shape: torch.Size, dims: Dims) -> None:
     """Check what shapes the law and the loss, for scores of `shape`."""
     num_classes = shape[dims.axes[0]]
     if num_classes == 0:
-        raise ValueError(f"{function}: the class axis {dims.label(dims.axes[0])} has size 0")
-    checks.integer(function, "ignore_index", options.ignore_index)
-    checks.per_class(function, "weight", options.weight, num_classes)
-    checks.number(function, "label_smoothing", options.label_smoothing)
+        raise ValueError(f"{CALLER}: the class axis {dims.label(dims.axes[0])} has size 0")
+    checks.integer("ignore_index", options.ignore_index)
+    checks.per_class("weight", options.weight, num_classes)
+    checks.number("label_smoothing", options.label_smoothing)
     if not 0 <= options.label_smoothing <= 1:
-        raise ValueError(f"{function}: label_smoothing must be in [0, 1], got {options.label_smoothing}")
-    checks.at_least_zero(function, "z_loss", options.z_loss)
+        raise ValueError(f"{CALLER}: label_smoothing must be in [0, 1], got {options.label_smoothing}")
+    checks.at_least_zero("z_loss", options.z_loss)
     if options.softcap is not None:
-        checks.number(function, "softcap", options.softcap)
-        checks.positive(function, "softcap", options.softcap)
-    checks.per_row(function, "temperature", options.temperature, shape, dims)
-    checks.positive(function, "temperature", options.temperature)
-    checks.mask(function, options.mask, shape)
-
-
-def check_target(function: str, target: Tensor, shape: torch.Size, dims: Dims, dim: Dim | None) -> None:
-    """Check the target's dtype and shape against scores of `shape`."""
-    checks.tensor(function, "target", target)
-    if target.dtype == torch.bool or target.is_complex():
-        raise TypeError(
-            f"{function}: target must hold class ids (integers) or probabilities (floating point), got {target.dtype}; "
-            "write target.long() for the classes 0 and 1"
-        )
-    (axis,) = dims.axes
-    if target.is_floating_point():
-        if target.shape != shape:
-            hint = ""
-            if target.shape == _without(shape, axis):
-                hint = "; if these are class ids, write target.long()"
-            raise ValueError(
-                f"{function}: a floating-point target holds probabilities and must have the input's shape "
-                f"{tuple(shape)}, got {tuple(target.shape)}{hint}"
-            )
-        return
-    if target.shape == _without(shape, axis):
-        return
-    if target.shape == shape:
-        hint = f"; a one-hot target is target.float(), or target.argmax({axis}) as ids"
-    elif target.shape == (*shape[:axis], 1, *shape[axis + 1 :]):
-        hint = f"; write target.squeeze({axis})"
-    else:
-        fitting = [at for at in range(len(shape)) if target.shape == _without(shape, at)]
-        hint = "".join(f"; it fits with axis {at} as the classes: {function}(..., dim={at})" for at in fitting)
-    chosen = "" if dim is not None else ", the default class axis"
-    raise ValueError(
-        f"{function}: target must have the input's shape {tuple(shape)} without axis {dims.label(axis)}{chosen}, "
-        f"so {tuple(_without(shape, axis))}, got {tuple(target.shape)}{hint}"
-    )
-
-
-def check_target_values(function: str, target: Tensor, num_classes: int, axis: int, ignore_index: int) -> None:
-    """Check ids and probabilities themselves, where they can be read."""
-    if target.is_floating_point():
-        if ignore_index >= 0:
-            raise ValueError(
-                f"{function}: ignore_index must be negative with probability targets, which hold no index, "
-                f"got {ignore_index}"
-            )
-        if values_are_readable(target):
-            total = target.sum(axis, dtype=torch.promote_types(target.dtype, torch.float32))
-            if not bool(((total - 1).abs() <= SIMPLEX_TOLERANCE).all()) or bool((target < 0).any()):
-                raise ValueError(
-                    f"{function}: a floating-point target holds probabilities along axis {axis}, at least 0 and "
-                    f"summing to 1, got sums from {total.min().item():.4g} to {total.max().item():.4g} and a "
-                    f"smallest entry of {target.min().item():.4g}; write target / target.sum({axis}, keepdim=True) "
-                    "for counts"
-                )
-    elif values_are_readable(target):
-        bad = (target != ignore_index) & ((target < 0) | (target >= num_classes))
-        if bool(bad.any()):
-            from_one = bool((target[target != ignore_index] >= 1).all() & (target[bad] == num_classes).all())
-            hint = "; ids count from 0: write target - 1" if from_one else ""
-            raise ValueError(
-                f"{function}: target ids must be in [0, {num_classes - 1}] or ignore_index ({ignore_index}), "
-                f"got {target[bad].flatten()[0].item()}{hint}"
-            )
-
-
-def _without(shape: torch.Size, axis: int) -> torch.Size:
-    return shape[:axis] + shape[axis + 1 :]
+        checks.number("softcap", options.softcap)
+        checks.positive("softcap", options.softcap)
+    checks.per_row("temperature", options.temperature, shape, dims)
+    checks.positive("temperature", options.temperature)
+    checks.mask(options.mask, shape)

@@ -9,9 +9,7 @@ from torch import Tensor
 
 from anymax._core.dims import Dims
 from anymax._core.scores import INFINITY, Scores, along, mean_of, scores_of, times
-
-# Sums of float16 or bfloat16 probabilities and of mixed-up batches stay inside; counts and scores do not.
-SIMPLEX_TOLERANCE = 1e-2
+from anymax._core.targets import look_up, simplex_rows, spoilt_unless
 
 
 class Options(NamedTuple):
@@ -36,7 +34,7 @@ class Rows(NamedTuple):
 
 
 def cross_entropy(input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> Tensor:
-    return reduce(row_losses(input, target, dims, options), reduction)
+    return reduced(row_losses(input, target, dims, options), reduction)
 
 
 def log_prob(input: Tensor, target: Tensor, dims: Dims, options: Options) -> tuple[Tensor, Tensor, Tensor]:
@@ -64,11 +62,12 @@ def row_losses(input: Tensor, target: Tensor, dims: Dims, options: Options) -> R
         penalty = torch.where(counted, options.z_loss * _log_z(scores, axis).square(), 0.0)
     weight = row_weight
     if class_weight is not None and not target.is_floating_point():
-        weight = torch.where(counted, class_weight[_readable(target, counted, log_probs.shape[axis])], 0.0)
+        index = look_up(target, log_probs.shape[axis], options.ignore_index).safe
+        weight = torch.where(counted, class_weight[index], 0.0)
     return Rows(torch.where(counted, nll, 0.0), penalty, weight, row_weight)
 
 
-def reduce(rows: Rows, reduction: str) -> Tensor:
+def reduced(rows: Rows, reduction: str) -> Tensor:
     """Rows to a loss: each part has its own mean."""
     if reduction == "none":
         return rows.nll if rows.z_penalty is None else rows.nll + rows.z_penalty
@@ -100,22 +99,17 @@ def _target_term(
     """-sum over the target of weight * log p per row, and which rows are not ignored."""
     if target.is_floating_point():
         target = target.to(log_probs.dtype)
-        # rows off the simplex have no law to be compared with
-        total = target.sum(axis, keepdim=True)
-        valid = ((total - 1).abs() <= SIMPLEX_TOLERANCE) & (target >= 0).all(axis, keepdim=True)
-        terms = times(target * torch.where(valid, 1.0, float("nan")), -log_probs)
+        # rows off the simplex are no probabilities to be compared with
+        valid = simplex_rows(target, axis)
+        terms = times(spoilt_unless(valid, target), -log_probs)
         if class_weight is not None:
             terms = times(along(class_weight, terms.ndim, axis), terms)
-        return terms.sum(axis), torch.ones_like(total, dtype=torch.bool).squeeze(axis)
-    num_classes = log_probs.shape[axis]
-    counted = target != ignore_index
-    valid = ~counted | ((target >= 0) & (target < num_classes))
-    index = _readable(target, counted, num_classes)
-    nll = -log_probs.gather(axis, index.unsqueeze(axis)).squeeze(axis)
+        return terms.sum(axis), torch.ones_like(valid).squeeze(axis)
+    ids = look_up(target, log_probs.shape[axis], ignore_index)
+    nll = -log_probs.gather(axis, ids.safe.unsqueeze(axis)).squeeze(axis)
     if class_weight is not None:
-        nll = times(class_weight[index], nll)
-    # a factor, not a choice: an unreadable target spoils the row's gradient too
-    return nll * torch.where(valid, 1.0, float("nan")), counted
+        nll = times(class_weight[ids.safe], nll)
+    return spoilt_unless(ids.valid, nll), ids.counted
 
 
 def _uniform_term(log_probs: Tensor, axis: int, class_weight: Tensor | None, mask: Tensor | None) -> Tensor:
@@ -127,8 +121,3 @@ def _uniform_term(log_probs: Tensor, axis: int, class_weight: Tensor | None, mas
         return terms.mean(axis)
     takes_part = mask.expand(log_probs.shape)
     return mean_of(torch.where(takes_part, terms, 0.0).sum(axis), takes_part.sum(axis))
-
-
-def _readable(target: Tensor, counted: Tensor, num_classes: int) -> Tensor:
-    """Ids that can be looked up, whatever the target holds."""
-    return torch.where(counted, target.long(), 0).clamp(0, num_classes - 1)

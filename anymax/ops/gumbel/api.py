@@ -59,20 +59,18 @@ def gumbel_softmax(
 
     Source: Jang et al. 2016, arXiv 1611.01144; Maddison et al. 2016, arXiv 1611.00712.
     """
-    checks.floating("gumbel_softmax", "logits", logits)
+    checks.floating("logits", logits)
     if eps != EPS:
         raise ValueError(
             f"gumbel_softmax: eps has no effect and stands here for torch's positional order only, got {eps!r}; "
             "the axis is a keyword: gumbel_softmax(logits, tau, hard, dim=...)"
         )
-    checks.flag("gumbel_softmax", "hard", hard, "; the axis is a keyword: gumbel_softmax(logits, tau, dim=...)")
+    checks.flag("hard", hard, "; the axis is a keyword: gumbel_softmax(logits, tau, dim=...)")
     dims = resolve_or_last("gumbel_softmax", dim, logits.shape)
-    checks.per_row("gumbel_softmax", "tau", tau, logits.shape, dims)
-    checks.positive(
-        "gumbel_softmax", "tau", tau, "; write hard=True for one-hot samples, logits.argmax(dim) for no noise"
-    )
-    checks.mask("gumbel_softmax", mask, logits.shape)
-    random.check_generator("gumbel_softmax", generator)
+    checks.per_row("tau", tau, logits.shape, dims)
+    checks.positive("tau", tau, "; write hard=True for one-hot samples, logits.argmax(dim) for no noise")
+    checks.mask(mask, logits.shape)
+    random.check_generator(generator)
     seed = random.seed_from(generator)
     return implementation("gumbel_softmax")(logits, dims, tau, hard, mask, seed).to(map_dtype(logits))
 
@@ -115,17 +113,17 @@ def sample(
 
     Source: Gumbel 1954 (the Gumbel-max trick).
     """
-    checks.floating("sample", "input", input)
-    dims = resolve_one("sample", dim, input.ndim)
+    checks.floating("input", input)
+    dims = resolve_one(dim, input.ndim)
     (axis,) = dims.axes
     if input.ndim and input.shape[axis] == 0:
         raise ValueError(f"sample: nothing can be drawn along axis {dims.label(axis)} of size 0")
     if num_samples is not None:
-        checks.count("sample", "num_samples", num_samples)
-    checks.per_row("sample", "temperature", temperature, input.shape, dims)
-    checks.positive("sample", "temperature", temperature)
-    checks.mask("sample", mask, input.shape)
-    random.check_generator("sample", generator)
+        checks.count("num_samples", num_samples)
+    checks.per_row("temperature", temperature, input.shape, dims)
+    checks.positive("temperature", temperature)
+    checks.mask(mask, input.shape)
+    random.check_generator(generator)
     seed = random.seed_from(generator)
     ids = implementation("sample")(input, dims, num_samples, temperature, mask, seed)
     if values_are_readable(input) and bool((ids < 0).any()):

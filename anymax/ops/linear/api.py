@@ -10,8 +10,10 @@ from torch import Tensor
 from anymax._core import checks
 from anymax._core.dims import Dims
 from anymax._core.dispatch import implementation, public
+from anymax._core.errors import CALLER
 from anymax._core.scores import autocast_is_on, compute_dtype, loss_dtype
-from anymax.ops.cross_entropy.api import LogProb, check_options, check_target_values
+from anymax._core.targets import REDUCTIONS, check_target, check_values
+from anymax.ops.cross_entropy.api import LogProb, check_options
 from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.linear import reference
 
@@ -74,15 +76,17 @@ def linear_cross_entropy(
 
     Source: the recomputation is Griewank & Walther 2000 (checkpointing); torch 2.13 has the signature.
     """
-    function = "linear_cross_entropy"
-    checks.one_of(function, "reduction", reduction, checks.REDUCTIONS)
+    checks.one_of("reduction", reduction, REDUCTIONS)
     ignore_index = -100 if ignore_index is None else ignore_index
     row = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
-    _check(function, input, linear_weight, linear_bias, target, row)
+    _check(input, linear_weight, linear_bias, target, row)
     if options is not None:
         chunks = _chunks_of(options, input, chunks, memory_budget)
-    _check_chunks(function, chunks, memory_budget)
-    loss = implementation(function)(input, linear_weight, linear_bias, target, row, reduction, chunks, memory_budget)
+    _check_chunks(chunks, memory_budget)
+    loss = implementation("linear_cross_entropy")(
+        input, linear_weight, linear_bias, target, row, reduction, chunks, memory_budget
+    )
+    check_values(target, linear_weight.shape[0], -1, ignore_index, loss)
     return loss.to(loss_dtype(input))
 
 
@@ -118,23 +122,21 @@ def linear_log_prob(
         >>> anymax.linear_log_prob(torch.ones(1, 2), torch.zeros(4, 2), torch.tensor([2])).log_prob
         tensor([-1.3863])
     """
-    function = "linear_log_prob"
     ignore_index = -100 if ignore_index is None else ignore_index
     row = Options(ignore_index=ignore_index, softcap=softcap, temperature=temperature, mask=mask)
-    _check(function, input, linear_weight, linear_bias, target, row)
-    _check_chunks(function, chunks, memory_budget)
+    _check(input, linear_weight, linear_bias, target, row)
+    _check_chunks(chunks, memory_budget)
     dtype = loss_dtype(input)
-    parts = implementation(function)(input, linear_weight, linear_bias, target, row, chunks, memory_budget)
+    parts = implementation("linear_log_prob")(input, linear_weight, linear_bias, target, row, chunks, memory_budget)
+    check_values(target, linear_weight.shape[0], -1, ignore_index, parts[0])
     return LogProb(*(part.to(dtype) for part in parts))
 
 
-def _check(
-    function: str, input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, options: Options
-) -> None:
-    checks.floating(function, "input", input)
-    checks.floating(function, "linear_weight", linear_weight)
+def _check(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, options: Options) -> None:
+    checks.floating("input", input)
+    checks.floating("linear_weight", linear_weight)
     if input.ndim == 0:
-        raise ValueError(f"{function}: input must have an axis of features, got a tensor without axes")
+        raise ValueError(f"{CALLER}: input must have an axis of features, got a tensor without axes")
     if linear_weight.ndim != 2:
         hint = ""
         if linear_weight.ndim > 2:
@@ -144,42 +146,37 @@ def _check(
                 f"cross_entropy(torch.einsum('nf,c...f->nc...', input, linear_weight){bias}, target)"
             )
         raise ValueError(
-            f"{function}: linear_weight must be a matrix (classes, in_features), "
+            f"{CALLER}: linear_weight must be a matrix (classes, in_features), "
             f"got shape {tuple(linear_weight.shape)}{hint}"
         )
     num_classes, in_features = linear_weight.shape
     if input.shape[-1] != in_features:
         hint = "; write linear_weight.t()" if input.shape[-1] == num_classes else ""
         raise ValueError(
-            f"{function}: linear_weight must have shape (classes, {input.shape[-1]}) for features of shape "
+            f"{CALLER}: linear_weight must have shape (classes, {input.shape[-1]}) for features of shape "
             f"{tuple(input.shape)}, got {tuple(linear_weight.shape)}{hint}"
         )
-    _check_dtype(function, "linear_weight", linear_weight, input)
-    checks.per_class(function, "linear_bias", linear_bias, num_classes)
+    _check_dtype("linear_weight", linear_weight, input)
+    checks.per_class("linear_bias", linear_bias, num_classes)
     if linear_bias is not None:
-        _check_dtype(function, "linear_bias", linear_bias, input)
+        _check_dtype("linear_bias", linear_bias, input)
     scores_shape = torch.Size((*input.shape[:-1], num_classes))
-    _check_target(function, target, scores_shape)
-    check_options(function, options, scores_shape, Dims(input.ndim, (input.ndim - 1,)))
-    check_target_values(function, target, num_classes, input.ndim - 1, options.ignore_index)
+    check_options(options, scores_shape, Dims(input.ndim, (input.ndim - 1,)))
+    check_target(target, options.ignore_index)
+    _check_shape(target, scores_shape)
 
 
-def _check_dtype(function: str, argument: str, value: Tensor, input: Tensor) -> None:
+def _check_dtype(argument: str, value: Tensor, input: Tensor) -> None:
     """One dtype, or any that autocast casts to its own."""
     cast = autocast_is_on(input) and torch.float64 not in (value.dtype, input.dtype)
     if value.dtype != input.dtype and not cast:
         raise TypeError(
-            f"{function}: {argument} must have the input's dtype {input.dtype}, got {value.dtype}; "
+            f"{CALLER}: {argument} must have the input's dtype {input.dtype}, got {value.dtype}; "
             "cast one of them, or call this under torch.autocast"
         )
 
 
-def _check_target(function: str, target: Tensor, scores_shape: torch.Size) -> None:
-    checks.tensor(function, "target", target)
-    if target.dtype == torch.bool or target.is_complex():
-        raise TypeError(
-            f"{function}: target must hold class ids (integers) or probabilities (floating point), got {target.dtype}"
-        )
+def _check_shape(target: Tensor, scores_shape: torch.Size) -> None:
     rows, num_classes = scores_shape[:-1], scores_shape[-1]
     if target.shape == (scores_shape if target.is_floating_point() else rows):
         return
@@ -191,51 +188,50 @@ def _check_target(function: str, target: Tensor, scores_shape: torch.Size) -> No
     elif target.shape == (*rows, 1):
         hint = "; write target.squeeze(-1)"
     raise ValueError(
-        f"{function}: target must hold class ids (integers) of shape {tuple(rows)}, one per row of the input, or "
+        f"{CALLER}: target must hold class ids (integers) of shape {tuple(rows)}, one per row of the input, or "
         f"probabilities (floating point) of shape {tuple(scores_shape)} for {num_classes} classes, "
         f"got {target.dtype} of shape {tuple(target.shape)}{hint}"
     )
 
 
-def _check_chunks(function: str, chunks: int | None, memory_budget: int | None) -> None:
+def _check_chunks(chunks: int | None, memory_budget: int | None) -> None:
     if chunks is not None:
-        checks.count(function, "chunks", chunks)
+        checks.count("chunks", chunks)
     if memory_budget is None:
         return
-    checks.count(function, "memory_budget", memory_budget)
+    checks.count("memory_budget", memory_budget)
     if chunks is not None:
-        raise ValueError(f"{function}: chunks and memory_budget both say how large a chunk is; give one of them")
+        raise ValueError(f"{CALLER}: chunks and memory_budget both say how large a chunk is; give one of them")
     if torch.compiler.is_compiling():
         raise ValueError(
-            f"{function}: memory_budget cannot be kept in compiled code, where the number of chunks does not follow "
+            f"{CALLER}: memory_budget cannot be kept in compiled code, where the number of chunks does not follow "
             "the number of rows; write chunks="
         )
 
 
 def _chunks_of(options: Any, input: Tensor, chunks: int | None, memory_budget: int | None) -> int | None:
     """The number of chunks that torch's options ask for; None leaves it to us."""
-    function = "linear_cross_entropy"
     kind = getattr(torch.nn, "LinearCrossEntropyOptions", None)
     if kind is None or not isinstance(options, kind):
         raise TypeError(
-            f"{function}: options must be a torch.nn.LinearCrossEntropyOptions, got {options!r}; "
+            f"{CALLER}: options must be a torch.nn.LinearCrossEntropyOptions, got {options!r}; "
             "write chunks= or memory_budget="
         )
     if chunks is not None or memory_budget is not None:
-        raise ValueError(f"{function}: options and chunks or memory_budget all say how large a chunk is; give one")
+        raise ValueError(f"{CALLER}: options and chunks or memory_budget all say how large a chunk is; give one")
     if torch.compiler.is_compiling():
         raise ValueError(
-            f"{function}: options cannot be kept in compiled code, where the number of chunks does not follow the "
+            f"{CALLER}: options cannot be kept in compiled code, where the number of chunks does not follow the "
             "number of rows; write chunks="
         )
     if options.chunking_method not in (None, "auto"):
         raise ValueError(
-            f"{function}: the chunking_method {options.chunking_method!r} is torch's own; leave it away, or write "
+            f"{CALLER}: the chunking_method {options.chunking_method!r} is torch's own; leave it away, or write "
             "chunks= or memory_budget="
         )
     if options.acc_dtype not in (None, compute_dtype(input.dtype)):
         raise ValueError(
-            f"{function}: acc_dtype must be {compute_dtype(input.dtype)}, in which everything after the scores is "
+            f"{CALLER}: acc_dtype must be {compute_dtype(input.dtype)}, in which everything after the scores is "
             f"computed for an input of {input.dtype}, or None, got {options.acc_dtype}"
         )
     if options.batch_chunk_size is None:

@@ -22,7 +22,7 @@ from anymax._core.context import forward_mode, transforms_active
 from anymax._core.dims import Dims
 from anymax._core.scores import autocast_is_on, compute_dtype
 from anymax.ops.cross_entropy import reference as cross_entropy_reference
-from anymax.ops.cross_entropy.reference import Options, Rows, reduce, row_losses
+from anymax.ops.cross_entropy.reference import Options, Rows, reduced, row_losses
 
 # While tracing the number is fixed: a number that follows the rows would compile anew for each batch size.
 TRACED_CHUNKS = 16
@@ -43,7 +43,7 @@ def linear_cross_entropy(
     memory_budget: int | None,
 ) -> Tensor:
     parts = _by_chunks(row_losses, input, linear_weight, linear_bias, target, options, chunks, memory_budget)
-    loss = reduce(Rows(*parts), reduction)
+    loss = reduced(Rows(*parts), reduction)
     return loss.reshape(input.shape[:-1]) if reduction == "none" else loss
 
 

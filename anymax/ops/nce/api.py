@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from anymax._core import checks
 from anymax._core.context import values_are_readable
 from anymax._core.dispatch import implementation, public
+from anymax._core.errors import CALLER
 from anymax._core.random import Generator
 from anymax._core.scores import loss_dtype
+from anymax._core.targets import REDUCTIONS, check_values, is_integral
 from anymax.noise import All, Noise
-from anymax.noise.draws import Candidates, is_integral
-from anymax.ops.cross_entropy.api import check_target_values
+from anymax.noise.draws import Candidates
 from anymax.ops.nce import reference
 from anymax.ops.nce.reference import Problem
 
@@ -86,19 +87,20 @@ def nce_loss(
 
     Source: Gutmann and Hyvarinen 2010; Mnih and Teh 2012, arXiv 1206.6426.
     """
-    problem, noise = _check("nce_loss", input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
-    checks.one_of("nce_loss", "reduction", reduction, checks.REDUCTIONS)
+    problem, noise = _check(input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
+    checks.one_of("reduction", reduction, REDUCTIONS)
     if isinstance(log_partition, Tensor):
-        checks.floating("nce_loss", "log_partition", log_partition)
+        checks.floating("log_partition", log_partition)
         if not checks.fits(log_partition, problem.target.shape):
             raise ValueError(
                 "nce_loss: log_partition must broadcast against the target's shape "
                 f"{tuple(problem.target.shape)}, got shape {tuple(log_partition.shape)}"
             )
     else:
-        checks.number("nce_loss", "log_partition", log_partition)
-    candidates = _candidates("nce_loss", problem, noise, num_noise, shared, False, False, generator)
+        checks.number("log_partition", log_partition)
+    candidates = _candidates(problem, noise, num_noise, shared, False, False, generator)
     loss = implementation("nce_loss")(problem, candidates, log_partition, reduction)
+    _check_values(problem, candidates, loss)
     return loss.to(loss_dtype(input))
 
 
@@ -152,17 +154,16 @@ def sampled_softmax_loss(
 
     Source: Bengio and Senecal 2008; Jean et al. 2015, arXiv 1412.2007; Ma and Collins 2018, arXiv 1809.01812.
     """
-    function = "sampled_softmax_loss"
-    problem, noise = _check(function, input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
-    checks.one_of(function, "reduction", reduction, checks.REDUCTIONS)
-    checks.one_of(function, "correction", correction, CORRECTIONS)
-    candidates = _candidates(function, problem, noise, num_noise, shared, unique, True, generator)
-    loss = implementation(function)(problem, candidates, correction, reduction)
+    problem, noise = _check(input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
+    checks.one_of("reduction", reduction, REDUCTIONS)
+    checks.one_of("correction", correction, CORRECTIONS)
+    candidates = _candidates(problem, noise, num_noise, shared, unique, True, generator)
+    loss = implementation("sampled_softmax_loss")(problem, candidates, correction, reduction)
+    _check_values(problem, candidates, loss)
     return loss.to(loss_dtype(input))
 
 
 def _check(
-    function: str,
     input: Any,
     linear_weight: Any,
     target: Any,
@@ -171,42 +172,41 @@ def _check(
     ignore_index: int,
     sparse: bool,
 ) -> tuple[Problem, Noise | Candidates]:
-    _check_roles(function, input, linear_weight, target, noise)
+    _check_roles(input, linear_weight, target, noise)
     for name, value in (("input", input), ("linear_weight", linear_weight), ("target", target)):
-        checks.tensor(function, name, value)
+        checks.tensor(name, value)
     num_classes, width = linear_weight.shape
     if input.ndim == 0 or input.shape[-1] != width:
         hint = ""
         if input.ndim and input.shape[-1] == num_classes:
             hint = "; features go in, not logits, and the class table is (num_classes, features)"
         raise ValueError(
-            f"{function}: input must end in the {width} features of the class table {tuple(linear_weight.shape)}, "
+            f"{CALLER}: input must end in the {width} features of the class table {tuple(linear_weight.shape)}, "
             f"got shape {tuple(input.shape)}{hint}"
         )
     if target.shape != input.shape[:-1]:
         raise ValueError(
-            f"{function}: target must have the input's shape without the features, {tuple(input.shape[:-1])}, "
+            f"{CALLER}: target must have the input's shape without the features, {tuple(input.shape[:-1])}, "
             f"got {tuple(target.shape)}"
         )
-    checks.per_class(function, "linear_bias", linear_bias, num_classes)
-    checks.integer(function, "ignore_index", ignore_index)
-    checks.flag(function, "sparse", sparse)
+    checks.per_class("linear_bias", linear_bias, num_classes)
+    checks.integer("ignore_index", ignore_index)
+    checks.flag("sparse", sparse)
     if isinstance(noise, Noise) and noise.num_classes != num_classes:
         raise ValueError(
-            f"{function}: noise must be a law over the {num_classes} classes of linear_weight, got {noise!r}"
+            f"{CALLER}: noise must be a law over the {num_classes} classes of linear_weight, got {noise!r}"
         )
     device = noise.device if isinstance(noise, Noise) else noise.ids.device
     for name, where in (("linear_weight", linear_weight.device), ("target", target.device), ("noise", device)):
         if where != input.device:
             raise ValueError(
-                f"{function}: {name} must be on the input's device {input.device}, got {where}; "
+                f"{CALLER}: {name} must be on the input's device {input.device}, got {where}; "
                 f"write {name}.to(input.device)"
             )
-    check_target_values(function, target, num_classes, -1, ignore_index)
     return Problem(input, linear_weight, linear_bias, target, ignore_index, sparse), noise
 
 
-def _check_roles(function: str, input: Any, linear_weight: Any, target: Any, noise: Any) -> None:
+def _check_roles(input: Any, linear_weight: Any, target: Any, noise: Any) -> None:
     """Each argument is what its place asks for; calls as tutorials write them pass logits and no class table."""
     wrong = None
     if not (isinstance(input, Tensor) and input.is_floating_point()):
@@ -222,8 +222,8 @@ def _check_roles(function: str, input: Any, linear_weight: Any, target: Any, noi
             wrong += " (counts or probabilities per class make the law noise.Unigram(counts))"
     if wrong is not None:
         raise TypeError(
-            f"{function}: features, class table and target go in, not logits: {wrong}; write "
-            f"{function}(features, linear.weight, target, noise.Unigram(class_counts), linear_bias=linear.bias)"
+            f"{CALLER}: features, class table and target go in, not logits: {wrong}; write "
+            f"{CALLER}(features, linear.weight, target, noise.Unigram(class_counts), linear_bias=linear.bias)"
         )
 
 
@@ -240,7 +240,6 @@ def _named(value: object) -> str:
 
 
 def _candidates(
-    function: str,
     problem: Problem,
     noise: Noise | Candidates,
     num_noise: int,
@@ -250,12 +249,12 @@ def _candidates(
     generator: Generator,
 ) -> Candidates:
     """What to compare the targets with: drawn here, or given."""
-    checks.count(function, "num_noise", num_noise)
-    checks.flag(function, "shared", shared)
-    checks.flag(function, "unique", unique)
+    checks.count("num_noise", num_noise)
+    checks.flag("shared", shared)
+    checks.flag("unique", unique)
     lead = tuple(problem.target.shape)
     if isinstance(noise, Noise) and not isinstance(noise, All):
-        candidates = noise.draw(function, num_noise if shared else (*lead, num_noise), unique, generator)
+        candidates = noise.draw(num_noise if shared else (*lead, num_noise), unique, generator)
     else:
         drawn = "All, which draws nothing" if isinstance(noise, All) else "Candidates, which are drawn already"
         for name, value, default in (
@@ -265,30 +264,36 @@ def _candidates(
             ("generator", generator, None),
         ):
             if value is not default and value != default:
-                raise ValueError(f"{function}: {name} has no effect on {drawn}, got {value!r}")
+                raise ValueError(f"{CALLER}: {name} has no effect on {drawn}, got {value!r}")
         candidates = noise.sample(noise.num_classes) if isinstance(noise, All) else noise
-    _check_candidates(function, problem, candidates)
+    _check_candidates(problem, candidates)
     return candidates
 
 
-def _check_candidates(function: str, problem: Problem, candidates: Candidates) -> None:
-    ids, target, num_classes = candidates.ids, problem.target, problem.weight.shape[0]
+def _check_candidates(problem: Problem, candidates: Candidates) -> None:
+    ids, target = candidates.ids, problem.target
     if ids.ndim > 1 and ids.shape[:-1] != target.shape:
         raise ValueError(
-            f"{function}: noise must hold ids of shape (k,), shared by all rows, or {(*target.shape, 'k')}, "
+            f"{CALLER}: noise must hold ids of shape (k,), shared by all rows, or {(*target.shape, 'k')}, "
             f"got {tuple(ids.shape)}"
         )
-    if not values_are_readable(ids, target):
+
+
+def _check_values(problem: Problem, candidates: Candidates, loss: Tensor) -> None:
+    """Say which value is bad, where values can be read and the loss is NaN, as a bad value makes it."""
+    ids, target, num_classes = candidates.ids, problem.target, problem.weight.shape[0]
+    check_values(target, num_classes, -1, problem.ignore_index, loss)
+    if not values_are_readable(ids, target, loss) or not bool(loss.isnan().any()):
         return
     outside = (ids < 0) | (ids >= num_classes)
     if bool(outside.any()):
         raise ValueError(
-            f"{function}: noise must hold ids in [0, {num_classes - 1}], got {ids[outside].flatten()[0].item()}"
+            f"{CALLER}: noise must hold ids in [0, {num_classes - 1}], got {ids[outside].flatten()[0].item()}"
         )
     lookup = reference.look_up(problem, candidates)
-    never = lookup.counted & ~candidates.target_log_expected_count(lookup.ids).isfinite()
+    never = lookup.counted & ~candidates.target_log_expected_count(lookup.safe).isfinite()
     if bool(never.any()):
         raise ValueError(
-            f"{function}: noise must give every target a positive probability, and class "
+            f"{CALLER}: noise must give every target a positive probability, and class "
             f"{target[never].flatten()[0].item()} has none; smooth the counts, such as noise.Unigram(counts + 1)"
         )

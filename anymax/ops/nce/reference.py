@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, logsigmoid, pad
 
-from anymax._core.scores import INFINITY, autocast_is_on, compute_dtype, mean_of
+from anymax._core import targets
+from anymax._core.scores import INFINITY, autocast_is_on, compute_dtype
+from anymax._core.targets import Ids, reduce, spoilt_unless
 from anymax.noise.draws import Candidates, Terms
 
 
@@ -29,17 +31,9 @@ class Problem(NamedTuple):
     sparse: bool
 
 
-class Lookup(NamedTuple):
-    """Target ids that can be looked up whatever the target holds; which rows count; which have a target in range."""
-
-    ids: Tensor
-    counted: Tensor
-    valid: Tensor
-
-
 def nce_loss(problem: Problem, candidates: Candidates, log_partition: float | Tensor, reduction: str) -> Tensor:
     lookup = look_up(problem, candidates)
-    terms = candidates.for_nce(lookup.ids)
+    terms = candidates.for_nce(lookup.safe)
     of_target, of_noise = _scores(problem, lookup, terms.ids)
     shift = log_partition if isinstance(log_partition, Tensor) else of_target.new_tensor(log_partition)
     shift = shift.to(of_target.dtype).expand(of_target.shape)
@@ -52,7 +46,7 @@ def nce_loss(problem: Problem, candidates: Candidates, log_partition: float | Te
 def sampled_softmax_loss(problem: Problem, candidates: Candidates, correction: str, reduction: str) -> Tensor:
     lookup = look_up(problem, candidates)
     # a target that was drawn too is a second summand for importance, and a fair draw for ranking with replacement
-    terms = candidates.for_softmax(lookup.ids, remove_hits=candidates.unique or correction == "importance")
+    terms = candidates.for_softmax(lookup.safe, remove_hits=candidates.unique or correction == "importance")
     of_target, of_noise = _scores(problem, lookup, terms.ids)
     of_noise = of_noise - terms.log_count.to(of_noise.dtype)
     if correction == "ranking":
@@ -63,21 +57,18 @@ def sampled_softmax_loss(problem: Problem, candidates: Candidates, correction: s
     return _reduced(-log_probs[..., 0], lookup, terms, reduction)
 
 
-def look_up(problem: Problem, candidates: Candidates) -> Lookup:
-    counted = problem.target != problem.ignore_index
-    in_table = (problem.target >= 0) & (problem.target < problem.weight.shape[0])
+def look_up(problem: Problem, candidates: Candidates) -> Ids:
     # a class that was drawn stands in, so that no other row of a sparse gradient is touched
-    ids = torch.where(counted & in_table, problem.target.long(), candidates.ids[..., 0])
-    return Lookup(ids, counted, ~counted | in_table)
+    return targets.look_up(problem.target, problem.weight.shape[0], problem.ignore_index, candidates.ids[..., 0])
 
 
-def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tensor]:
+def _scores(problem: Problem, lookup: Ids, ids: Tensor) -> tuple[Tensor, Tensor]:
     """The scores of each row's target and draws, from one gather of B + k rows of the table."""
     dtype = compute_dtype(torch.promote_types(problem.input.dtype, problem.weight.dtype))
     features = torch.where(lookup.counted.unsqueeze(-1), problem.input.to(dtype), 0.0)
     in_table = (ids >= 0) & (ids < problem.weight.shape[0])
-    count, width = lookup.ids.numel(), problem.weight.shape[1]
-    gathered = torch.cat([lookup.ids.flatten(), torch.where(in_table, ids, 0).flatten()])
+    count, width = lookup.safe.numel(), problem.weight.shape[1]
+    gathered = torch.cat([lookup.safe.flatten(), torch.where(in_table, ids, 0).flatten()])
     rows = embedding(gathered, problem.weight, sparse=problem.sparse).to(dtype)
     bias = None
     if problem.bias is not None:
@@ -85,7 +76,7 @@ def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tens
     if problem.weight.dtype != dtype:
         first = _first_of_each(gathered)
         rows, bias = rows[first], None if bias is None else bias[first]
-    of_target_rows = rows[:count].reshape(*lookup.ids.shape, width)
+    of_target_rows = rows[:count].reshape(*lookup.safe.shape, width)
     of_noise_rows = rows[count:].reshape(*ids.shape, width)
     with _autocast_off(features):
         of_target = (features * of_target_rows).sum(-1)
@@ -94,7 +85,7 @@ def _scores(problem: Problem, lookup: Lookup, ids: Tensor) -> tuple[Tensor, Tens
         else:
             of_noise = (of_noise_rows @ features.unsqueeze(-1)).squeeze(-1)
     if bias is not None:
-        of_target = of_target + bias[:count].reshape(lookup.ids.shape)
+        of_target = of_target + bias[:count].reshape(lookup.safe.shape)
         of_noise = of_noise + bias[count:].reshape(ids.shape)
     return of_target, of_noise * torch.where(in_table, 1.0, float("nan")).to(dtype)
 
@@ -110,15 +101,9 @@ def _first_of_each(ids: Tensor) -> Tensor:
     return torch.empty_like(order).scatter(0, order, order[start])
 
 
-def _reduced(rows: Tensor, lookup: Lookup, terms: Terms, reduction: str) -> Tensor:
-    # a factor, not a choice: a row that cannot be read has no gradient either
+def _reduced(rows: Tensor, lookup: Ids, terms: Terms, reduction: str) -> Tensor:
     valid = lookup.valid & (~lookup.counted | terms.target_log_count.isfinite())
-    rows = torch.where(lookup.counted, rows * torch.where(valid, 1.0, float("nan")).to(rows.dtype), 0.0)
-    if reduction == "none":
-        return rows
-    if reduction == "sum":
-        return rows.sum()
-    return mean_of(rows.sum(), lookup.counted.sum())
+    return reduce(torch.where(lookup.counted, spoilt_unless(valid, rows), 0.0), reduction, lookup.counted)
 
 
 def _autocast_off(tensor: Tensor) -> torch.autocast | nullcontext[None]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from anymax._core import checks
 from anymax._core.dims import Dim, Dims, resolve, resolve_or_implicit
 from anymax._core.dispatch import implementation, public
+from anymax._core.errors import CALLER
 from anymax._core.scores import map_dtype
 from anymax.ops.softmax import reference
 
@@ -57,11 +58,11 @@ def softmax(
 
     Source: Bridle 1990 (softmax); Xiao et al. 2023, arXiv 2309.17453 (sink).
     """
-    input = _scores("softmax", input, dtype)
+    input = _scores(input, dtype)
     dims = resolve_or_implicit("softmax", dim, input.shape)
-    _check_options("softmax", input, dims, temperature, mask, sink)
+    _check_options(input, dims, temperature, mask, sink)
     probs = implementation("softmax")(input, dims, temperature, mask, sink)
-    return _written("softmax", probs.to(map_dtype(input)), out, input)
+    return _written(probs.to(map_dtype(input)), out, input)
 
 
 @public(reference=reference.softmax)
@@ -85,11 +86,11 @@ def softmin(
         >>> anymax.softmin(torch.tensor([1.0, 2.0, 3.0]), dim=0)
         tensor([0.6652, 0.2447, 0.0900])
     """
-    input = _scores("softmin", input, dtype)
+    input = _scores(input, dtype)
     dims = resolve_or_implicit("softmin", dim, input.shape)
-    _check_options("softmin", input, dims, temperature, mask, sink)
+    _check_options(input, dims, temperature, mask, sink)
     probs = implementation("softmin")(-input, dims, temperature, mask, sink)
-    return _written("softmin", probs.to(map_dtype(input)), out, input)
+    return _written(probs.to(map_dtype(input)), out, input)
 
 
 @public(reference=reference.log_softmax)
@@ -113,11 +114,11 @@ def log_softmax(
         >>> anymax.log_softmax(torch.tensor([0.0, 1000.0]), dim=0)
         tensor([-1000.,     0.])
     """
-    input = _scores("log_softmax", input, dtype)
+    input = _scores(input, dtype)
     dims = resolve_or_implicit("log_softmax", dim, input.shape)
-    _check_options("log_softmax", input, dims, temperature, mask, sink)
+    _check_options(input, dims, temperature, mask, sink)
     log_probs = implementation("log_softmax")(input, dims, temperature, mask, sink)
-    return _written("log_softmax", log_probs.to(map_dtype(input)), out, input)
+    return _written(log_probs.to(map_dtype(input)), out, input)
 
 
 @public(reference=reference.logsumexp)
@@ -152,50 +153,49 @@ def logsumexp(
         >>> anymax.logsumexp(torch.zeros(2, 4), dim=1)
         tensor([1.3863, 1.3863])
     """
-    checks.tensor("logsumexp", "input", input)
+    checks.tensor("input", input)
     if not input.is_floating_point() and not input.is_complex():
         input = input.to(torch.get_default_dtype())
-    checks.floating("logsumexp", "input", input)
-    dims = resolve("logsumexp", dim, input.ndim)
-    _check_options("logsumexp", input, dims, 1.0, mask, sink)
+    checks.floating("input", input)
+    dims = resolve(dim, input.ndim)
+    _check_options(input, dims, 1.0, mask, sink)
     log_z = implementation("logsumexp")(input, dims, mask, sink)
     if not keepdim and dims.ndim:
         log_z = log_z.squeeze(dims.axes)
-    return _written("logsumexp", log_z.to(map_dtype(input)), out, input)
+    return _written(log_z.to(map_dtype(input)), out, input)
 
 
-def _scores(function: str, input: Tensor, dtype: torch.dtype | None) -> Tensor:
-    checks.tensor(function, "input", input)
+def _scores(input: Tensor, dtype: torch.dtype | None) -> Tensor:
+    checks.tensor("input", input)
     if dtype is not None:
         input = input.to(dtype)
-    checks.floating(function, "input", input)
+    checks.floating("input", input)
     return input
 
 
 def _check_options(
-    function: str,
     input: Tensor,
     dims: Dims,
     temperature: float | Tensor,
     mask: Tensor | None,
     sink: float | Tensor | None,
 ) -> None:
-    checks.per_row(function, "temperature", temperature, input.shape, dims)
-    checks.positive(function, "temperature", temperature, "; the limit at 0 is input.argmax(dim)")
-    checks.mask(function, mask, input.shape)
+    checks.per_row("temperature", temperature, input.shape, dims)
+    checks.positive("temperature", temperature, "; the limit at 0 is input.argmax(dim)")
+    checks.mask(mask, input.shape)
     if sink is not None:
-        checks.per_row(function, "sink", sink, input.shape, dims)
+        checks.per_row("sink", sink, input.shape, dims)
 
 
-def _written(function: str, result: Tensor, out: Tensor | None, input: Tensor) -> Tensor:
+def _written(result: Tensor, out: Tensor | None, input: Tensor) -> Tensor:
     """`result`, or `out` after it was written there, resized if it has to be, as torch does."""
     if out is None:
         return result
-    checks.tensor(function, "out", out)
+    checks.tensor("out", out)
     if torch.is_grad_enabled() and (input.requires_grad or out.requires_grad):
-        raise RuntimeError(f"{function}: out= has no derivative; call it under torch.no_grad() or leave out= away")
+        raise RuntimeError(f"{CALLER}: out= has no derivative; call it under torch.no_grad() or leave out= away")
     if out.dtype != result.dtype:
-        raise TypeError(f"{function}: out must have the dtype {result.dtype}, got {out.dtype}")
+        raise TypeError(f"{CALLER}: out must have the dtype {result.dtype}, got {out.dtype}")
     if out.shape != result.shape:
         out.resize_(result.shape)
     return out.copy_(result)

@@ -49,20 +49,20 @@ def keep_mask(
     Source: Fan et al. 2018, arXiv 1805.04833 (top-k); Holtzman et al. 2019, arXiv 1904.09751 (top-p); Nguyen et al.
     2024, arXiv 2407.01082 (min-p).
     """
-    checks.floating("keep_mask", "input", input)
-    dims = resolve_one("keep_mask", dim, input.ndim)
+    checks.floating("input", input)
+    dims = resolve_one(dim, input.ndim)
     if input.ndim == 0:
         raise ValueError("keep_mask: input must have a class axis, got a tensor without axes")
     if top_k is None and top_p is None and min_p is None:
         raise ValueError("keep_mask: give at least one of top_k, top_p and min_p; without a rule every class stays")
     if top_k is not None:
-        checks.count("keep_mask", "top_k", top_k)
+        checks.count("top_k", top_k)
     if top_p is not None:
-        checks.number("keep_mask", "top_p", top_p)
+        checks.number("top_p", top_p)
         if not 0 < top_p <= 1:
             raise ValueError(f"keep_mask: top_p must be in (0, 1], got {top_p}")
     if min_p is not None:
-        checks.number("keep_mask", "min_p", min_p)
+        checks.number("min_p", min_p)
         if not 0 <= min_p <= 1:
             raise ValueError(f"keep_mask: min_p must be in [0, 1], got {min_p}")
     return implementation("keep_mask")(input, dims.axes[0], top_k, top_p, min_p)
