@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 
 def transforms_active() -> bool:
@@ -23,14 +22,18 @@ def forward_mode(*tensors: Tensor) -> bool:
     return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
 
 
+def is_eager() -> bool:
+    """True where torch just computes: nothing is traced, and no transform or dispatch mode is active."""
+    return not (torch.compiler.is_compiling() or transforms_active() or torch._C._len_torch_dispatch_stack())
+
+
 def values_are_readable(*tensors: Tensor) -> bool:
     """True where a check may look at the numbers inside: eager mode on CPU, or `ANYMAX_CHECK=1`.
 
     Everywhere else (tracing, transforms, fake tensors, accelerators) reading would break or stall, and bad values
     turn into NaN instead.
     """
-    if torch.compiler.is_compiling() or transforms_active() or _get_current_dispatch_mode_stack():
+    if not is_eager() or any(isinstance(tensor, FakeTensor) or tensor.is_meta for tensor in tensors):
         return False
-    if any(isinstance(tensor, FakeTensor) or tensor.is_meta for tensor in tensors):
-        return False
-    return os.environ.get("ANYMAX_CHECK") == "1" or all(tensor.device.type == "cpu" for tensor in tensors)
+    # the environment last: reading it takes as long as a small op
+    return all(tensor.is_cpu for tensor in tensors) or os.environ.get("ANYMAX_CHECK") == "1"

@@ -1,7 +1,8 @@
 """Which backend serves a call, and why.
 
-Every public function is an `Op` in `OPS`, made by the decorator `public`. A backend is a name and, per op, a
-function; `reference` has one for every op, is pure torch, and is the definition.
+A `Choice` stands where a computation may have several implementations: one in every op, and one in every shared piece
+such as the random words. It holds the reference, which is pure torch, serves every call and is the definition, and
+kernels in order of preference. Every public function is an `Op` in `OPS`, made by the decorator `public`.
 """
 
 from __future__ import annotations
@@ -9,37 +10,129 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
+import torch
+from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
+from anymax._core.context import forward_mode, transforms_active
 from anymax._core.errors import KINDS, with_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BACKENDS = ("reference",)
+REFERENCE = "reference"
+
+# Plain globals, not context variables: Dynamo guards on them, so that compiled code follows `use_backend`.
+_forced: str | None = os.environ.get("ANYMAX_BACKEND") or None
+# What `explain_backend` reads: per choice, in the order in which they are made, a line per backend.
+_record: dict[str, list[str]] | None = None
+
+
+class Kernel(ABC):
+    """One backend's implementation of a computation; its arguments are those of the reference."""
+
+    backend: str
+
+    @abstractmethod
+    def __call__(self, *args: Any) -> Any:
+        """Compute it."""
+
+    @abstractmethod
+    def cannot(self, *args: Any) -> str | None:
+        """Why this kernel cannot serve the call; None if it can."""
+
+    def not_worth(self, *args: Any) -> str | None:
+        """Why another implementation is faster, although this kernel can; None if this is the fastest.
+
+        It may read sizes, so it is never asked while a compiler traces.
+        """
+        return None
+
+
+class Choice:
+    """A computation with a reference and any number of kernels; calling it takes the best one."""
+
+    def __init__(self, name: str, reference: Callable[..., Any], kernels: tuple[Kernel, ...] = ()) -> None:
+        self.name = name
+        self.reference = reference
+        self.kernels = kernels
+        CHOICES[name] = self
+
+    def __call__(self, *args: Any) -> Any:
+        if not self.kernels and _forced is None and _record is None:
+            return self.reference(*args)
+        return self._best(args)(*args)
+
+    def _best(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+        best, lines = self._asked_for(args) if _forced is not None else self._fastest(args)
+        if _record is not None:
+            _record.setdefault(self.name, lines)
+        if isinstance(best, str):
+            raise NotImplementedError(best)
+        return best
+
+    def _asked_for(self, args: tuple[Any, ...]) -> tuple[Callable[..., Any] | str, list[str]]:
+        """The forced backend's implementation, or the sentence that refuses the call."""
+        assert _forced is not None
+        asked = "asked for by use_backend or ANYMAX_BACKEND"
+        if _forced == REFERENCE:
+            return self.reference, [f"{REFERENCE}: taken, {asked}"]
+        reason = _reference_only(args)
+        if reason is not None:
+            return self.reference, [f"{_forced}: not taken, {reason}", f"{REFERENCE}: taken"]
+        kernel = next((kernel for kernel in self.kernels if kernel.backend == _forced), None)
+        if kernel is None:
+            _check_backend(_forced)
+            reason = f"it does not have {self.name}"
+        else:
+            reason = kernel.cannot(*args)
+            if reason is None:
+                return kernel, [f"{_forced}: taken, {asked}"]
+        refusal = f"{self.name}: the backend {_forced!r} was asked for and cannot serve this call: {reason}"
+        return refusal, [f"{_forced}: {asked}, and refused: {reason}"]
+
+    def _fastest(self, args: tuple[Any, ...]) -> tuple[Callable[..., Any], list[str]]:
+        """The first kernel that can serve the call and is worth it; else the reference."""
+        lines = []
+        general = _reference_only(args)
+        for kernel in self.kernels:
+            reason = general or kernel.cannot(*args)
+            if reason is None and not torch.compiler.is_compiling():
+                reason = kernel.not_worth(*args)
+            if reason is None:
+                return kernel, [*lines, f"{kernel.backend}: taken"]
+            lines.append(f"{kernel.backend}: not taken, {reason}")
+        why = "no kernel serves this call" if self.kernels else "the only backend that this build has for it"
+        return self.reference, [*lines, f"{REFERENCE}: taken, {why}"]
 
 
 @dataclass(frozen=True)
 class Op:
-    """A public function and, per backend that has it, what computes it."""
+    """A public function and what computes it.
+
+    `shortcut` takes the arguments of the function. It returns torch's own answer where that is the answer and needs no
+    more than the bare call, and otherwise a string: the reason why it does not serve the call.
+    """
 
     name: str
     function: Callable[..., Any]
-    implementations: dict[str, Callable[..., Any]]
+    choice: Choice
+    shortcut: Callable[..., Any] | None
 
 
+CHOICES: dict[str, Choice] = {}
 OPS: dict[str, Op] = {}
 
-# A plain global, not a context variable: Dynamo guards on it, so compiled code follows `use_backend`.
-_forced: str | None = os.environ.get("ANYMAX_BACKEND") or None
 
-
-def public(**implementations: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def public(
+    *, reference: Callable[..., Any], kernels: tuple[Kernel, ...] = (), shortcut: Callable[..., Any] | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a public function with its implementations, and let tensor subclasses and modes see it whole."""
 
     def register(function: Callable[P, R]) -> Callable[P, R]:
@@ -47,9 +140,14 @@ def public(**implementations: Callable[..., Any]) -> Callable[[Callable[P, R]], 
         signature = inspect.signature(function)
         bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
         call = f"{name}{signature.replace(parameters=bare, return_annotation=signature.empty)}"
+        choice = Choice(name, reference, kernels)
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            if shortcut is not None and _forced is None and not choice.kernels:
+                answer = shortcut(*args, **kwargs)
+                if type(answer) is not str:
+                    return answer
             arguments = (*args, *kwargs.values())
             if has_torch_function(arguments):
                 return handle_torch_function(wrapper, arguments, *args, **kwargs)
@@ -64,31 +162,24 @@ def public(**implementations: Callable[..., Any]) -> Callable[[Callable[P, R]], 
                     raise
                 raise named from None
 
-        OPS[name] = Op(name, wrapper, implementations)
+        OPS[name] = Op(name, wrapper, choice, shortcut)
         return wrapper
 
     return register
 
 
-def implementation(name: str) -> Callable[..., Any]:
-    """What computes the op `name` for this call: the forced backend's function, or the best one that can."""
-    implementations = OPS[name].implementations
-    if _forced is None:
-        return implementations["reference"]
-    _check_backend(_forced)
-    if _forced not in implementations:
-        raise NotImplementedError(
-            f"{name}: the backend {_forced!r} was asked for and does not have this function; "
-            f"it has: {', '.join(implementations)}"
-        )
-    return implementations[_forced]
+def implementation(name: str) -> Choice:
+    """What computes the op `name`."""
+    return OPS[name].choice
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """Serve every call inside the block with one backend, for the whole process, without falling back.
 
-    The environment variable `ANYMAX_BACKEND` does the same for a whole run.
+    A call that the backend cannot serve is a `NotImplementedError` with the reason. Transforms and higher derivatives
+    are computed by the reference under every backend. The environment variable `ANYMAX_BACKEND` does the same for a
+    whole run.
 
     Args:
         name: one of the backends that this build has: "reference".
@@ -111,36 +202,91 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 def explain_backend(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-    """Say, per backend, whether it would serve `function(*args, **kwargs)` and why.
+    """Say what serves `function(*args, **kwargs)` and why, by carrying the call out once.
+
+    Every choice that the call meets has a paragraph: the function's own, and those of the pieces that it is made of.
+    The state of the random generators is left as it was.
 
     Args:
         function: a public function of anymax.
-        args, kwargs: the call in question. They decide as soon as there is more than one backend.
+        args, kwargs: the call in question.
 
     Raises:
-        ValueError: for a function that is not one of anymax's ops.
+        ValueError: for a function that is not one of anymax's ops, or a forced backend that this build does not have.
+            Whatever else the call raises.
 
     Example:
         >>> print(anymax.explain_backend(anymax.softmax, torch.zeros(2), dim=0))
         softmax:
-          reference: taken, the only backend that this build has
+          torch: taken, a plain call of torch's own op
+        >>> print(anymax.explain_backend(anymax.softmax, torch.zeros(2), dim=0, temperature=0.5))
+        softmax:
+          torch: not taken, there are options: temperature
+          reference: taken, the only backend that this build has for it
     """
+    global _record
     op = OPS.get(getattr(function, "__name__", ""))
     if op is None or op.function is not function:
         raise ValueError(f"explain_backend: expected a public function of anymax, got {function!r}")
-    if _forced is not None:
-        _check_backend(_forced)
-    lines = [f"{op.name}:"]
-    for name in BACKENDS:
-        if name not in op.implementations:
-            lines.append(f"  {name}: not taken, it does not have this function")
-        elif _forced == name:
-            lines.append(f"  {name}: taken, asked for by use_backend or ANYMAX_BACKEND")
-        else:
-            lines.append(f"  {name}: taken, the only backend that this build has")
-    return "\n".join(lines)
+    lines = []
+    with _generators_restored((*args, *kwargs.values())):
+        if op.shortcut is not None:
+            if _forced is not None or op.choice.kernels:
+                answer: Any = "a backend was asked for" if _forced is not None else "this build has kernels for it"
+            else:
+                answer = op.shortcut(*args, **kwargs)
+            if type(answer) is not str:
+                return f"{op.name}:\n  torch: taken, a plain call of torch's own op"
+            lines.append(f"torch: not taken, {answer}")
+        before, _record = _record, {}
+        try:
+            function(*args, **kwargs)
+        except NotImplementedError:
+            # a refusal is in the record; whatever came before any choice is the caller's to see
+            if not _record:
+                raise
+        finally:
+            record, _record = _record, before
+    record[op.name] = lines + record.get(op.name, [])
+    return "\n".join(f"{name}:\n" + "\n".join(f"  {line}" for line in found) for name, found in record.items())
+
+
+@contextmanager
+def _generators_restored(arguments: tuple[Any, ...]) -> Iterator[None]:
+    generators = [torch.default_generator, *(entry for entry in arguments if isinstance(entry, torch.Generator))]
+    states = [generator.get_state() for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+def backends() -> tuple[str, ...]:
+    """The names of the backends that this build has."""
+    return (REFERENCE, *sorted({kernel.backend for choice in CHOICES.values() for kernel in choice.kernels}))
 
 
 def _check_backend(name: str) -> None:
-    if name not in BACKENDS:
-        raise ValueError(f"use_backend: unknown backend {name!r}; this build has: {', '.join(BACKENDS)}")
+    if name not in backends():
+        raise ValueError(f"use_backend: unknown backend {name!r}; this build has: {', '.join(backends())}")
+
+
+def _reference_only(args: tuple[Any, ...]) -> str | None:
+    """Why the reference serves this call whatever the backend; None for most calls."""
+    if transforms_active():
+        return "a torch.func transform is active"
+    if forward_mode(*_tensors_of(args)):
+        return "forward-mode differentiation is active"
+    if torch.compiler.is_exporting():
+        return "torch.export takes the reference"
+    return None
+
+
+def _tensors_of(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested tuples."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple):
+        for entry in value:
+            yield from _tensors_of(entry)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from anymax._core.context import transforms_active
+from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER
 
 Generator = torch.Generator | Tensor | None
@@ -71,6 +72,11 @@ def seed_from(generator: Generator) -> Tensor:
 
 def words(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
     """The words of elements 0, 1, 2, ... in row-major order: int64 in [0, 2^32), of `shape`."""
+    return WORDS(seed, shape, device)
+
+
+def _philox(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Philox4x32-10 in int64 tensor arithmetic."""
     count = math.prod(shape)
     counter = torch.arange((count + 3) // 4, device=device)
     seed = seed.to(device)
@@ -88,6 +94,9 @@ def words(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
         ]
         key = [(part + step) & LOW_32 for part, step in zip(key, KEY_STEPS, strict=True)]
     return torch.stack(block, -1).flatten()[:count].reshape(shape)
+
+
+WORDS = Choice("random.words", _philox)
 
 
 def exponential(words: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,14 +1,20 @@
-"""The registry, forced backends, tensor subclasses, and what importing costs."""
+"""The registry, kernels of a backend made here, forced backends, tensor subclasses, and what importing costs."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
+from torch.autograd import forward_ad
+from torch.testing import assert_close
 
 import anymax
-from anymax._core.dispatch import OPS
+from anymax._core import random
+from anymax._core.dispatch import CHOICES, OPS, Kernel
+from anymax.testing import CASES
+from anymax.testing.laws import Refused, holds, matches_float64
 
 
 def run(code, **environment):
@@ -21,48 +27,193 @@ def test_every_op_is_public_under_its_own_name():
     for name, op in OPS.items():
         assert getattr(anymax, name) is op.function
         assert name in anymax.__all__
-        assert "reference" in op.implementations
+        assert CHOICES[name] is op.choice
         assert op.function.__doc__
 
 
-def test_a_forced_backend_serves_and_an_unknown_one_is_named():
-    x = torch.randn(3)
+class Tripled(Kernel):
+    """A backend that has softmax in float32 over one axis and nothing else; its answers are known by their size."""
+
+    backend = "tripled"
+
+    def cannot(self, input, dims, temperature, mask, sink):
+        if input.dtype != torch.float32:
+            return f"it computes in float32, and the input is {input.dtype}"
+        return None if mask is None else "it knows no mask"
+
+    def not_worth(self, input, *rest):
+        return "torch is faster below 4 entries" if input.numel() < 4 else None
+
+    def __call__(self, input, dims, *rest):
+        return 3 * torch.softmax(input, dims.axes[0])
+
+
+class Zeros(Kernel):
+    """Random words that are all 0, of the same backend."""
+
+    backend = "tripled"
+
+    def cannot(self, seed, shape, device):
+        return None
+
+    def __call__(self, seed, shape, device):
+        return torch.zeros(tuple(shape), dtype=torch.int64, device=device)
+
+
+@pytest.fixture
+def tripled(monkeypatch):
+    monkeypatch.setattr(OPS["softmax"].choice, "kernels", (Tripled(),))
+    monkeypatch.setattr(random.WORDS, "kernels", (Zeros(),))
+
+
+ONE, THREE = torch.ones(2), torch.full((2,), 3.0)
+
+
+def mass(x, **options):
+    return anymax.softmax(x, 1, **options).sum(1)
+
+
+def test_the_first_kernel_that_can_and_is_worth_it_is_taken(tripled):
+    x = torch.randn(2, 3)
+    assert_close(mass(x), THREE)
+    assert_close(mass(x.double()), ONE.double())
+    assert_close(mass(x, mask=x > -9), ONE)
+    assert_close(mass(x[:, :1]), ONE)
+
+
+def test_a_forced_backend_serves_whatever_is_worth_it(tripled):
+    with anymax.use_backend("tripled"):
+        assert_close(mass(torch.zeros(2, 1)), THREE)
     with anymax.use_backend("reference"):
-        assert torch.equal(anymax.softmax(x, 0), torch.softmax(x, 0))
-        assert "taken, asked for" in anymax.explain_backend(anymax.softmax, x, 0)
-    assert "taken, the only backend" in anymax.explain_backend(anymax.softmax, x, 0)
+        assert_close(mass(torch.zeros(2, 3)), ONE)
+
+
+def test_a_forced_backend_refuses_with_the_kernel_s_own_reason(tripled):
+    with anymax.use_backend("tripled"):
+        with pytest.raises(NotImplementedError, match="softmax: the backend 'tripled' was asked for and cannot serve"):
+            mass(torch.zeros(2, 3).double())
+        with pytest.raises(NotImplementedError, match="it computes in float32, and the input is torch"):
+            mass(torch.zeros(2, 3).double())
+        with pytest.raises(NotImplementedError, match="it does not have log_softmax"):
+            anymax.log_softmax(torch.zeros(2, 3), 1)
+
+
+def test_a_shared_piece_has_kernels_too(tripled):
+    words = random.words(torch.tensor(5), (3,), torch.device("cpu"))
+    assert words.tolist() == [0, 0, 0]
+    with anymax.use_backend("reference"):
+        assert random.words(torch.tensor(5), (3,), torch.device("cpu")).unique().numel() == 3
+
+
+def test_transforms_and_forward_mode_go_to_the_reference_under_every_backend(tripled):
+    x = torch.randn(4, 2, 3)
+    for context in (contextlib.nullcontext(), anymax.use_backend("tripled")):
+        with context:
+            assert_close(torch.vmap(mass)(x), torch.ones(4, 2))
+            assert_close(torch.func.jvp(mass, (x[0],), (x[1],))[0], ONE)
+            assert_close(torch.func.grad(lambda row: anymax.softmax(row, 1)[0, 0])(x[0]).sum(1), torch.zeros(2))
+            with forward_ad.dual_level():
+                assert_close(mass(forward_ad.make_dual(x[0], x[1])), ONE)
+
+
+def test_compiled_code_keeps_the_kernel_and_never_asks_a_size_whether_it_is_worth_it(tripled):
+    compiled = torch.compile(mass, fullgraph=True, backend="aot_eager", dynamic=True)
+    for width in (3, 1, 5):
+        assert_close(compiled(torch.randn(2, width)), THREE)
+    assert_close(compiled(torch.randn(2, 3).double()), ONE.double())
+    transformed = torch.compile(torch.vmap(mass), fullgraph=True, backend="aot_eager")
+    assert_close(transformed(torch.randn(4, 2, 3)), torch.ones(4, 2))
+
+
+def test_exported_code_takes_the_reference(tripled):
+    class Module(torch.nn.Module):
+        def forward(self, x):
+            return mass(x)
+
+    assert_close(torch.export.export(Module(), (torch.randn(2, 3),)).module()(torch.randn(2, 3)), ONE)
+
+
+def test_compiled_code_follows_the_forced_backend(tripled):
+    compiled = torch.compile(mass, fullgraph=True, backend="aot_eager")
+    x = torch.randn(2, 3)
+    assert_close(compiled(x), THREE)
+    with anymax.use_backend("reference"):
+        assert_close(compiled(x), ONE)
+    assert_close(compiled(x), THREE)
+
+
+def test_the_laws_of_a_backend_meet_what_it_serves_and_say_what_it_refuses(tripled):
+    case = next(case for case in CASES if str(case) == "softmax-last")
+    with pytest.raises(AssertionError):
+        holds(matches_float64, case, "tripled")
+    masked = next(case for case in CASES if str(case) == "softmax-masked")
+    with pytest.raises(Refused, match="it knows no mask"):
+        holds(matches_float64, masked, "tripled")
+
+
+def test_explain_backend_asks_the_objects_that_choose(tripled):
+    x = torch.randn(2, 3)
+    assert anymax.explain_backend(anymax.softmax, x, 1) == (
+        "softmax:\n  torch: not taken, this build has kernels for it\n  tripled: taken"
+    )
+    lines = anymax.explain_backend(anymax.softmax, x, 1, mask=x > 0).splitlines()
+    assert lines[2:] == [
+        "  tripled: not taken, it knows no mask",
+        "  reference: taken, no kernel serves this call",
+    ]
+    assert "tripled: not taken, torch is faster below 4 entries" in anymax.explain_backend(anymax.softmax, x[:, :1], 1)
+    with anymax.use_backend("tripled"):
+        assert "tripled: taken, asked for by use_backend" in anymax.explain_backend(anymax.softmax, x, 1)
+        assert "and refused: it knows no mask" in anymax.explain_backend(anymax.softmax, x, 1, mask=x > 0)
+    drawn = anymax.explain_backend(anymax.gumbel_softmax, x, dim=1)
+    assert drawn.splitlines() == [
+        "gumbel_softmax:",
+        "  reference: taken, the only backend that this build has for it",
+        "random.words:",
+        "  tripled: taken",
+    ]
+
+
+def test_explain_backend_names_torch_s_own_op_and_what_keeps_a_call_from_it():
+    x = torch.randn(2, 3)
+    assert anymax.explain_backend(anymax.softmax, x, 1) == "softmax:\n  torch: taken, a plain call of torch's own op"
+    for call, reason in (
+        ({"temperature": 2.0}, "there are options: temperature"),
+        ({"dim": (0, 1)}, "dim is not an int"),
+        ({"input": x.bfloat16()}, "the input is torch.bfloat16"),
+    ):
+        text = anymax.explain_backend(anymax.softmax, **{"input": x, "dim": 1, **call})
+        assert text.splitlines()[1:] == [
+            f"  torch: not taken, {reason}",
+            "  reference: taken, the only backend that this build has for it",
+        ]
+
+
+def test_explain_backend_leaves_generators_as_they_were_and_raises_what_the_call_raises():
+    generator = torch.Generator().manual_seed(3)
+    states = torch.get_rng_state(), generator.get_state()
+    anymax.explain_backend(anymax.sample, torch.zeros(3), 0)
+    anymax.explain_backend(anymax.sample, torch.zeros(3), 0, generator=generator)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert torch.equal(generator.get_state(), states[1])
+    with pytest.raises(IndexError, match="softmax: dim must be in"):
+        anymax.explain_backend(anymax.softmax, torch.zeros(3), 4)
+    with pytest.raises(ValueError, match="expected a public function of anymax"):
+        anymax.explain_backend(torch.softmax, torch.zeros(3), 0)
+
+
+def test_an_unknown_backend_is_named():
     with (
         pytest.raises(ValueError, match="unknown backend 'cuda'; this build has: reference"),
         anymax.use_backend("cuda"),
     ):
         pass
-    with pytest.raises(ValueError, match="expected a public function of anymax"):
-        anymax.explain_backend(torch.softmax, x, 0)
-
-
-def test_a_backend_without_the_function_is_an_error_not_a_fallback(monkeypatch):
-    monkeypatch.setattr("anymax._core.dispatch.BACKENDS", ("reference", "other"))
-    with anymax.use_backend("other"):
-        with pytest.raises(NotImplementedError, match="softmax: the backend 'other' was asked for"):
-            anymax.softmax(torch.zeros(3), 0)
-        assert "other: not taken, it does not have this function" in anymax.explain_backend(anymax.softmax)
-    assert anymax.softmax(torch.zeros(2), 0).tolist() == [0.5, 0.5]
 
 
 def test_the_environment_forces_a_backend_for_a_whole_run():
     code = "import torch, anymax; print(anymax.softmax(torch.zeros(2), 0).tolist())"
     assert run(code, ANYMAX_BACKEND="reference").stdout == "[0.5, 0.5]\n"
     assert "unknown backend 'nonsense'" in run(code, ANYMAX_BACKEND="nonsense").stderr
-
-
-def test_compiled_code_follows_the_forced_backend(monkeypatch):
-    monkeypatch.setattr("anymax._core.dispatch.BACKENDS", ("reference", "doubled"))
-    monkeypatch.setitem(OPS["softmax"].implementations, "doubled", lambda x, *rest: 2 * torch.softmax(x, 0))
-    compiled = torch.compile(lambda x: anymax.softmax(x, 0), fullgraph=True, backend="aot_eager")
-    assert compiled(torch.zeros(2)).tolist() == [0.5, 0.5]
-    with anymax.use_backend("doubled"):
-        assert compiled(torch.zeros(2)).tolist() == [1.0, 1.0]
-    assert compiled(torch.zeros(2)).tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,7 @@ def test_a_bad_temperature_is_nan_where_values_cannot_be_read():
 
 def test_values_are_read_on_the_cpu_and_where_asked_for(monkeypatch):
     on_cpu = torch.zeros(2)
-    on_accelerator = SimpleNamespace(device=torch.device("cuda"), is_meta=False)
+    on_accelerator = SimpleNamespace(is_cpu=False, is_meta=False)
     assert values_are_readable(on_cpu)
     assert not values_are_readable(on_cpu, on_accelerator)
     assert not values_are_readable(torch.zeros(2, device="meta"))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.overrides import has_torch_function_unary
 
 from anymax._core import checks
 from anymax._core.dims import Dim, Dims, resolve, resolve_or_implicit
@@ -13,7 +17,31 @@ from anymax._core.scores import map_dtype
 from anymax.ops.softmax import reference
 
 
-@public(reference=reference.softmax)
+def _plain(function: Callable[..., Tensor]) -> Callable[..., Tensor | str]:
+    """torch's own op for the calls that need no more: a float32 or float64 tensor, an int dim and no option.
+
+    Its gradient for float16 and bfloat16 has the larger error.
+    """
+
+    def shortcut(input: Any = None, dim: Any = None, *positional: Any, **options: Any) -> Tensor | str:
+        if options or positional:
+            return f"there are options: {', '.join(options) or positional}"
+        if type(input) is not Tensor or has_torch_function_unary(input):
+            return "the input is not a plain tensor, or a torch-function mode is active"
+        dtype = input.dtype
+        if dtype is not torch.float32 and dtype is not torch.float64:
+            return f"the input is {dtype}"
+        if type(dim) is not int:
+            return "dim is not an int"
+        try:
+            return function(input, dim)
+        except IndexError:
+            return "dim is out of range"
+
+    return shortcut
+
+
+@public(reference=reference.softmax, shortcut=_plain(torch.softmax))
 def softmax(
     input: Tensor,
     dim: Dim | None = None,
@@ -65,7 +93,7 @@ def softmax(
     return _written(probs.to(map_dtype(input)), out, input)
 
 
-@public(reference=reference.softmax)
+@public(reference=reference.softmax, shortcut=_plain(lambda input, dim: torch.softmax(-input, dim)))
 def softmin(
     input: Tensor,
     dim: Dim | None = None,
@@ -93,7 +121,7 @@ def softmin(
     return _written(probs.to(map_dtype(input)), out, input)
 
 
-@public(reference=reference.log_softmax)
+@public(reference=reference.log_softmax, shortcut=_plain(torch.log_softmax))
 def log_softmax(
     input: Tensor,
     dim: Dim | None = None,
@@ -121,7 +149,7 @@ def log_softmax(
     return _written(log_probs.to(map_dtype(input)), out, input)
 
 
-@public(reference=reference.logsumexp)
+@public(reference=reference.logsumexp, shortcut=_plain(torch.logsumexp))
 def logsumexp(
     input: Tensor,
     dim: Dim,
