@@ -72,14 +72,16 @@ def reduce(rows: Tensor, reduction: str, weight: Tensor) -> Tensor:
     return mean_of(total, weight.sum()) if reduction == "mean" else total
 
 
-def check_ids(argument: str, ids: object) -> None:
+def as_ids(argument: str, ids: Tensor) -> Tensor:
+    """Class ids as int64; anything else is an error."""
     checks.tensor(argument, ids)
-    if isinstance(ids, Tensor) and not is_integral(ids):
+    if not is_integral(ids):
         raise TypeError(f"{CALLER}: {argument} must hold class ids (integers), got {ids.dtype}")
+    return as_int64(ids)
 
 
-def check_target(target: Tensor, ignore_index: int) -> None:
-    """Check that the target holds class ids or probabilities."""
+def as_target(target: Tensor, ignore_index: int) -> Tensor:
+    """Class ids as int64, or probabilities; anything else is an error."""
     checks.tensor("target", target)
     if target.dtype == torch.bool or target.is_complex():
         raise TypeError(
@@ -90,6 +92,7 @@ def check_target(target: Tensor, ignore_index: int) -> None:
         raise ValueError(
             f"{CALLER}: ignore_index must be negative with probability targets, which hold no index, got {ignore_index}"
         )
+    return target if target.is_floating_point() else as_int64(target)
 
 
 def check_shape(target: Tensor, shape: torch.Size, dims: Dims, dim: Dim | None) -> None:

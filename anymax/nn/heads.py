@@ -18,7 +18,7 @@ from anymax._core import checks
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator, seed_from
 from anymax._core.scores import compute_dtype, loss_dtype
-from anymax._core.targets import REDUCTIONS, check_values, look_up, reduce, spoilt_unless
+from anymax._core.targets import REDUCTIONS, as_int64, check_values, look_up, reduce, spoilt_unless
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise, Unigram
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
@@ -245,8 +245,9 @@ class SigmoidHead(_DenseHead):
     @named_after_class
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         scores = self.scores(input)
+        target = as_int64(target)
         ids = look_up(target, self.num_classes, self.ignore_index)
-        labels = one_hot(ids.safe.long(), self.num_classes)
+        labels = one_hot(ids.safe, self.num_classes)
         wide = scores.to(compute_dtype(scores.dtype))
         rows = binary_cross_entropy_with_logits(wide, labels, reduction="none").sum(-1)
         loss = reduce(torch.where(ids.counted, spoilt_unless(ids.valid, rows), 0.0), self.reduction, ids.counted)

@@ -21,7 +21,7 @@ from anymax._core import checks, random
 from anymax._core.context import transforms_active, values_are_readable
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.scores import INFINITY
-from anymax._core.targets import check_ids
+from anymax._core.targets import as_ids
 
 # Below this many classes per arrival every class runs; above it, this many draws per arrival nearly always suffice.
 CLASSES_PER_ARRIVAL = 8
@@ -87,7 +87,7 @@ class Candidates:
         target_log_expected_count: Callable[[Tensor], Tensor],
         unique: bool,
     ) -> None:
-        check_ids("ids", ids)
+        ids = as_ids("ids", ids)
         if ids.ndim == 0 or ids.shape[-1] == 0:
             raise ValueError(f"{CALLER}: ids must hold at least one draw along the last axis, got {tuple(ids.shape)}")
         checks.floating("log_expected_count", log_expected_count)

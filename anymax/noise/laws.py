@@ -14,7 +14,7 @@ from anymax._core.context import values_are_readable
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator
 from anymax._core.scores import INFINITY
-from anymax._core.targets import check_ids
+from anymax._core.targets import as_ids
 from anymax.noise import draws
 from anymax.noise.draws import Candidates
 
@@ -71,12 +71,12 @@ class Noise(nn.Module):
         Raises:
             ValueError: an id out of range (NaN where values cannot be read). TypeError: ids that are no integers.
         """
-        check_ids("ids", ids)
+        ids = as_ids("ids", ids)
         inside = (ids >= 0) & (ids < self.num_classes)
         if values_are_readable(ids) and not bool(inside.all()):
             bad = ids[~inside].flatten()[0].item()
             raise ValueError(f"{CALLER}: ids must be in [0, {self.num_classes - 1}], got {bad}")
-        return torch.where(inside, self.log_q(torch.where(inside, ids, 0).long()), float("nan"))
+        return torch.where(inside, self.log_q(torch.where(inside, ids, 0)), float("nan"))
 
     @named_after_class
     def sample(self, size: int | Sequence[int], *, unique: bool = False, generator: Generator = None) -> Candidates:

@@ -281,3 +281,29 @@ def test_half_types_and_autocast():
 def test_bad_arguments_are_told_what_to_write(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_learned_class_weights_get_no_gradient_from_masked_or_ignored_entries():
+    x, mask = scores(2, 3), torch.tensor([[False, True, True], [True, True, True]])
+    weight = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    loss = anymax.cross_entropy(x, torch.tensor([-100, 1]), weight, mask=mask)
+    (gradient,) = torch.autograd.grad(loss, weight)
+    assert gradient[0] == 0
+    assert gradient.isfinite().all()
+    smoothed = anymax.cross_entropy(x, torch.tensor([2, 1]), weight, mask=mask, label_smoothing=0.1, reduction="sum")
+    (gradient,) = torch.autograd.grad(smoothed, weight)
+    log_probs = anymax.log_softmax(x, 1, mask=mask)
+    # class 0 takes part in row 1 only, as one of three that share the smoothing
+    assert_close(gradient[0], -0.1 / 3 * log_probs[1, 0])
+
+
+def test_a_masked_target_costs_infinity_at_full_smoothing_too():
+    x, mask = scores(2, 3), torch.tensor([[False, True, True], [True, True, True]])
+    target = torch.tensor([0, 1])
+    rows = anymax.cross_entropy(x, target, mask=mask, label_smoothing=1.0, reduction="none")
+    assert rows[0] == torch.inf
+    assert_close(rows[1], -anymax.log_softmax(x[1], 0).mean())
+    # a class of weight 0 costs nothing
+    weight = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
+    rows = anymax.cross_entropy(x, target, weight, mask=mask, label_smoothing=1.0, reduction="none")
+    assert rows.isfinite().all()

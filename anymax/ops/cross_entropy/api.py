@@ -12,7 +12,7 @@ from anymax._core.dims import Dim, Dims, resolve_one
 from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
 from anymax._core.scores import loss_dtype
-from anymax._core.targets import REDUCTIONS, check_shape, check_target, check_values
+from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values
 from anymax.ops.cross_entropy import reference
 from anymax.ops.cross_entropy.reference import Options
 
@@ -82,7 +82,7 @@ def cross_entropy(
     """
     checks.one_of("reduction", reduction, REDUCTIONS)
     options = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
-    dims = _check(input, target, dim, options)
+    dims, target = _check(input, target, dim, options)
     loss = implementation("cross_entropy")(input, target, dims, options, reduction)
     _check_values(loss, target, input, dims, options)
     return loss.to(loss_dtype(input))
@@ -118,14 +118,14 @@ def log_prob(
         tensor([1.3863])
     """
     options = Options(ignore_index=ignore_index, softcap=softcap, temperature=temperature, mask=mask)
-    dims = _check(input, target, dim, options)
+    dims, target = _check(input, target, dim, options)
     parts = implementation("log_prob")(input, target, dims, options)
     _check_values(parts[0], target, input, dims, options)
     dtype = loss_dtype(input)
     return LogProb(*(part.to(dtype) for part in parts))
 
 
-def _check(input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> Dims:
+def _check(input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> tuple[Dims, Tensor]:
     checks.floating(
         "input", input, f"; scores come first, ids second, and an argmax is no score: {CALLER}(scores, ids)"
     )
@@ -133,9 +133,9 @@ def _check(input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> 
         raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
     dims = resolve_one(min(1, input.ndim - 1) if dim is None else dim, input.ndim)
     check_options(options, input.shape, dims)
-    check_target(target, options.ignore_index)
+    target = as_target(target, options.ignore_index)
     check_shape(target, input.shape, dims, dim)
-    return dims
+    return dims, target
 
 
 def _check_values(loss: Tensor, target: Tensor, input: Tensor, dims: Dims, options: Options) -> None:

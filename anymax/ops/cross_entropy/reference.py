@@ -55,7 +55,10 @@ def row_losses(input: Tensor, target: Tensor, dims: Dims, options: Options) -> R
     nll, counted = _target_term(log_probs, target, axis, class_weight, options.ignore_index)
     if options.label_smoothing > 0:
         uniform = _uniform_term(log_probs, axis, class_weight, options.mask)
-        nll = (1 - options.label_smoothing) * nll + options.label_smoothing * uniform
+        # an infinite cost stays, where smoothing leaves it the weight 0 too
+        infinite = torch.isinf(nll)
+        kept = (1 - options.label_smoothing) * torch.where(infinite, 0.0, nll)
+        nll = torch.where(infinite, nll, kept) + options.label_smoothing * uniform
     row_weight = counted.to(log_probs.dtype)
     penalty = None
     if options.z_loss > 0:
@@ -108,16 +111,16 @@ def _target_term(
     ids = look_up(target, log_probs.shape[axis], ignore_index)
     nll = -log_probs.gather(axis, ids.safe.unsqueeze(axis)).squeeze(axis)
     if class_weight is not None:
-        nll = times(class_weight[ids.safe], nll)
+        # what an ignored row holds must not reach the weight's gradient either
+        nll = times(class_weight[ids.safe], torch.where(ids.counted, nll, 0.0))
     return spoilt_unless(ids.valid, nll), ids.counted
 
 
 def _uniform_term(log_probs: Tensor, axis: int, class_weight: Tensor | None, mask: Tensor | None) -> Tensor:
     """-mean of weight * log p over the classes that take part."""
-    terms = -log_probs
+    takes_part = None if mask is None else mask.expand(log_probs.shape)
+    # before the weight, whose gradient an infinite term would make NaN
+    terms = -log_probs if takes_part is None else torch.where(takes_part, -log_probs, 0.0)
     if class_weight is not None:
         terms = times(along(class_weight, terms.ndim, axis), terms)
-    if mask is None:
-        return terms.mean(axis)
-    takes_part = mask.expand(log_probs.shape)
-    return mean_of(torch.where(takes_part, terms, 0.0).sum(axis), takes_part.sum(axis))
+    return terms.mean(axis) if takes_part is None else mean_of(terms.sum(axis), takes_part.sum(axis))

@@ -12,7 +12,7 @@ from anymax._core.dims import Dims
 from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
 from anymax._core.scores import autocast_is_on, compute_dtype, loss_dtype
-from anymax._core.targets import REDUCTIONS, check_target, check_values
+from anymax._core.targets import REDUCTIONS, as_target, check_values
 from anymax.ops.cross_entropy.api import LogProb, check_options
 from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.linear import reference
@@ -79,7 +79,7 @@ def linear_cross_entropy(
     checks.one_of("reduction", reduction, REDUCTIONS)
     ignore_index = -100 if ignore_index is None else ignore_index
     row = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
-    _check(input, linear_weight, linear_bias, target, row)
+    target = _check(input, linear_weight, linear_bias, target, row)
     if options is not None:
         chunks = _chunks_of(options, input, chunks, memory_budget)
     _check_chunks(chunks, memory_budget)
@@ -124,7 +124,7 @@ def linear_log_prob(
     """
     ignore_index = -100 if ignore_index is None else ignore_index
     row = Options(ignore_index=ignore_index, softcap=softcap, temperature=temperature, mask=mask)
-    _check(input, linear_weight, linear_bias, target, row)
+    target = _check(input, linear_weight, linear_bias, target, row)
     _check_chunks(chunks, memory_budget)
     dtype = loss_dtype(input)
     parts = implementation("linear_log_prob")(input, linear_weight, linear_bias, target, row, chunks, memory_budget)
@@ -132,7 +132,9 @@ def linear_log_prob(
     return LogProb(*(part.to(dtype) for part in parts))
 
 
-def _check(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, options: Options) -> None:
+def _check(
+    input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, options: Options
+) -> Tensor:
     checks.floating("input", input)
     checks.floating("linear_weight", linear_weight)
     if input.ndim == 0:
@@ -162,8 +164,9 @@ def _check(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, tar
         _check_dtype("linear_bias", linear_bias, input)
     scores_shape = torch.Size((*input.shape[:-1], num_classes))
     check_options(options, scores_shape, Dims(input.ndim, (input.ndim - 1,)))
-    check_target(target, options.ignore_index)
+    target = as_target(target, options.ignore_index)
     _check_shape(target, scores_shape)
+    return target
 
 
 def _check_dtype(argument: str, value: Tensor, input: Tensor) -> None:

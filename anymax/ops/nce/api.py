@@ -12,7 +12,7 @@ from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
 from anymax._core.random import Generator
 from anymax._core.scores import loss_dtype
-from anymax._core.targets import REDUCTIONS, check_values, is_integral
+from anymax._core.targets import REDUCTIONS, as_int64, check_values, is_integral
 from anymax.noise import All, Noise
 from anymax.noise.draws import Candidates
 from anymax.ops.nce import reference
@@ -203,7 +203,7 @@ def _check(
                 f"{CALLER}: {name} must be on the input's device {input.device}, got {where}; "
                 f"write {name}.to(input.device)"
             )
-    return Problem(input, linear_weight, linear_bias, target, ignore_index, sparse), noise
+    return Problem(input, linear_weight, linear_bias, as_int64(target), ignore_index, sparse), noise
 
 
 def _check_roles(input: Any, linear_weight: Any, target: Any, noise: Any) -> None:
