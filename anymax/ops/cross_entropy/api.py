@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import has_torch_function_unary
 
 from anymax._core import checks
+from anymax._core.context import is_eager
 from anymax._core.dims import Dim, Dims, resolve_one
 from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
@@ -25,7 +28,28 @@ class LogProb(NamedTuple):
     entropy: Tensor
 
 
-@public(reference=reference.cross_entropy)
+def _plain(input: Any = None, target: Any = None, *positional: Any, **options: Any) -> Tensor | str:
+    """torch's own loss for the calls that need no more: float32 or float64 scores on CPU, int64 ids and no option."""
+    if options or positional:
+        return f"there are options: {', '.join(options) or 'weight'}"
+    if type(input) is not Tensor or type(target) is not Tensor or has_torch_function_unary(input):
+        return "input or target is not a plain tensor, or a torch-function mode is active"
+    dtype = input.dtype
+    if dtype is not torch.float32 and dtype is not torch.float64:
+        return f"the input is {dtype}"
+    if target.dtype is not torch.int64 or target.ndim != input.ndim - 1:
+        return "the target does not hold int64 ids, one per row"
+    if not (input.is_cpu and target.is_cpu and is_eager()):
+        return "values cannot be read: an accelerator, tracing, a transform or a dispatch mode"
+    try:
+        loss = torch.nn.functional.cross_entropy(input, target)
+    except (IndexError, RuntimeError, ValueError):
+        return "torch refuses it"
+    # ids out of range are errors in torch too; a mean over nothing is not NaN here
+    return "its result is NaN" if math.isnan(loss.item()) else loss
+
+
+@public(reference=reference.cross_entropy, shortcut=_plain)
 def cross_entropy(
     input: Tensor,
     target: Tensor,
