@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import runpy
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+PAGE = EXAMPLES.parent / "docs" / "what-tutorials-say.md"
+NUMBER = re.compile(r"-?\d+\.?\d*(?:e-?\d+)?")
 
 
 @pytest.fixture
@@ -26,17 +29,41 @@ def shown(capsys):
 def numbers(text, label):
     """The numbers on the first line that starts with `label`."""
     (line, *_) = [line for line in text.splitlines() if line.strip().startswith(label)]
-    return [float(found) for found in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", line.partition(label)[2])]
+    return [float(found) for found in NUMBER.findall(line.partition(label)[2])]
+
+
+def on_the_page(name):
+    """What the page of tutorials shows as the output of an example."""
+    (block,) = re.findall(
+        rf"^```console\n\$ python examples/{name}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S
+    )
+    return block
+
+
+def words_of(text):
+    return [NUMBER.sub("#", line).split() for line in text.splitlines()]
+
+
+def assert_as_on_the_page(name, text):
+    """The same words, and figures as close as another machine's arithmetic leaves them."""
+    page = on_the_page(name)
+    assert words_of(text) == words_of(page)
+    expected = [float(found) for found in NUMBER.findall(page)]
+    assert [float(found) for found in NUMBER.findall(text)] == pytest.approx(expected, rel=0.03, abs=0.01)
 
 
 def test_every_example_has_a_test():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "calibration.py",
+        "gumbel_exploration.py",
         "gumbel_softmax_lightning.py",
         "make_data.py",
+        "nce_and_negative_sampling.py",
         "nce_training.py",
         "own_backbone.py",
         "rare_positives.py",
         "softmax_and_dim.py",
+        "what_softmax_costs.py",
     }
 
 
@@ -51,6 +78,40 @@ def test_softmax_and_dim(shown):
     assert numbers(text, "3-D, dim=2:") == pytest.approx([0.1438, 0.3336, 0.3570, 0.1656], abs=1e-4)
     assert numbers(text, "sums over classes:") == [1] * 6
     assert "as a pattern:      True" in text
+
+
+def figures(text, row):
+    """The figures on the row that starts with `row`, by what stands before them."""
+    (line,) = [line for line in text.splitlines() if line.startswith(row)]
+    pairs = re.findall(rf"([a-z][a-z .0-9]*?) ({NUMBER.pattern})(?=  |$)", line.removeprefix(row))
+    return {label: float(value) for label, value in pairs}
+
+
+def test_calibration(shown):
+    text = shown("calibration.py")
+    assert_as_on_the_page("calibration.py", text)
+    trained, scaled = figures(text, "as trained"), figures(text, "temperature scaled")
+    true = figures(text, "the true probabilities")
+    assert trained["mean confidence"] > trained["accuracy"] + 0.2
+    assert trained["accuracy there"] < 0.9, "of what it is 99 % sure of, one in ten is wrong"
+    assert scaled["accuracy"] == trained["accuracy"]
+    assert scaled["mean confidence"] == pytest.approx(scaled["accuracy"], abs=0.02)
+    assert true["mean confidence"] == pytest.approx(true["accuracy"], abs=0.02)
+    assert true["loss"] < scaled["loss"] < trained["loss"] - 0.5
+
+
+def test_gumbel_exploration(shown):
+    text = shown("gumbel_exploration.py")
+    assert_as_on_the_page("gumbel_exploration.py", text)
+    entropy = numbers(text, "nats of entropy at pull 1, 2, 10 and 200:")
+    assert entropy[0] == pytest.approx(math.log(10), abs=1e-4)
+    assert entropy == sorted(entropy, reverse=True)
+    plain = numbers(text, "sample, temperature 1")
+    assert numbers(text, "gumbel_softmax, tau 0.1") == plain
+    assert numbers(text, "gumbel_softmax, tau 10") == plain
+    tried, found = numbers(text, "sample, temperature 5")
+    assert plain[0] < 2 < 9 < tried
+    assert plain[1] < 0.25 < 0.9 < found
 
 
 # lightning 2.6 asks torch 2.13 for a class that torch has deprecated
@@ -107,6 +168,19 @@ def test_make_data(shown, monkeypatch, tmp_path):
     assert len(docstrings.class_names) == 12
 
 
+def test_nce_and_negative_sampling(shown):
+    text = shown("nce_and_negative_sampling.py")
+    assert_as_on_the_page("nce_and_negative_sampling.py", text)
+    estimated, sampled = text.split("negative sampling\n")
+    assert numbers(estimated, "sum of exp(score), by context:") == pytest.approx([1] * 4, abs=0.06)
+    assert min(numbers(sampled, "sum of exp(score), by context:")) > 1.5
+    for part, close, far in (
+        (estimated, "mean |score - log p|:", "mean |score - log(p / (k q))|:"),
+        (sampled, "mean |score - log(p / (k q))|:", "mean |score - log p|:"),
+    ):
+        assert numbers(part, close)[0] < 0.1 < 0.5 < numbers(part, far)[0]
+
+
 def test_nce_training(shown):
     text = shown("nce_training.py")
     (frequencies,) = numbers(text, "perplexity of the frequencies alone:")
@@ -154,3 +228,20 @@ def test_average_precision_is_that_of_scikit_learn():
     scores, target = torch.randn(500), (torch.rand(500) < 0.1).float()
     expected = metrics.average_precision_score(target, scores)
     assert example["average_precision"](scores, target) == pytest.approx(expected)
+
+
+def test_what_softmax_costs(shown, monkeypatch):
+    """No time is asserted: only that it prints the rows that the page shows, at a size that takes no time."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr("sys.argv", ["what_softmax_costs.py", "--rows=4", "--width=8", "--classes=100", "--rounds=3"])
+    try:
+        text = shown("what_softmax_costs.py")
+    finally:
+        torch.set_num_threads(before)
+    labels = [[word for word in line if "#" not in word] for line in words_of(text)[1:]]
+    assert labels == [
+        [word for word in line if "#" not in word] for line in words_of(on_the_page("what_softmax_costs.py"))[1:]
+    ]
+    assert (
+        min(numbers(text, label)[0] for label in ("softmax", "torch's gumbel_softmax", "a step with nce_loss, 64")) > 0
+    )
