@@ -290,8 +290,8 @@ WRONG = {
     "class probabilities of sigmoids": (
         "from anymax.nn import SigmoidHead\nSigmoidHead(5, 3).log_prob(features)",
         NotImplementedError,
-        "SigmoidHead: independent yes/no decisions define no law over the classes, so there is no log_prob and no "
-        "sample; predict ranks the classes, and SoftmaxHead has a law",
+        "SigmoidHead: independent yes/no decisions give no probabilities over the classes, so there is no log_prob and "
+        "no sample; predict ranks the classes, and SoftmaxHead has probabilities",
     ),
 }
 

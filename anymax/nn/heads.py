@@ -104,7 +104,7 @@ class _DenseHead(nn.Module):
         return log_softmax(self.scores(input), -1)
 
     def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
-        """The k largest log-probabilities and their class ids, (..., k) each, as torch.topk."""
+        """The k largest log-probabilities and their class ids, (..., k) each, as in torch.topk."""
         values, indices = self.log_prob(input).topk(k, -1)
         return values, indices
 
@@ -175,8 +175,8 @@ class GumbelSoftmaxHead(_DenseHead):
 
     .. math:: \ell = -\log \mathrm{softmax}\big((s + G) / \tau\big)_y
 
-    `log_prob` is the log softmax of the scores, the law of the hard samples. The loss is not a consistent estimate of
-    that law: at tau = 1 a true (.7, .2, .1) is learnt as (.82, .13, .05), at tau = .1 right to 1e-5.
+    `log_prob` is the log softmax of the scores, the log-probabilities of the hard samples. The loss does not estimate
+    these consistently: at tau = 1 a true (.7, .2, .1) is learnt as (.82, .13, .05), at tau = .1 right to 1e-5.
 
     Args:
         tau: temperature > 0; a number becomes a buffer that a schedule can move.
@@ -223,7 +223,7 @@ class GumbelSoftmaxHead(_DenseHead):
 class SigmoidHead(_DenseHead):
     """One yes/no decision per class (one-vs-rest): binary cross-entropy summed over the classes of a row.
 
-    It defines no law over the classes: `log_prob` and `sample` are errors, `predict` ranks by each class's own
+    It has no probabilities over the classes: `log_prob` and `sample` are errors, `predict` ranks by each class's own
     log-probability. With class counts the bias starts at the log-odds of the smoothed class frequency.
 
     Args:
@@ -256,8 +256,8 @@ class SigmoidHead(_DenseHead):
 
     def log_prob(self, input: Tensor) -> Tensor:
         raise NotImplementedError(
-            "SigmoidHead: independent yes/no decisions define no law over the classes, so there is no log_prob and "
-            "no sample; predict ranks the classes, and SoftmaxHead has a law"
+            "SigmoidHead: independent yes/no decisions give no probabilities over the classes, so there is no log_prob "
+            "and no sample; predict ranks the classes, and SoftmaxHead has probabilities"
         )
 
     def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
@@ -303,11 +303,11 @@ class _NoiseHead(_DenseHead):
 
 
 class NCEHead(_NoiseHead):
-    """Noise-contrastive estimation: each target against `num_noise` draws, at a cost free of the number of classes.
+    """Noise-contrastive estimation: each target against `num_noise` draws, at a cost independent of num_classes.
 
     `log_prob` is normalised exactly, over all classes. `scores` minus `log_partition` are close to log-probabilities
     once trained, to the degree that the features can represent the normaliser. Without counts the bias starts at
-    log_partition - log C, so that training starts near a normalised law.
+    log_partition - log C, so that training starts near normalised probabilities.
 
     Args:
         noise: a law of `anymax.noise`; or

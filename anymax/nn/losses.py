@@ -170,7 +170,7 @@ class BCEWithLogitsLoss(nn.Module):
 
 
 class _NoiseLoss(nn.Module):
-    """What NCE and sampled softmax share: a noise law and how it is drawn."""
+    """What NCE and sampled softmax share: a noise law and how to draw from it."""
 
     def __init__(
         self, noise: Noise, *, num_noise: int, shared: bool, sparse: bool, ignore_index: int, reduction: str

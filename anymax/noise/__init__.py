@@ -1,6 +1,6 @@
 """Noise laws: what noise-contrastive estimation and sampled softmax compare a target with.
 
-No law is a default anywhere: a law that does not suit the classes costs accuracy silently.
+None of them is a default: a noise law that does not suit the classes silently costs accuracy.
 """
 
 from anymax.noise.draws import Candidates

@@ -1,4 +1,4 @@
-"""Draws from a noise law that know how they were drawn: with replacement, or unique as the arrivals of a race.
+"""Draws from a noise law that carry how they were drawn: with replacement, or unique as the arrivals of a race.
 
 In the race class j arrives at an exponential time of rate q_j. Whether j arrives before a time t that does not depend
 on j's own arrival is then known exactly: with probability 1 - exp(-q_j t). Each loss takes the time that its own
@@ -44,7 +44,7 @@ class Law(Protocol):
 
 
 class Terms(NamedTuple):
-    """What a loss compares with the targets: log counts are float64, `removed` marks what takes no part."""
+    """What a loss compares with the targets: log counts are float64, `removed` marks what does not take part."""
 
     ids: Tensor  # (k,) or (..., k)
     log_count: Tensor  # broadcasts against (..., k)
@@ -53,7 +53,7 @@ class Terms(NamedTuple):
 
 
 class Candidates:
-    """Drawn class ids that know how they were drawn, so that a loss picks correction and hit rule by itself.
+    """Drawn class ids that carry how they were drawn, so that a loss picks the right correction and hit rule.
 
     `law.sample` makes them. By hand, for draws that come from somewhere else:
 
@@ -61,16 +61,16 @@ class Candidates:
         ids: int64, (k,) for one draw that all rows share, or (..., k), the target's shape with the draws of each row
             at the end.
         log_expected_count: how often each id is expected among the draws, as a log (nats), of the shape of `ids`:
-            log(k q) for draws with replacement, the log of the probability to be drawn for unique ones.
+            log(k q) for draws with replacement, the log of the probability of being drawn for unique ones.
         target_log_expected_count: a function of class ids (the targets) that gives the same for each of them.
-        unique: whether an id can be there once only.
+        unique: whether an id can occur only once.
 
     Raises:
         TypeError, ValueError: for arguments of a wrong type or shape.
 
     Example:
         >>> ids = torch.tensor([0, 2, 2])
-        >>> log_count = torch.tensor([1.5, 0.9, 0.6]).log()  # three draws from the law (.5, .3, .2)
+        >>> log_count = torch.tensor([1.5, 0.9, 0.6]).log()  # three draws at (.5, .3, .2)
         >>> draws = anymax.noise.Candidates(
         ...     ids, log_count[ids], target_log_expected_count=lambda target: log_count[target], unique=False
         ... )

@@ -1,4 +1,4 @@
-"""The laws over class ids that can be drawn from."""
+"""The noise laws: distributions over class ids that can be drawn from."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ MOST_CLASSES = 2**31
 
 
 class Noise(nn.Module):
-    """A law over class ids that can be drawn from. Tables are buffers: `.to()` moves them, casts leave them alone.
+    """A distribution over class ids that can be drawn from.
 
-    A law defines `log_q`, and `ids_of`, which turns a pair of random words into an id.
+    Tables are buffers: `.to()` moves them, casts leave them alone.
+
+    A noise law defines `log_q`, and `ids_of`, which turns a pair of random words into an id.
 
     Attributes:
         num_classes: ids are 0 to num_classes - 1.
@@ -69,7 +71,7 @@ class Noise(nn.Module):
             float64, the shape of `ids`; -inf for a class that is never drawn.
 
         Raises:
-            ValueError: an id out of range (NaN where values cannot be read). TypeError: ids that are no integers.
+            ValueError: an id out of range (NaN where values cannot be read). TypeError: ids that are not integers.
         """
         ids = as_ids("ids", ids)
         inside = (ids >= 0) & (ids < self.num_classes)
@@ -80,10 +82,10 @@ class Noise(nn.Module):
 
     @named_after_class
     def sample(self, size: int | Sequence[int], *, unique: bool = False, generator: Generator = None) -> Candidates:
-        """Draw class ids, on the law's device, together with what a loss needs to know of how they were drawn.
+        """Draw class ids, on the law's device, together with what a loss needs to know about how they were drawn.
 
-        Unique draws are the first arrivals of a race in which class j arrives at an exponential time of rate q_j: the
-        law of drawing one after the other and leaving out what was drawn already. Up to 8 (k + 2) classes all of them
+        Unique draws are the first arrivals of a race in which class j arrives at an exponential time of rate q_j, as
+        if one drew one after the other and left out what was drawn already. Up to 8 (k + 2) classes all of them
         run. For more the cost does not depend on their number where 4 (k + 2) tries, draws with replacement, hold
         k + 2 different ids; a row where they do not takes a pass over all classes. Transforms, and compiled code with
         a draw per row, cannot ask and always take that pass. The draws are the same either way.
@@ -93,7 +95,7 @@ class Noise(nn.Module):
             unique: without replacement, within each row.
             generator: as in :func:`anymax.gumbel_softmax`. Draw i (row-major) with replacement uses the random words
                 2i and 2i + 1; try i of unique draws those from 4i to 4i + 3, with 4 (k + 2) tries per row; class j of
-                a pass over all classes 2j and 2j + 1 under a seed of its row's own.
+                a pass over all classes 2j and 2j + 1 under a seed of the row's own.
 
         Raises:
             ValueError: unique draws of as many classes as there are to draw: that is `All`. TypeError: wrong types.
@@ -135,7 +137,7 @@ class Noise(nn.Module):
 
 
 class Uniform(Noise):
-    r"""Every class alike.
+    r"""Every class with the same probability.
 
     .. math:: q_j = 1 / C
 
@@ -161,7 +163,7 @@ class LogUniform(Noise):
     .. math:: q_j = \frac{\log(j + 2) - \log(j + 1)}{\log(C + 1)}
 
     Args:
-        num_classes: C, at least 1. On ids in any other order the law is wrong; take `Unigram(counts)` there.
+        num_classes: C, at least 1. On ids in any other order it is wrong; take `Unigram(counts)` there.
 
     Example:
         >>> anymax.noise.LogUniform(3).log_prob(torch.tensor([0, 1, 2])).exp()
@@ -180,12 +182,12 @@ class LogUniform(Noise):
 
 
 class Unigram(Noise):
-    r"""The law of class counts, flattened or sharpened by a power.
+    r"""Probabilities in proportion to class counts, flattened or sharpened by a power.
 
     .. math:: q_j = n_j^a / \sum_i n_i^a
 
     Args:
-        counts: n >= 0, one per class: a tensor of any dtype, or a sequence of numbers; probabilities do as well. A
+        counts: n >= 0, one per class: a tensor of any dtype, or a sequence of numbers; probabilities work too. A
             class of count 0 is never drawn, so it must not be a target: smooth the counts where it may be.
         power: a >= 0; 0.75 is word2vec's choice.
 

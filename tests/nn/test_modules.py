@@ -187,8 +187,9 @@ def test_log_prob_is_exactly_normalised_and_samples_follow_it(name):
 
 
 def test_a_head_without_a_law_says_so():
+    message = "SigmoidHead: independent yes/no decisions give no probabilities"
     for method in ("log_prob", "sample"):
-        with pytest.raises(NotImplementedError, match="SigmoidHead: independent yes/no decisions define no law"):
+        with pytest.raises(NotImplementedError, match=message):
             getattr(HEADS["sigmoid"](), method)(scores(2, 6))
 
 

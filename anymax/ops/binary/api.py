@@ -23,7 +23,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    r"""Measure how many nats a sigmoid of each score needs for its own yes/no target.
+    r"""Compute the binary cross-entropy (nats) between the sigmoid of each score and its own yes/no target.
 
     .. math:: \ell = w\,\big(p\, y\, \mathrm{softplus}(-x) + (1 - y)\, \mathrm{softplus}(x)\big)
 

@@ -21,7 +21,7 @@ from anymax.ops.cross_entropy.reference import Options
 
 
 class LogProb(NamedTuple):
-    """Per row, in nats and differentiable: the target's log-probability, the log normaliser, the law's entropy."""
+    """Per row, in nats and differentiable: the target's log-probability, the log normaliser, and the entropy."""
 
     log_prob: Tensor
     log_z: Tensor
@@ -64,14 +64,14 @@ def cross_entropy(
     temperature: float | Tensor = 1.0,
     mask: Tensor | None = None,
 ) -> Tensor:
-    r"""Measure how many nats the law of the scores needs for the target.
+    r"""Compute the cross-entropy (nats) between the softmax of the scores and the target.
 
     .. math::
         s = \mathrm{softcap}(x) / T, \quad
         \ell = -\sum_c w_c\, t_c \log \mathrm{softmax}(s)_c + \zeta\, (\log Z)^2, \quad
         \log Z = \log \sum_c e^{s_c}
 
-    where t is the target: one-hot for class ids, mixed with the uniform law by label smoothing.
+    where t is the target: one-hot for class ids, mixed with the uniform distribution by label smoothing.
 
     Args:
         input: scores (nats), floating point: (C,), (N, C) or (N, C, d1, ...). Never probabilities or their logs.
@@ -123,7 +123,7 @@ def log_prob(
     temperature: float | Tensor = 1.0,
     mask: Tensor | None = None,
 ) -> LogProb:
-    r"""Give each row's log-probability of its target, log normaliser and entropy, all differentiable.
+    r"""Compute each row's log-probability of its target, log normaliser and entropy, all differentiable.
 
     .. math:: \log p_y = s_y - \log Z, \quad \log Z = \log \sum_c e^{s_c}, \quad H = -\sum_c p_c \log p_c
 
@@ -168,7 +168,7 @@ def _check_values(loss: Tensor, target: Tensor, input: Tensor, dims: Dims, optio
 
 
 def check_options(options: Options, shape: torch.Size, dims: Dims) -> None:
-    """Check what shapes the law and the loss, for scores of `shape`."""
+    """Check what shapes the probabilities and the loss, for scores of `shape`."""
     num_classes = shape[dims.axes[0]]
     if num_classes == 0:
         raise ValueError(f"{CALLER}: the class axis {dims.label(dims.axes[0])} has size 0")

@@ -13,7 +13,7 @@ from anymax._core.targets import look_up, simplex_rows, spoilt_unless
 
 
 class Options(NamedTuple):
-    """What shapes the law and the loss of a row, from the scores to the weighted sum."""
+    """What shapes the probabilities and the loss of a row, from the scores to the weighted sum."""
 
     weight: Tensor | None = None
     ignore_index: int = -100

@@ -1,4 +1,4 @@
-"""gumbel_softmax and sample: random draws from the law of the scores, relaxed or hard."""
+"""gumbel_softmax and sample: random draws from the softmax of the scores, relaxed or hard."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def gumbel_softmax(
     mask: Tensor | None = None,
     generator: Generator = None,
 ) -> Tensor:
-    r"""Draw a relaxed one-hot sample from the law of the scores: the softmax of scores plus Gumbel noise.
+    r"""Draw a relaxed one-hot sample of softmax(logits): the softmax of scores plus Gumbel noise.
 
     .. math:: y = \mathrm{softmax}\big((x + G) / \tau\big), \quad G_i = -\log E_i, \; E_i \sim \mathrm{Exp}(1)
 
-    With `hard` the value is the one-hot vector of the largest :math:`x_i + G_i`, which has the law softmax(x) for
-    every tau, and the gradient is that of y (straight-through).
+    With `hard` the value is the one-hot vector of the largest :math:`x_i + G_i`, which is i with probability
+    :math:`\mathrm{softmax}(x)_i` for every tau, and the gradient is that of y (straight-through).
 
     Args:
         logits: scores (nats), floating point, any shape.
@@ -85,7 +85,7 @@ def sample(
     mask: Tensor | None = None,
     generator: Generator = None,
 ) -> Tensor:
-    r"""Draw class ids from the law softmax(input / temperature) along one axis.
+    r"""Draw class ids with the probabilities softmax(input / temperature) along one axis.
 
     .. math:: k = \arg\max_i (x_i / T + G_i), \quad P(k = i) = \mathrm{softmax}(x / T)_i
 

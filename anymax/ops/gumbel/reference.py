@@ -34,7 +34,7 @@ def sample(
     mask: Tensor | None,
     seed: Tensor,
 ) -> Tensor:
-    """Ids along a leading axis of samples where `num_samples` is given; -1 for rows that define no law."""
+    """Ids along a leading axis of samples where `num_samples` is given; -1 for rows without probabilities."""
     scores = scores_of(input, dims, temperature=temperature, mask=mask, keep_dead_rows=True).values
     scores = _from_maximum(scores, dims)
     shape = input.shape if num_samples is None else (num_samples, *input.shape)

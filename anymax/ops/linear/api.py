@@ -37,7 +37,7 @@ def linear_cross_entropy(
     memory_budget: int | None = None,
     options: Any = None,
 ) -> Tensor:
-    r"""Cross-entropy of the scores that a linear layer gives, holding a chunk of rows of them at a time.
+    r"""Compute the cross-entropy of the scores of a linear layer, a chunk of rows at a time.
 
     .. math:: \ell(x) = \mathrm{cross\_entropy}(W x + b,\ \mathrm{target})
 
@@ -104,7 +104,7 @@ def linear_log_prob(
     chunks: int | None = None,
     memory_budget: int | None = None,
 ) -> LogProb:
-    r"""Give :func:`anymax.log_prob` of the scores that a linear layer gives, a chunk of rows at a time.
+    r"""Compute :func:`anymax.log_prob` of the scores of a linear layer, a chunk of rows at a time.
 
     .. math:: s = W x + b, \quad \log p_y = s_y - \log Z, \quad \log Z = \log \sum_c e^{s_c}
 

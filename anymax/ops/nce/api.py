@@ -40,15 +40,15 @@ def nce_loss(
     reduction: str = "mean",
     generator: Generator = None,
 ) -> Tensor:
-    r"""Train scores to tell each target from drawn noise classes (binary noise-contrastive estimation).
+    r"""Train scores to tell each target apart from drawn noise classes (binary noise-contrastive estimation).
 
     .. math::
         \ell = \mathrm{softplus}\big(-(s_y - c - \log e_y)\big) + \sum_{j \in S} \mathrm{softplus}(s_j - c - \log e_j)
 
     where :math:`s_j = w_j \cdot x + b_j`, S are the draws and :math:`e_j` is how often j is expected among them:
-    :math:`k q_j` for k draws with replacement, the probability to be drawn for unique ones. Draws that hit the target
-    stay in S. The expected gradient is zero where :math:`s = \log p + c`: scores learn log-probabilities, shifted by
-    c, without a sum over the classes.
+    :math:`k q_j` for k draws with replacement, the probability of being drawn for unique ones. Draws that hit the
+    target stay in S. The expected gradient is zero where :math:`s = \log p + c`: scores learn log-probabilities,
+    shifted by c, without a sum over the classes.
 
     Args:
         input: x, features, floating point, (..., d). Not logits: the scores are computed here.
@@ -128,8 +128,8 @@ def sampled_softmax_loss(
         \tilde s_y = s_y - \log e_y \text{ (ranking)}, \;\; \tilde s_y = s_y \text{ (importance)}
 
     with :math:`s`, S and :math:`e` as in :func:`anymax.nce_loss`. "ranking" (TensorFlow's rule) has its optimum at
-    the true law for any number of draws, but its value is no cross-entropy. "importance" estimates cross-entropy: the
-    sum is unbiased for the normaliser, loss and gradient are biased for few draws.
+    the true probabilities for any number of draws, but its value is not a cross-entropy. "importance" estimates
+    cross-entropy: the sum is unbiased for the normaliser, loss and gradient are biased for few draws.
 
     Whether draws that hit the target stay in S follows from the mode: they do for "ranking" with replacement, and are
     left out otherwise. Without its target a row of unique draws is filled up to k from the next arrival.

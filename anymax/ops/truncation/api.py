@@ -23,12 +23,12 @@ def keep_mask(
 
     The rules act one after the other on p = softmax(input):
 
-    * `top_k`: the k largest scores; of equal ones those with the lowest index.
+    * `top_k`: the k largest scores; among equal ones those with the lowest index.
     * `top_p`: the fewest classes, in falling order, whose share of what is left reaches `top_p`.
     * `min_p`: the classes with :math:`p_i \ge \mathrm{min\_p} \cdot \max_j p_j`.
 
     Args:
-        input: scores (nats), floating point, any shape. A temperature is applied by dividing them before.
+        input: scores (nats), floating point, any shape. To apply a temperature, divide them by it first.
         dim: the axis of the classes.
         top_k: at least 1; more than there are classes keeps all.
         top_p: in (0, 1].
