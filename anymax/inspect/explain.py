@@ -14,13 +14,13 @@ from torch import Tensor
 from anymax._core import checks
 from anymax._core.dims import Dim, Dims, count_distributions, resolve
 from anymax._core.errors import CALLER, named_after_function
+from anymax.inspect.layouts import BATCH_NAMES, LAYOUTS
 from anymax.ops.softmax.api import softmax
 
 WIDTH = 79
 # The sums of larger ones are stated, not computed; a shape above its limit is never allocated.
 MOST_OF_A_SHAPE = 1 << 20
 MOST_OF_A_TENSOR = 1 << 26
-BATCH_NAMES = {"b", "n", "batch", "samples", "sample", "examples"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -243,80 +243,19 @@ def _pattern(shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
     return f"[{', '.join(':' if axis in axes else letters[axis] for axis in range(len(shape)))}]"
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """A layout that people use: its axes, what is usual there, and what to write instead."""
-
-    names: tuple[str, ...]
-    usual: dict[tuple[int, ...], str]
-    advice: str
-
-
-_ATTENTION = "each query spreads its attention over the keys"
-_LAYOUTS = {
-    1: (
-        _Layout(("classes",), {(0,): "the class probabilities of one sample"}, ""),
-        _Layout(("positions",), {(0,): "one weight per position"}, ""),
-    ),
-    2: (
-        _Layout(("batch", "classes"), {(1,): "class probabilities for each sample"}, "dim=1"),
-        _Layout(("queries", "keys"), {(1,): _ATTENTION}, "dim=1"),
-    ),
-    3: (
-        _Layout(
-            ("batch", "time", "classes"),
-            {(2,): "class probabilities for each sample and time step"},
-            "dim=2",
-        ),
-        _Layout(
-            ("batch", "classes", "length"),
-            {(1,): "class probabilities at each position, as cross_entropy reads it"},
-            "dim=1",
-        ),
-        _Layout(("batch", "queries", "keys"), {(2,): _ATTENTION}, "dim=2"),
-    ),
-    4: (
-        _Layout(
-            ("batch", "classes", "height", "width"),
-            {
-                (1,): "class probabilities for each pixel",
-                (2, 3): "a heat map over the pixels, for each sample and channel",
-            },
-            "dim=1 (classes) or dim=(2, 3) (pixels)",
-        ),
-        _Layout(("batch", "heads", "queries", "keys"), {(3,): f"in every head, {_ATTENTION}"}, "dim=3"),
-    ),
-    5: (
-        _Layout(
-            ("batch", "classes", "depth", "height", "width"),
-            {
-                (1,): "class probabilities for each voxel",
-                (2, 3, 4): "a heat map over the voxels, for each sample and channel",
-            },
-            "dim=1 (classes) or dim=(2, 3, 4) (voxels)",
-        ),
-        _Layout(
-            ("batch", "time", "classes", "height", "width"),
-            {(2,): "class probabilities for each pixel of each frame"},
-            "dim=2",
-        ),
-    ),
-}
-
-
 def _meaning(shape: tuple[int, ...], dims: Dims, axes: tuple[int, ...]) -> str:
     if not shape:
         return ""
     if dims.names:
         return _paragraph("With these names", _reading(dims.names, axes) + ".")
-    if len(shape) not in _LAYOUTS:
+    if len(shape) not in LAYOUTS:
         return _paragraph(
             f"With {len(shape)} axes",
             "no layout is common. A pattern says what is meant and is checked, such as "
             f'"{" ".join(f"[a{axis}]" if axis in axes else f"a{axis}" for axis in range(len(shape)))}".',
         )
     lines = ["In the common layouts"]
-    for layout in _LAYOUTS[len(shape)]:
+    for layout in LAYOUTS[len(shape)]:
         if axes in layout.usual:
             text = f"usual: {layout.usual[axes]}"
         else:
