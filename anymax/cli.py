@@ -1,4 +1,4 @@
-"""The command line: `anymax compare DATA`, `anymax report DIR` and `anymax explain SHAPE --dim D`.
+"""The command line: `anymax compare DATA`, `anymax report DIR` and, with torch alone, `anymax explain SHAPE --dim D`.
 
 Whatever is wrong with a request is one sentence on standard error and exit status 2; nothing is written then.
 """
@@ -6,8 +6,10 @@ Whatever is wrong with a request is one sentence on standard error and exit stat
 from __future__ import annotations
 
 import io
+import optparse
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 else:
     try:
         import typer
-    except ImportError:  # torch alone was installed; main() says so
+    except ImportError:  # torch alone was installed
         typer = None
 
 INSTALL = 'pip install "anymax[lab]"'
@@ -34,31 +36,48 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal without some letter gets a question mark, not a traceback.
         stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+    name, *arguments = sys.argv[1:] or ["--help"]
+    status = 0
+    if name == "--help":
+        print(_help())
+    elif name == "--version":
+        print(f"anymax {__version__}")
+    elif name == "explain":
+        explain(arguments)
+    elif name in ("compare", "report"):
+        status = _of_lab(name, arguments)
+    else:
+        _stop(f"There is no command {quoted(name)} (see anymax --help).")
+    sys.exit(status)
+
+
+def _help() -> str:
+    lines = [
+        "Usage: anymax COMMAND ...",
+        "",
+        "Everything between scores and probabilities in PyTorch.",
+        "",
+        "Commands:",
+    ]
+    for command in (compare, report, explain):
+        label = f"  {command.__name__:9}"
+        lines += textwrap.wrap(label + (command.__doc__ or ""), 79, subsequent_indent=" " * len(label))
+    return "\n".join([*lines, "", "anymax COMMAND --help says more, anymax --version which version this is."])
+
+
+def _of_lab(name: str, arguments: list[str]) -> int:
+    """Run compare or report, which need the extra; the exit status."""
     if typer is None:
-        _stop(f"The command line needs more than torch; {INSTALL} brings it.")
+        _stop(f"{name} needs more than torch; {INSTALL} brings it.")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.callback(invoke_without_command=True)(program)
-    app.command()(compare)
-    app.command()(report)
-    app.command()(explain)
+    app.command()(compare if name == "compare" else report)
     # The class of every complaint about the command line itself; where typer keeps it depends on its version.
     usage_error = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
     try:
-        status = app(standalone_mode=False)
+        status = app(arguments, prog_name=f"anymax {name}", standalone_mode=False)
     except usage_error as error:
-        _stop(f"{error.format_message().rstrip('.')} (see anymax --help).")
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def program(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    """Everything between scores and probabilities in PyTorch."""
-    if version:
-        print(f"anymax {__version__}")
-    elif context.invoked_subcommand is None:
-        print(context.get_help())
+        _stop(f"{error.format_message().rstrip('.')} (see anymax {name} --help).")
+    return status if isinstance(status, int) else 0
 
 
 def compare(
@@ -191,15 +210,29 @@ def report(
         terminal.show_files([folder / REPORT])
 
 
-def explain(
-    shape: Annotated[str, typer.Argument(metavar="SHAPE", help="The shape of the scores, such as 2,4,5.")],
-    dim: Annotated[str, typer.Option(metavar="D", help='Such as 2, -1, 0,1 or "batch [class] w".')],
-) -> None:
+def explain(arguments: list[str]) -> None:
     """Say what softmax along a dim normalises: which entries compete, and what sums to 1."""
+    parser = _ExplainParser(
+        "anymax explain SHAPE --dim D", description=f"{explain.__doc__} SHAPE is that of the scores, such as 2,4,5."
+    )
+    parser.add_option("--dim", metavar="D", help='Such as 2, -1, 0,1 or "batch [class] w".')
+    options, shape = parser.parse_args(arguments)
+    if not shape:
+        parser.error("Missing argument 'SHAPE'")
+    if options.dim is None:
+        parser.error("Missing option '--dim'")
     with _one_sentence(IndexError, TypeError, ValueError):
         from anymax import explain as explanation
 
-        print(explanation(_shape(shape), _dim(dim)))
+        print(explanation(_shape(" ".join(shape)), _dim(options.dim)))
+
+
+class _ExplainParser(optparse.OptionParser):
+    """The standard library's, so that torch alone is enough; argparse would take the `-2,-1` of `--dim -2,-1` for an
+    option."""
+
+    def error(self, msg: str) -> NoReturn:
+        _stop(f"{msg} (see anymax explain --help).")
 
 
 def _shape(text: str) -> tuple[int, ...]:

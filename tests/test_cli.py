@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from anymax import __version__, cli
+from anymax import __version__, cli, explain
 from anymax.lab import api, folder
 from anymax.lab.errors import DataError, MethodError, OptionError
 from tests.lab.comparisons import make_comparison
@@ -358,6 +358,14 @@ def test_version_and_help(monkeypatch, capsys):
         out = capsys.readouterr().out
         assert "compare" in out
         assert "explain" in out
+        assert "report" in out
+        assert max(len(line) for line in out.splitlines()) < 80
+
+
+@pytest.mark.parametrize("command", ["compare", "report", "explain"])
+def test_every_command_has_help(monkeypatch, capsys, command):
+    assert anymax(monkeypatch, command, "--help") == 0
+    assert f"Usage: anymax {command} " in capsys.readouterr().out
 
 
 def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[str]:
@@ -366,16 +374,64 @@ def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[s
         f"import sys; sys.modules |= dict.fromkeys({missing.split()!r}); sys.argv[0] = 'anymax';"
         "from anymax.cli import main; main()"
     )
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    # torch's own, at its import
+    quiet = "-Wignore:Failed to initialize NumPy:UserWarning"
+    return subprocess.run([sys.executable, quiet, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
-EXTRAS = "typer rich pandas sklearn matplotlib jinja2 lightning torchmetrics scipy pyarrow"
+EXTRAS = "filelock jinja2 lightning matplotlib numpy pandas pyarrow pydantic rich sklearn scipy torchmetrics typer"
 
 
-def test_without_typer_one_line_says_what_to_install():
-    done = program("compare", "wine", missing=EXTRAS)
+@pytest.mark.parametrize("arguments", [["compare", "wine"], ["compare", "--help"], ["report", "anymax-wine"]])
+def test_without_the_extra_one_line_says_what_to_install(arguments):
+    done = program(*arguments, missing=EXTRAS)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == 'anymax: The command line needs more than torch; pip install "anymax[lab]" brings it.\n'
+    assert done.stderr == f'anymax: {arguments[0]} needs more than torch; pip install "anymax[lab]" brings it.\n'
+
+
+def test_explain_needs_torch_alone():
+    done = program("explain", "2,3", "--dim", "0", missing=EXTRAS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{explain((2, 3), 0)}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["explain", "--help"]])
+def test_help_is_the_same_without_the_extra(monkeypatch, capsys, arguments):
+    done = program(*arguments, missing=EXTRAS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert anymax(monkeypatch, *arguments) == 0
+    assert done.stdout == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["explain"], "Missing argument 'SHAPE' (see anymax explain --help)."),
+        (["explain", "2,3", "--dim"], "--dim option requires 1 argument (see anymax explain --help)."),
+        (["explain", "2,3", "--axis", "0"], "no such option: --axis (see anymax explain --help)."),
+        (
+            ["explain", "2", "3", "--dim", "0"],
+            "SHAPE must be sizes with commas between them, such as 2,4,5, got '2 3'.",
+        ),
+        (["compair", "wine"], "There is no command 'compair' (see anymax --help)."),
+        (["--dim", "0"], "There is no command '--dim' (see anymax --help)."),
+    ],
+)
+def test_refusals_without_the_extra(monkeypatch, capsys, arguments, expected):
+    monkeypatch.setattr(cli, "typer", None)
+    assert anymax(monkeypatch, *arguments) == 2
+    assert refusal(capsys) == expected
+
+
+def test_importing_anymax_imports_nothing_of_the_extra():
+    code = f"""
+import sys, torch
+before = set(sys.modules)
+import anymax
+print((set(sys.modules) - before).intersection({EXTRAS.split()}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_an_extra_that_only_the_end_needs_is_missed_before_training(tmp_path, monkeypatch):
