@@ -1,4 +1,4 @@
-"""The command line: `anymax compare DATA`, `anymax report DIR` and, with torch alone, `anymax explain SHAPE --dim D`.
+"""The command line: `anymax compare DATA`, `anymax report DIR` and, with torch alone, `anymax explain SHAPE`.
 
 Whatever is wrong with a request is one sentence on standard error and exit status 2; nothing is written then.
 """
@@ -213,18 +213,16 @@ def report(
 def explain(arguments: list[str]) -> None:
     """Say what softmax along a dim normalises: which entries compete, and what sums to 1."""
     parser = _ExplainParser(
-        "anymax explain SHAPE --dim D", description=f"{explain.__doc__} SHAPE is that of the scores, such as 2,4,5."
+        "anymax explain SHAPE [--dim D]", description=f"{explain.__doc__} SHAPE is that of the scores, such as 2,4,5."
     )
-    parser.add_option("--dim", metavar="D", help='Such as 2, -1, 0,1 or "batch [class] w".')
+    parser.add_option("--dim", metavar="D", help='Such as 2, -1, 0,1 or "batch [class] w"; default: what torch takes.')
     options, shape = parser.parse_args(arguments)
     if not shape:
         parser.error("Missing argument 'SHAPE'")
-    if options.dim is None:
-        parser.error("Missing option '--dim'")
     with _one_sentence(IndexError, TypeError, ValueError):
         from anymax import explain as explanation
 
-        print(explanation(_shape(" ".join(shape)), _dim(options.dim)))
+        print(explanation(_shape(" ".join(shape)), None if options.dim is None else _dim(options.dim)))
 
 
 class _ExplainParser(optparse.OptionParser):

@@ -251,7 +251,7 @@ def test_ctrl_c(asked, monkeypatch, capsys):
         (["explain", "2,x", "--dim", "0"], "SHAPE must be sizes with commas between them, such as 2,4,5, got '2,x'"),
         (["explain", "", "--dim", "0"], "SHAPE must be sizes"),
         (["explain", "2,,3", "--dim", "0"], "SHAPE must be sizes"),
-        (["explain", "2,3"], "--dim"),
+        (["explain", "2,3", "--dim"], "--dim"),
     ],
 )
 def test_bad_input_is_one_sentence(asked, monkeypatch, capsys, arguments, expected):
@@ -325,8 +325,9 @@ def test_explain_reads_shape_and_dim(monkeypatch, capsys, text, dim):
     calls = []
     monkeypatch.setattr("anymax.explain", lambda *call: calls.append(call) or "an explanation", raising=False)
     assert anymax(monkeypatch, "explain", "2,4,5", "--dim", text) == 0
-    assert calls == [((2, 4, 5), dim)]
-    assert capsys.readouterr().out == "an explanation\n"
+    assert anymax(monkeypatch, "explain", "2,4,5") == 0
+    assert calls == [((2, 4, 5), dim), ((2, 4, 5), None)]
+    assert capsys.readouterr().out == "an explanation\n" * 2
 
 
 @pytest.mark.parametrize("shape", ["2, 4, 5", "(2, 4, 5)", "[2,4,5]", "2,4,5,"])
@@ -389,10 +390,11 @@ def test_without_the_extra_one_line_says_what_to_install(arguments):
     assert done.stderr == f'anymax: {arguments[0]} needs more than torch; pip install "anymax[lab]" brings it.\n'
 
 
-def test_explain_needs_torch_alone():
-    done = program("explain", "2,3", "--dim", "0", missing=EXTRAS)
+@pytest.mark.parametrize(("options", "dim"), [(["--dim", "0"], 0), ([], None)])
+def test_explain_needs_torch_alone(options, dim):
+    done = program("explain", "2,3", *options, missing=EXTRAS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{explain((2, 3), 0)}\n"
+    assert done.stdout == f"{explain((2, 3), dim)}\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["explain", "--help"]])

@@ -51,14 +51,19 @@ def resolve(dim: Dim, ndim: int) -> Dims:
 
 
 def resolve_or_implicit(function: str, dim: Dim | None, shape: torch.Size) -> Dims:
-    """As `resolve`; None follows torch's legacy rule (rank 0, 1, 3: axis 0; else axis 1), which a warning says."""
+    """As `resolve`; None follows torch's legacy rule, `implicit`, which a warning says."""
     ndim = len(shape)
     if dim is not None:
         return resolve(dim, ndim)
-    axis = 0 if ndim in (0, 1, 3) else 1
+    dims = implicit(ndim)
     if ndim > 1:
-        _warn_implicit(function, axis, shape)
-    return Dims(ndim, (axis,))
+        _warn_implicit(function, dims.axes[0], shape)
+    return dims
+
+
+def implicit(ndim: int) -> Dims:
+    """What torch's legacy rule takes where no `dim` is given: axis 0 of 0, 1 or 3 axes, else axis 1."""
+    return Dims(ndim, (0 if ndim in (0, 1, 3) else 1,))
 
 
 def resolve_or_last(function: str, dim: Dim | None, shape: torch.Size) -> Dims:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from anymax._core import checks
-from anymax._core.dims import Dim, resolve
+from anymax._core.dims import Dim, implicit, resolve
 from anymax._core.errors import CALLER, named_after_function
 from anymax.inspect import pictures, words
 from anymax.inspect.facts import MOST_OF_A_TENSOR, find
@@ -19,7 +19,7 @@ class Explanation:
     """What `explain` found; `str()` is the text.
 
     Attributes:
-        shape: of the scores.
+        shape: of the scores. dim: as given; None where torch's default was explained.
         axes: those that compete, ascending. names: of all axes, where `dim` was a pattern.
         distributions: how many separate ones come out. entries: how many entries share one.
         pattern: the entries that share one, as an index: `[i, :]`.
@@ -29,7 +29,7 @@ class Explanation:
     """
 
     shape: tuple[int, ...]
-    dim: Dim
+    dim: Dim | None
     axes: tuple[int, ...]
     names: tuple[str, ...] | None
     distributions: int
@@ -46,13 +46,14 @@ class Explanation:
 
 
 @named_after_function
-def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim) -> Explanation:
+def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim | None = None) -> Explanation:
     """Say what `softmax(x, dim)` does to an x of this shape: which entries compete, and what sums to 1.
 
     Args:
         shape_or_tensor: a shape, which is never allocated; or scores, floating point, on any device, whose sums
             are then the real ones.
-        dim: as in :func:`anymax.softmax`: an int, a tuple, or a pattern such as `"batch [class] w"`.
+        dim: as in :func:`anymax.softmax`: an int, a tuple, or a pattern such as `"batch [class] w"`. Without it the
+            text says which axis torch takes by default, and why. It is not warned about: the text is the warning.
 
     Returns:
         An `Explanation`: `str()` is the text, and its attributes hold the facts.
@@ -69,11 +70,14 @@ def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim) -> Explanation:
         ('[:, j]', 3, 2)
     """
     scores, shape = _scores_and_shape(shape_or_tensor)
-    dims = resolve(dim, len(shape))
+    dims = implicit(len(shape)) if dim is None else resolve(dim, len(shape))
     facts = find(scores, shape, dims)
     summary = words.summary(facts)
+    if dim is None:
+        summary = f"no dim, so axis {dims.axes[0]} by default; {summary}"
     sections = [
         summary,
+        words.default(dims) if dim is None else "",
         pictures.axis_table(facts),
         pictures.shared_entries(facts),
         words.meaning(facts),

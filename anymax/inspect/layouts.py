@@ -39,6 +39,7 @@ LAYOUTS = {
             "dim=1",
         ),
         Layout(("batch", "queries", "keys"), {(2,): _ATTENTION}, "dim=2"),
+        Layout(("classes", "height", "width"), {(0,): "class probabilities for each pixel of one image"}, "dim=0"),
     ),
     4: (
         Layout(

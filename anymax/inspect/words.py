@@ -42,6 +42,27 @@ def summary(facts: Facts) -> str:
     return line + each if len(line + each) <= 100 else line
 
 
+def default(dims: Dims) -> str:
+    """What torch takes where no `dim` is given, why, and what to write."""
+    axis = dims.axes[0]
+    what = (
+        f"F.softmax and nn.Softmax take axis 0 of 0, 1 or 3 axes, else axis 1; here axis {axis}. log_softmax and "
+        "softmin do the same, and so does anymax. torch.softmax and Tensor.softmax have no default; F.gumbel_softmax "
+        "alone takes the last axis."
+    )
+    # SpatialSoftMax in doc/transfer.md of torch/nn, and "1D, 2D, 3D or 4D tensor expected" in its generic/SoftMax.c
+    why = (
+        "Why: before softmax had a dim, it took one vector of scores, a batch of vectors, one image (classes, height, "
+        "width) or a batch of images, and nothing else."
+    )
+    write = f"Write dim={axis} to keep this axis, or the dim that is meant."
+    if dims.ndim in LAYOUTS:
+        layout = LAYOUTS[dims.ndim][0]
+        pattern = _bracketed(layout.names, next(iter(layout.usual)))
+        write += f' anymax also takes a pattern, such as "{pattern}", and checks it.'
+    return "\n".join([_paragraph("Without dim", what), *_wrapped(why, "  "), *_wrapped(write, "  ")])
+
+
 def meaning(facts: Facts) -> str:
     """What the competing axes mean under the names of a pattern, or else in the common layouts."""
     axes, names, ndim = facts.axes, facts.dims.names, len(facts.shape)
@@ -53,7 +74,7 @@ def meaning(facts: Facts) -> str:
         return _paragraph(
             f"With {ndim} axes",
             "no layout is common. A pattern says what is meant and is checked, such as "
-            f'"{" ".join(f"[a{axis}]" if axis in axes else f"a{axis}" for axis in range(ndim))}".',
+            f'"{_bracketed([f"a{axis}" for axis in range(ndim)], axes)}".',
         )
     lines = ["In the common layouts"]
     for layout in LAYOUTS[ndim]:
@@ -96,13 +117,17 @@ def _meant_instead(facts: Facts) -> str:
         names = ["..." if name.startswith("...") else name for name in dims.names]
         named = [axis for axis in range(1, len(names)) if names[axis] != "..."]
         bracketed = rest or tuple(named[:1])
-        words = [f"[{name}]" if axis in bracketed else name for axis, name in enumerate(names)]
-        # one "..." may hide several axes
-        pattern = " ".join(word for word, _ in itertools.groupby(words))
-        return f'"{pattern}"' if bracketed else "another axis"
+        return f'"{_bracketed(names, bracketed)}"' if bracketed else "another axis"
     if rest:
         return f"`dim={rest[0] if len(rest) == 1 else rest}`"
     return "`dim=1`" if len(shape) == 2 else f"`dim=1` or `dim={len(shape) - 1}`"
+
+
+def _bracketed(names: Sequence[str], axes: Sequence[int]) -> str:
+    """The pattern in which these axes compete."""
+    words = [f"[{name}]" if axis in axes else name for axis, name in enumerate(names)]
+    # one "..." may hide several axes
+    return " ".join(word for word, _ in itertools.groupby(words))
 
 
 def _reading(names: Sequence[str], axes: tuple[int, ...]) -> str:

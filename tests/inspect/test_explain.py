@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import anymax
 
@@ -155,6 +157,7 @@ def test_nan_sums_are_called_nan():
         ((8, 10), 1, ["(batch, classes)", "usual: class probabilities for each sample."]),
         ((8, 10), 0, ["rarely meant, usual is dim=1."]),
         ((8, 5, 10), 2, ["(batch, time, classes)", "usual: class probabilities for each sample and time step."]),
+        ((5, 8, 8), 0, ["(classes, height, width) usual: class probabilities for each pixel of one image."]),
         ((8, 5, 10), 1, ["(batch, classes, length)", "usual: class probabilities at each position"]),
         ((2, 3, 4, 5), 1, ["(batch, classes, height, width)", "usual: class probabilities for each pixel."]),
         ((2, 3, 4, 5), 3, ["(batch, heads, queries, keys)", "each query spreads its attention over the keys."]),
@@ -175,6 +178,78 @@ def test_the_advice_of_every_layout_is_usual_there():
         for dim in advised:
             axes = tuple(int(axis) for axis in re.findall(r"\d+", dim))
             assert "usual: " in str(anymax.explain(shape, axes))
+
+
+RANKS = [(2, 3, 4, 2, 3, 2)[:rank] for rank in range(7)]
+
+
+def without_dim(function, scores):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(scores)
+
+
+@pytest.mark.parametrize("shape", RANKS)
+def test_without_dim_the_axis_is_the_one_that_torch_takes(shape):
+    torch.manual_seed(0)
+    scores = torch.randn(shape, dtype=torch.float64)
+    found = anymax.explain(shape)
+    (named,) = re.findall(r"here\s+axis (\d)", found.text)
+    assert found.summary.startswith(f"no dim, so axis {named} by default; ")
+    assert found.axes == ((int(named),) if shape else ())
+    assert found.dim is None
+    kept = torch.softmax(scores, int(named))
+    for function in (F.softmax, torch.nn.Softmax(), anymax.softmax, anymax.nn.Softmax()):
+        torch.testing.assert_close(without_dim(function, scores), kept)
+    for other in set(range(len(shape))) - {int(named)}:
+        assert not torch.allclose(torch.softmax(scores, other), kept)
+    assert without_dim(F.log_softmax, scores).equal(torch.log_softmax(scores, int(named)))
+    assert without_dim(F.softmin, scores).equal(F.softmin(scores, int(named)))
+
+
+@pytest.mark.parametrize("shape", RANKS)
+def test_without_dim_the_rest_is_as_with_the_axis_it_took(shape):
+    found = anymax.explain(shape)
+    (written,) = re.findall(r"Write dim=(\d) to keep this axis", found.text)
+    said = anymax.explain(shape, int(written))
+    assert (found.axes, found.distributions, found.sums) == (said.axes, said.distributions, said.sums)
+    assert found.summary.endswith(f"; {said.summary}")
+    sections = found.text.split("\n\n")
+    assert sections.pop(1).startswith("Without dim\n")
+    assert sections[1:] == said.text.split("\n\n")[1:]
+    for line in found.text.splitlines()[1:]:
+        assert len(line) < 80, line
+
+
+@pytest.mark.parametrize("shape", RANKS[1:6])
+def test_without_dim_the_pattern_to_write_is_usual(shape):
+    (pattern,) = re.findall(r'a pattern, such as "(.*?)", and', " ".join(anymax.explain(shape).text.split()))
+    axes = anymax.explain(shape, pattern).axes
+    assert "usual: " in anymax.explain(shape, axes).text
+
+
+@pytest.mark.parametrize("shape", RANKS[1:5])
+def test_without_dim_the_axis_is_usual_in_the_layout_it_was_made_for(shape):
+    assert "usual: " in anymax.explain(shape).text
+
+
+def test_what_is_said_of_other_functions_without_dim_is_so():
+    scores = torch.randn(2, 3, 4)
+    text = " ".join(anymax.explain(scores).text.split())
+    assert "torch.softmax and Tensor.softmax have no default; F.gumbel_softmax alone takes the last axis." in text
+    for function in (torch.softmax, torch.Tensor.softmax):
+        with pytest.raises(TypeError):
+            function(scores)
+    torch.testing.assert_close(F.gumbel_softmax(scores).sum(-1), torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("shape", RANKS)
+def test_without_dim_the_text_is_the_warning(shape):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        anymax.explain(shape)
+        anymax.explain(torch.zeros(shape))
+    assert caught == []
 
 
 @pytest.mark.parametrize(
