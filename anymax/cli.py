@@ -62,7 +62,7 @@ def _help() -> str:
     for command in (compare, report, explain):
         label = f"  {command.__name__:9}"
         lines += textwrap.wrap(label + (command.__doc__ or ""), 79, subsequent_indent=" " * len(label))
-    return "\n".join([*lines, "", "anymax COMMAND --help says more, anymax --version which version this is."])
+    return "\n".join([*lines, "", "Run anymax COMMAND --help for more, anymax --version for the version."])
 
 
 def _of_lab(name: str, arguments: list[str]) -> int:

@@ -50,8 +50,8 @@ def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim | None = None) -> 
     """Say what `softmax(x, dim)` does to an x of this shape: which entries compete, and what sums to 1.
 
     Args:
-        shape_or_tensor: a shape, which is never allocated; or scores, floating point, on any device, whose sums
-            are then the real ones.
+        shape_or_tensor: a shape, which is never allocated; or scores, floating point, on any device, whose own
+            sums are then shown.
         dim: as in :func:`anymax.softmax`: an int, a tuple, or a pattern such as `"batch [class] w"`. Without it the
             text says which axis torch takes by default, and why. It is not warned about: the text is the warning.
 

@@ -23,7 +23,7 @@ def axis_table(facts: Facts) -> str:
     digits = max(len(str(size)) for size in shape)
     lines = ["Axes"]
     for axis, size in enumerate(shape):
-        role = "competes" if axis in facts.axes else "separate: each index has distributions of its own"
+        role = "competes" if axis in facts.axes else "separate: each index has its own distributions"
         label = f"{axis}  {names[axis]:{width}}  " if names else f"{axis}  "
         lines.append(f"  {label}size {size:>{digits}}  {role}")
     return "\n".join(lines)

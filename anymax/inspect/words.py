@@ -46,16 +46,16 @@ def default(dims: Dims) -> str:
     """What torch takes where no `dim` is given, why, and what to write."""
     axis = dims.axes[0]
     what = (
-        f"F.softmax and nn.Softmax take axis 0 of 0, 1 or 3 axes, else axis 1; here axis {axis}. log_softmax and "
-        "softmin do the same, and so does anymax. torch.softmax and Tensor.softmax have no default; F.gumbel_softmax "
-        "alone takes the last axis."
+        f"F.softmax and nn.Softmax take axis 0 of a tensor with 0, 1 or 3 axes, otherwise axis 1; here axis {axis}. "
+        "log_softmax and softmin do the same, and so does anymax. torch.softmax and Tensor.softmax have no default; "
+        "F.gumbel_softmax alone takes the last axis."
     )
     # SpatialSoftMax in doc/transfer.md of torch/nn, and "1D, 2D, 3D or 4D tensor expected" in its generic/SoftMax.c
     why = (
         "Why: before softmax had a dim, it took one vector of scores, a batch of vectors, one image (classes, height, "
         "width) or a batch of images, and nothing else."
     )
-    write = f"Write dim={axis} to keep this axis, or the dim that is meant."
+    write = f"Write dim={axis} to keep this axis, or the dim that you mean."
     if dims.ndim in LAYOUTS:
         layout = LAYOUTS[dims.ndim][0]
         pattern = _bracketed(layout.names, next(iter(layout.usual)))
@@ -73,7 +73,7 @@ def meaning(facts: Facts) -> str:
     if ndim not in LAYOUTS:
         return _paragraph(
             f"With {ndim} axes",
-            "no layout is common. A pattern says what is meant and is checked, such as "
+            "there is no common layout. A pattern says what is meant, and is checked: "
             f'"{_bracketed([f"a{axis}" for axis in range(ndim)], axes)}".',
         )
     lines = ["In the common layouts"]
@@ -82,7 +82,7 @@ def meaning(facts: Facts) -> str:
             text = f"usual: {layout.usual[axes]}"
         else:
             text = _reading(layout.names, axes)
-            text += f"; rarely meant, usual is {layout.advice}" if layout.advice else ""
+            text += f"; rarely meant, {layout.advice} is usual" if layout.advice else ""
         lines += [f"  ({', '.join(layout.names)})", *_wrapped(f"{text}.", "      ")]
     return "\n".join(lines)
 
@@ -94,9 +94,7 @@ def sums(facts: Facts) -> str:
         return ""
     title = "Sums of the probabilities"
     if facts.probs is None:
-        return _paragraph(
-            title, f"1 over {_axis_list(dims, facts.axes)}; over other axes whatever the scores make of it."
-        )
+        return _paragraph(title, f"1 over {_axis_list(dims, facts.axes)}; over other axes it depends on the scores.")
     space = " " if len(title) + 1 + len(facts.source) <= WIDTH else "\n  "
     lines = [f"{title}{space}{facts.source}"]
     if len(shape) == 2 and shape[0] <= 8 and shape[1] <= 6:

@@ -124,7 +124,7 @@ def test_large_shapes_list_indices_and_are_never_allocated():
     assert found.distributions == 1 << 40
     assert found.sums == {}
     assert "  [0, :]\n  [1, :]\n  [2, :]\n  ...\n  [1099511627775, :]\n" in found.text
-    assert "1 over axis 1; over other axes whatever the scores make of it." in found.text
+    assert "1 over axis 1; over other axes it depends on the scores." in found.text
     assert "  [0, :, 0, 0]\n  [0, :, 0, 1]\n  [0, :, 0, 2]\n  ...\n  [3, :, 127, 127]" in str(
         anymax.explain((4, 10, 128, 128), "batch [class] h w")
     )
@@ -155,7 +155,7 @@ def test_nan_sums_are_called_nan():
     ("shape", "dim", "lines"),
     [
         ((8, 10), 1, ["(batch, classes)", "usual: class probabilities for each sample."]),
-        ((8, 10), 0, ["rarely meant, usual is dim=1."]),
+        ((8, 10), 0, ["rarely meant, dim=1 is usual."]),
         ((8, 5, 10), 2, ["(batch, time, classes)", "usual: class probabilities for each sample and time step."]),
         ((5, 8, 8), 0, ["(classes, height, width) usual: class probabilities for each pixel of one image."]),
         ((8, 5, 10), 1, ["(batch, classes, length)", "usual: class probabilities at each position"]),
