@@ -27,4 +27,4 @@ compare: env ## the main job, on built-in data
 	.venv/bin/anymax compare digits
 
 clean: ## remove what tools left behind
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache build dist
