@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env test lint types format compare clean
+.PHONY: help env test lint types format compare matrix clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,5 +26,8 @@ format: env ## put the code into ruff's format
 compare: env ## the main job, on built-in data
 	.venv/bin/anymax compare digits
 
+matrix: ## the tests of the ops on the oldest, the pinned and the newest torch (gigabytes)
+	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py
+
 clean: ## remove what tools left behind
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache build dist
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache .matrix build dist
