@@ -41,17 +41,18 @@ def check_generator(generator: object) -> None:
     """`generator` must be None, a CPU torch.Generator, or a 0-d int64 tensor that is the seed."""
     if generator is None:
         return
-    if isinstance(generator, torch.Generator):
-        if generator.device.type != "cpu":
-            raise ValueError(
-                f"{CALLER}: generator must live on the CPU, from which seeds are drawn for every device, "
-                f"got one on {generator.device}; write torch.Generator()"
-            )
-    elif isinstance(generator, Tensor):
+    # the tensor first: Dynamo of torch 2.15 cannot ask whether a tensor is a Generator
+    if isinstance(generator, Tensor):
         if generator.dtype != torch.int64 or generator.ndim != 0:
             raise ValueError(
                 f"{CALLER}: a tensor as generator is the seed and must be 0-d int64, "
                 f"got {generator.dtype} of shape {tuple(generator.shape)}"
+            )
+    elif isinstance(generator, torch.Generator):
+        if generator.device.type != "cpu":
+            raise ValueError(
+                f"{CALLER}: generator must live on the CPU, from which seeds are drawn for every device, "
+                f"got one on {generator.device}; write torch.Generator()"
             )
     else:
         raise TypeError(
