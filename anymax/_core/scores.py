@@ -24,7 +24,15 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 def autocast_is_on(tensor: Tensor) -> bool:
     """Whether autocast acts on the device of `tensor`; some devices (meta) know none."""
     device = tensor.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return _has_autocast(device) and torch.is_autocast_enabled(device)
+
+
+def _has_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)
+
+
+# Dynamo of torch 2.10 cannot look into it; a constant is computed once, while tracing
+_has_autocast._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def map_dtype(input: Tensor) -> torch.dtype:
