@@ -284,7 +284,8 @@ dist.destroy_process_group()
 """
     expected = "softmax: input is a DTensor, which no backend serves yet; pass input.full_tensor()\n"
     finished = run(code)
-    assert finished.stdout == expected, finished.stderr
+    # gloo prints a line of its own in torch 2.10
+    assert expected in finished.stdout.splitlines(keepends=True), finished.stderr
 
 
 def test_the_core_needs_torch_alone():
