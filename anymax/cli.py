@@ -144,11 +144,11 @@ def compare(
 ) -> None:
     """Train every output head on the same features and say which to take, and why."""
     with _one_sentence():
-        from anymax.lab import terminal
         from anymax.lab.api import WRITERS, is_first_process
         from anymax.lab.api import compare as compare_methods
         from anymax.lab.errors import LabError
-        from anymax.lab.folder import UNFINISHED
+        from anymax.lab.report import terminal
+        from anymax.lab.training.folder import UNFINISHED
 
     if backbone is not None and os.getcwd() not in sys.path:
         # as python -m does; for an installed program the folder of its script stands there instead
@@ -196,10 +196,10 @@ def report(
 ) -> None:
     """Make report.html again from results.json."""
     with _one_sentence():
-        from anymax.lab import report as page
-        from anymax.lab import results, terminal
+        from anymax.lab import results
         from anymax.lab.errors import LabError
-        from anymax.lab.folder import REPORT, RESULTS
+        from anymax.lab.report import page, terminal
+        from anymax.lab.training.folder import REPORT, RESULTS
 
     with _one_sentence(LabError):
         comparison = results.load(folder / RESULTS)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from anymax import __version__, cli, explain
-from anymax.lab import api, folder
+from anymax.lab import api
 from anymax.lab.errors import DataError, MethodError, OptionError
+from anymax.lab.training import folder
 from tests.lab.comparisons import make_comparison
 
 

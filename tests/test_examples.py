@@ -140,7 +140,7 @@ def test_gumbel_softmax_lightning_resumes_at_the_temperature_of_its_step():
 
 
 def test_make_data(shown, monkeypatch, tmp_path):
-    data = pytest.importorskip("anymax.lab.data")
+    data = pytest.importorskip("anymax.lab.data.load")
     monkeypatch.setattr("sys.argv", ["make_data.py", str(tmp_path)])
     text = shown("make_data.py")
     assert numbers(text, f"{tmp_path / 'alarms.csv'}:") == [100_000, 7]

@@ -10,14 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from anymax.lab import backbones, report, results
-from anymax.lab.data import load
-from anymax.lab.folder import REPORT, RESULTS, Folder
+from anymax.lab import results
+from anymax.lab.data.load import load
+from anymax.lab.report import page
 from anymax.lab.results import Comparison
-from anymax.lab.run import Event, FoundFinished, Precision, run
+from anymax.lab.training import backbones
+from anymax.lab.training.folder import REPORT, RESULTS, Folder
+from anymax.lab.training.run import Event, FoundFinished, Precision, run
 from anymax.lab.verdict import judge
 
-WRITERS: dict[str, Callable[[Comparison, Path], None]] = {RESULTS: results.save, REPORT: report.write}
+WRITERS: dict[str, Callable[[Comparison, Path], None]] = {RESULTS: results.save, REPORT: page.write}
 
 
 def is_first_process() -> bool:
@@ -62,7 +64,7 @@ def compare(
         vocab_size: of a text, the most words that are classes of their own.
         min_count: of a text, how often a word must occur in the training part to be one of them.
         context: of a text, how many words a prediction may look back on.
-        methods: names from `anymax.lab.methods.METHODS`; None takes all that fit the data.
+        methods: names from `anymax.lab.training.methods.METHODS`; None takes all that fit the data.
         seeds: how many repeats; None takes 10 where a training takes under five seconds, else 3.
         epochs: the most epochs one training may take.
         budget: the seconds in training steps that each training takes, instead of epochs.
@@ -76,7 +78,7 @@ def compare(
             a multilayer perceptron, or an embedding and a GRU. A rerun knows it by its name alone.
         output: the folder for `results.json` and `report.html`, in which an interrupted run goes on; None writes
             nothing.
-        progress: called with each event of `anymax.lab.run` as it happens.
+        progress: called with each event of `anymax.lab.training.run` as it happens.
 
     Returns:
         The comparison, with its verdict; `comparison.trials_frame()` and its like give pandas frames.

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from anymax.lab import report, results
+from anymax.lab import results
 from anymax.lab.errors import DataError
+from anymax.lab.report.page import render
 from anymax.lab.results import ColumnInfo, Comparison, LeftOut
 from anymax.lab.verdict import judge
 from tests.lab.comparisons import make_comparison
@@ -104,7 +105,7 @@ def test_saved_and_loaded_is_the_same_and_so_is_its_report(tmp_path):
     results.save(comparison, tmp_path / "results.json")
     loaded = results.load(tmp_path / "results.json")
     assert loaded == comparison
-    assert report.render(loaded) == report.render(comparison)
+    assert render(loaded) == render(comparison)
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 

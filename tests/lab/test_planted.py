@@ -10,12 +10,12 @@ import torch
 from scipy import stats
 from torch import nn
 
-from anymax.lab import methods
 from anymax.lab.api import compare
-from anymax.lab.data import load
+from anymax.lab.data.load import load
 from anymax.lab.inference import LEVEL, fixed_estimate
-from anymax.lab.measures import NUM_BLOCKS
-from anymax.lab.methods import METHODS, Method
+from anymax.lab.measuring.measures import NUM_BLOCKS
+from anymax.lab.training import methods
+from anymax.lab.training.methods import METHODS, Method
 from anymax.nn import SoftmaxHead
 
 

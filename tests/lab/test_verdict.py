@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from anymax.lab import measures
 from anymax.lab.inference import LEVEL, Estimate, NotTestable, fixed_estimate, redrawn_estimate, with_holm
+from anymax.lab.measuring import measures
 from anymax.lab.summary import times_to_quality
 from anymax.lab.verdict import estimate, judge
 from tests.lab.comparisons import make_comparison

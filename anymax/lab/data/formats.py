@@ -1,0 +1,182 @@
+"""Tables that are no text: Parquet files, JSON lines, NumPy archives, frames and arrays."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyarrow.parquet import ParquetFile
+
+from anymax._core.sentences import LONGEST_DETAIL, detail, of_path, quoted, shown
+from anymax.lab.data.delimited import check_names, decode, encoding_notes, read_bytes
+from anymax.lab.errors import DataError
+
+HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that JSON allows alone and Unicode does not
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with ParquetFile(path) as file:
+            # whole numbers stay whole where some are missing: class 1 is not class 1.0
+            return file.read().to_pandas(integer_object_nulls=True)
+    except PermissionError as error:
+        raise DataError(f"{of_path(path)} cannot be read: {error.strerror}.") from None
+    except Exception as error:
+        # what it raises depends on which byte is wrong
+        raise DataError(f"{of_path(path)} cannot be read as a Parquet file: {detail(error)}.") from None
+
+
+def read_jsonl(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a file with one JSON object a line, numbers as the text that stands there, and what must be said about it.
+
+    Raises:
+        DataError: a line is none, or names a key twice; it is named.
+    """
+    text, encoding = decode(read_bytes(path), path, "write one JSON object a line")
+    records = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"Line {number} of {of_path(path)}"
+        try:
+            record = json.loads(
+                line,
+                parse_int=str,
+                parse_float=str,
+                parse_constant=lambda name: None if name == "NaN" else name,
+                object_pairs_hook=_with_keys_once,
+            )
+        except _KeyTwice as key:
+            raise DataError(f"{place} names the key {quoted(key)} twice: take one of them out.") from None
+        except (ValueError, RecursionError):
+            raise DataError(f"{place} is no JSON: write one JSON object a line.") from None
+        if not isinstance(record, dict):
+            raise DataError(f"{place} is no JSON object: write one JSON object a line.")
+        if HALF_A_SIGN.search(line) and not _is_text(record):
+            raise DataError(f"{place} holds half a sign (\\ud800 to \\udfff without the other half): write all of it.")
+        records.append(record)
+    if not records:
+        raise DataError(f"{of_path(path)} is empty: expected one JSON object a line.")
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = {name: pd.Series([record.get(name) for record in records], dtype=object) for name in names}
+    return pd.DataFrame(columns), encoding_notes(path, encoding)
+
+
+class _KeyTwice(Exception):
+    pass
+
+
+def _with_keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise _KeyTwice(next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1))
+    return record
+
+
+def _is_text(record: dict[str, Any]) -> bool:
+    """Whether a record can be written as UTF-8."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the arrays X and y of a NumPy archive; nothing in it is run.
+
+    Raises:
+        DataError: it is no such archive, lacks one of the two, or holds Python objects.
+    """
+    # numpy would leave a broken file open
+    raw = read_bytes(path)
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            for name in ("X", "y"):
+                if name not in archive:
+                    held = shown(", ".join(archive.files), LONGEST_DETAIL) or "nothing"
+                    raise DataError(f"{of_path(path)} has no array '{name}': expected X and y, and it holds {held}.")
+            return archive["X"], archive["y"]
+    except DataError:
+        raise
+    except Exception:
+        # numpy, zipfile and zlib raise nearly anything, by which byte is wrong
+        raise DataError(
+            f"{of_path(path)} is no NumPy archive of plain arrays: write it by numpy.savez, without Python objects."
+        ) from None
+
+
+def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, list[str]]:
+    """A frame with columns x0, x1, ... and y, and what must be said about it.
+
+    Raises:
+        DataError: the shapes do not fit, or an array is none of numbers or text.
+    """
+    features, classes = np.asarray(features), np.asarray(classes)
+    for letter, array in (("X", features), ("y", classes)):
+        if array.dtype.kind not in "biufU":
+            raise DataError(f"{letter} of {of_path(name)} holds {array.dtype}: expected numbers or text.")
+    if features.ndim < 2:
+        raise DataError(f"X of {of_path(name)} has {features.ndim} dims: expected rows and columns.")
+    if classes.ndim == 2 and classes.shape[1] == 1:
+        classes = classes[:, 0]
+    if classes.ndim != 1:
+        raise DataError(f"y of {of_path(name)} has {classes.ndim} dims: expected one class for each row.")
+    if len(features) != len(classes):
+        raise DataError(f"X of {of_path(name)} has {len(features)} rows and y has {len(classes)}: expected as many.")
+    if not features.size:
+        raise DataError(f"X of {of_path(name)} is empty: expected rows and columns.")
+    notes = []
+    if features.ndim > 2:
+        notes.append(f"X has the shape {tuple(features.shape)}: each row was flattened.")
+        features = features.reshape(len(features), -1)
+    frame = pd.DataFrame(features, columns=[f"x{i}" for i in range(features.shape[1])])
+    target = pd.Series(classes)
+    if classes.dtype.kind == "f" and np.all(np.isnan(classes) | (classes % 1 == 0)):
+        # 1.0 is class 1; a missing class stays missing
+        target = pd.Series([None if np.isnan(value) else int(value) for value in classes], dtype=object)
+    return pd.concat([frame, target.rename("y")], axis=1), notes
+
+
+def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
+    """The frame with names as text, and empty cells and those in `missing` as missing.
+
+    Raises:
+        DataError: it is empty, has two columns of one name or a name that is none, or a cell holds several values.
+    """
+    if frame.empty:
+        raise DataError(f"{of_path(name)} has no rows or no columns: expected a table.")
+    names = [str(column).strip() for column in frame.columns]
+    check_names(name, names)
+    frame = frame.set_axis(names, axis=1).reset_index(drop=True)
+    columns = {}
+    for column in names:
+        cells = frame[column]
+        if pd.api.types.is_numeric_dtype(cells):
+            meant = pd.Series(pd.to_numeric(pd.Series(list(missing), dtype=object), errors="coerce")).dropna()
+            columns[column] = cells.mask(cells.isin(meant)) if len(meant) else cells
+            continue
+        if cells.dtype == object:
+            nested = cells.map(lambda cell: isinstance(cell, list | dict | tuple | set | np.ndarray))
+            if nested.any():
+                row = int(np.flatnonzero(nested)[0])
+                raise DataError(
+                    f"Column {quoted(column)} of {of_path(name)} holds several values in one cell (row {row + 1}): "
+                    "write a column for each."
+                )
+            if pd.api.types.infer_dtype(cells, skipna=True) not in ("string", "empty"):
+                cells = cells.map(str, na_action="ignore")
+        columns[column] = cells.mask(cells.isin(["", *missing]))
+    return pd.DataFrame(columns)

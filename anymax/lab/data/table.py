@@ -1,0 +1,466 @@
+"""Rows of features with a class each: the table that is read, its parts drawn and its features prepared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from pandas.util import hash_pandas_object
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
+from anymax.lab.data import leaks, splits
+from anymax.lab.data.columns import KINDS, MOST_LEVELS, read_column, read_times, to_numbers
+from anymax.lab.data.dataset import Part, Parts, Task
+from anymax.lab.data.delimited import LONGEST_NAME
+from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
+from anymax.lab.errors import DataError
+from anymax.lab.results import ColumnInfo, DataInfo
+
+RAREST_LEVEL = 3  # training rows below which a level is pooled
+FARTHEST = 10.0  # standard deviations at which a feature is cut off
+MOST_TERMS = 1000  # of one free text column
+TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
+MOST_NAMED = 20  # classes or columns, where a name is all that is said of each
+MOST_LISTED = 5  # columns, or pairs of classes, in one sentence
+REPEATS_LOOKED_AT = 5  # groups are drawn anew in each repeat: a class counts as measured if these have it everywhere
+
+
+@dataclass
+class TableDataset:
+    """A table ready to be split: columns read, classes numbered, nothing fitted."""
+
+    name: str
+    numbers: pd.DataFrame
+    categories: pd.DataFrame
+    classes: np.ndarray  # (rows,), class ids
+    class_names: list[str]
+    columns: list[ColumnInfo]
+    notes: list[str] = field(default_factory=list)
+    texts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    groups: np.ndarray | None = None  # (rows,), group ids that no two parts share
+    times: np.ndarray | None = None  # (rows,), by which the parts follow each other
+
+    @property
+    def task(self) -> Task:
+        """Rows of features to be classified."""
+        return "classification"
+
+    @property
+    def unknown_class(self) -> None:
+        """Every class is known by its name."""
+        return None
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Rows per class, over all parts."""
+        return np.bincount(self.classes, minlength=len(self.class_names))
+
+    @property
+    def measured_classes(self) -> list[int]:
+        """The classes that stand in every part."""
+        return self._measured_classes
+
+    @cached_property
+    def _measured_classes(self) -> list[int]:
+        if self.groups is None and self.times is None:
+            return np.flatnonzero(self.class_counts >= SMALLEST_SPLIT_CLASS).tolist()
+        there = set(range(len(self.class_names)))
+        for repeat in range(REPEATS_LOOKED_AT if self.times is None else 1):
+            for rows in self.rows(repeat):
+                there &= set(self.classes[rows].tolist())
+        return sorted(there)
+
+    def rows(self, repeat: int) -> splits.Rows:
+        """Row numbers of the training, validation and test part."""
+        if self.times is not None:
+            return splits.by_time(self.times)
+        if self.groups is not None:
+            return splits.grouped(self.classes, self.groups, repeat)
+        return splits.stratified(self.classes, repeat)
+
+    def levels(self, train: np.ndarray) -> dict[str, pd.Index]:
+        """The categories to embed: those with too many frequent levels in the given rows for a column each."""
+        frequent = {}
+        for name in self.categories.columns:
+            counts = self.categories[name].iloc[train].value_counts()
+            kept = counts.index[counts >= RAREST_LEVEL]
+            if len(kept) > MOST_LEVELS:
+                frequent[name] = kept.sort_values()
+        return frequent
+
+    def fit_preparation(self, train: np.ndarray) -> Pipeline:
+        """Imputer, scaler, categories and terms, fitted on the given rows and no others.
+
+        What does not vary in these rows is left out: a weight that nothing trained would meet its first values in
+        the test part.
+        """
+        numbers = make_pipeline(
+            SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+            StandardScaler(),
+            FunctionTransformer(_cut_off),
+        )
+        categories = OneHotEncoder(
+            min_frequency=RAREST_LEVEL,
+            max_categories=MOST_LEVELS,
+            handle_unknown="infrequent_if_exist",
+            sparse_output=False,
+            dtype=np.float32,  # pyright: ignore[reportArgumentType]: inferred from the default
+        )
+        embedded = self.levels(train)
+        most_terms = max(1, min(MOST_TERMS, TERM_BYTES // (4 * len(self.classes))))
+        as_terms = TfidfVectorizer(
+            max_features=most_terms,
+            token_pattern=r"\w+",
+            dtype=np.float32,  # pyright: ignore[reportArgumentType]: inferred from the default
+        )
+        preparation = ColumnTransformer(
+            [
+                ("numbers", numbers, list(self.numbers.columns)),
+                ("categories", categories, [name for name in self.categories.columns if name not in embedded]),
+                *((f"text {name}", as_terms, name) for name in self.texts.columns),
+            ],
+            sparse_threshold=0,
+        )
+        try:
+            return make_pipeline(preparation, VarianceThreshold()).fit(self._features(train))
+        except ValueError as error:
+            if "empty vocabulary" in str(error):
+                raise DataError(
+                    f"A text column of {of_path(self.name)} holds no word within the training part."
+                ) from None
+            if "variance threshold" not in str(error):
+                raise
+            raise DataError(f"No feature column of {of_path(self.name)} varies within the training part.") from None
+
+    def parts(self, repeat: int) -> Parts:
+        """The parts of one repeat, drawn anew from its number, prepared by what the training part says."""
+        train, validation, test = self.rows(repeat)
+        embedded = self.levels(train)
+        only_embedded = len(embedded) == self.numbers.shape[1] + self.categories.shape[1] + self.texts.shape[1]
+        preparation = None if only_embedded else self.fit_preparation(train)
+
+        def part(rows: np.ndarray) -> Part:
+            columns = [] if preparation is None else [preparation.transform(self._features(rows))]
+            for name, levels in embedded.items():
+                # level 0 stands for all that are rare or absent in the training part
+                ids = levels.get_indexer(self.categories[name].iloc[rows]) + 1
+                columns.append(ids[:, None].astype(np.float32))
+            features = np.concatenate(columns, axis=1, dtype=np.float32)
+            return Part(torch.from_numpy(features), torch.from_numpy(self.classes[rows]))
+
+        counts = np.bincount(self.classes[train], minlength=len(self.class_names))
+        return Parts(
+            part(train),
+            part(validation),
+            part(test),
+            torch.from_numpy(counts),
+            tuple(len(levels) + 1 for levels in embedded.values()),
+        )
+
+    def info(self) -> DataInfo:
+        """What was read, and what a reader of the results must know about it."""
+        return self._info
+
+    @cached_property
+    def _info(self) -> DataInfo:
+        train, validation, test = self.rows(0)
+        hashed = self._hashed()
+        plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)
+        leaking = leaks.notes(plain, self.texts.iloc[train], self.classes[train])
+        notes = [*self.notes, *self._missing_class_notes(), *leaking]
+        return DataInfo(
+            name=self.name,
+            task=self.task,
+            train_items=len(train),
+            validation_items=len(validation),
+            test_items=len(test),
+            num_classes=len(self.class_names),
+            class_names=self.class_names,
+            class_counts=self.class_counts.tolist(),
+            columns=self.columns,
+            notes=[*notes, *_duplicate_notes(hashed, train, test)],
+            splits_redrawn=self.times is None,
+            measured_classes=len(self.measured_classes),
+            fingerprint=self._fingerprint(hashed),
+        )
+
+    def _hashed(self) -> pd.Series:
+        """A number per row, the same for equal rows."""
+        features = self._features(np.arange(len(self.classes)))
+        table = pd.concat([features, pd.Series(self.classes, features.index, name="\0class")], axis=1)
+        return hash_pandas_object(table, index=False)  # pyright: ignore[reportCallIssue]: pandas exports it lazily
+
+    def _fingerprint(self, hashed: pd.Series) -> str:
+        digest = hashlib.sha256("\0".join([*self.class_names, *(str(column) for column in self.columns)]).encode())
+        digest.update(np.asarray(hashed).tobytes())
+        for order in (self.groups, self.times):
+            if order is not None:
+                digest.update(order.tobytes())
+        return digest.hexdigest()
+
+    def _features(self, rows: np.ndarray) -> pd.DataFrame:
+        frames = [frame.iloc[rows] for frame in (self.numbers, self.categories, self.texts) if frame.shape[1]]
+        return pd.concat(frames, axis=1)
+
+    def _missing_class_notes(self) -> list[str]:
+        absent = sorted(set(range(len(self.class_names))) - set(self.measured_classes))
+        if not absent:
+            return []
+        if self.groups is None and self.times is None:
+            why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows stand in the training part alone"
+        else:
+            why = f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart"
+        listed = first_of([f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent], MOST_NAMED)
+        over = len(self.measured_classes)
+        return [f"{why}: {listed}; measures per class are taken over the other {over} classes."]
+
+
+def _cut_off(values: np.ndarray) -> np.ndarray:
+    """One wild value in the test part must not turn a whole measure into infinity."""
+    return np.clip(values, -FARTHEST, FARTHEST).astype(np.float32)
+
+
+def _duplicate_notes(hashed: pd.Series, train: np.ndarray, test: np.ndarray) -> list[str]:
+    repeated = int(hashed.duplicated().sum())
+    if not repeated:
+        return []
+    shared = int(hashed.iloc[test].isin(hashed.iloc[train]).sum())
+    return [
+        f"{repeated} of {len(hashed)} rows repeat another row exactly; in the first repeat {shared} of "
+        f"{len(test)} test rows have an equal row in the training part."
+    ]
+
+
+def read_table(
+    name: str,
+    frame: pd.DataFrame,
+    target: str,
+    *,
+    decimal_comma: bool = False,
+    group: str | None = None,
+    time: str | None = None,
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+) -> TableDataset:
+    """Read every column of `frame` as what it holds and `target` as classes.
+
+    Args:
+        name: what the data are called in the results.
+        frame: cells as text with missing ones NA, or columns of numbers or dates.
+        target: the column that holds the classes.
+        decimal_comma: whether "1,5" is a number, as in files whose separator is a semicolon.
+        group: the column whose equal values stay in one part.
+        time: the column by which the latest rows become the test part.
+        drop: columns that are no features.
+        kinds: columns to be read as "number", "category", "date" or "text", whatever they look like.
+
+    Raises:
+        DataError: the table cannot be compared on; the sentence says what to change.
+    """
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    kinds = kinds or {}
+    if target not in frame.columns:
+        raise _unknown_column(target, "the target", list(frame.columns))
+    _check_roles(list(frame.columns), target, group, time, drop, kinds)
+    notes: list[str] = []
+    without_target = int(frame[target].isna().sum())
+    if without_target:
+        frame = frame.dropna(subset=[target])
+        notes.append(f"{count_rows(without_target)} without a value in {quoted(target)} left out.")
+    if frame.empty:
+        raise DataError(f"Target column {quoted(target)} has no value at all.")
+    classes, class_names = _read_classes(frame[target], target)
+    notes += _alike_notes(class_names)
+    infos = [ColumnInfo(target, "target", f"holds {len(class_names)} classes", without_target)]
+    groups = None if group is None else _read_groups(frame[group], group)
+    times = None if time is None else read_times(time, frame[time], decimal_comma)
+    if group is not None:
+        infos.append(ColumnInfo(group, "group", "its equal values stay in one part: no feature"))
+    if time is not None:
+        infos.append(ColumnInfo(time, "time", "its latest rows are the test part: no feature"))
+    infos += [ColumnInfo(column, "dropped", "left out because you asked for it") for column in dict.fromkeys(drop)]
+    taken = {target, group, time, *drop}
+    read = [
+        read_column(column, frame[column], decimal_comma, kinds.get(column))
+        for column in frame.columns
+        if column not in taken
+    ]
+    kept = [column for column in read if column.values is not None]
+    if not kept:
+        whys = [f"{quoted(column.info.name)} {column.info.why}" for column in read[:MOST_LISTED]]
+        whys += [f"and {len(read) - MOST_LISTED} more"] if len(read) > MOST_LISTED else []
+        why = "; ".join(whys) or "there is no other"
+        raise DataError(f"No feature column is left beside the target {quoted(target)}: {why}.")
+
+    def joined(*wanted: str) -> pd.DataFrame:
+        values = [
+            column.values.rename(column.info.name) if isinstance(column.values, pd.Series) else column.values
+            for column in kept
+            if column.info.kind in wanted and column.values is not None
+        ]
+        # copied into one block, which is taken rows from much faster than ten thousand are
+        return pd.concat(values, axis=1).copy() if values else pd.DataFrame(index=range(len(frame)))
+
+    notes += [column.note for column in read if column.note]
+    if time is None:
+        notes += _date_notes([column.info.name for column in read if column.info.kind == "date"])
+    dataset = TableDataset(
+        name=name,
+        numbers=joined("number", "date"),
+        categories=joined("category"),
+        texts=joined("text"),
+        classes=classes,
+        class_names=class_names,
+        columns=[*infos, *(column.info for column in read)],
+        notes=notes,
+        groups=groups,
+        times=times,
+    )
+    if len(dataset.measured_classes) < 2:
+        option = f"--group {quoted(group)}" if time is None else f"--time {quoted(time)}"
+        raise DataError(f"With {option} fewer than two classes stand in every part: expected classes spread over it.")
+    return dataset
+
+
+def _check_roles(
+    names: list[str], target: str, group: str | None, time: str | None, drop: Sequence[str], kinds: Mapping[str, str]
+) -> None:
+    """Every option names a column that is there, and no column twice."""
+    if group is not None and time is not None:
+        raise DataError("--group and --time both say which rows are tested: give one of them.")
+    roles = [
+        (target, "the target"),
+        *((column, f"--{option}") for column, option in ((group, "group"), (time, "time")) if column is not None),
+        *((column, "--drop") for column in dict.fromkeys(drop)),
+        *((column, "--as") for column in kinds),
+    ]
+    taken: dict[str, str] = {}
+    for column, role in roles:
+        if column not in names:
+            raise _unknown_column(column, f"used by {role}", names)
+        if column in taken:
+            raise DataError(f"Column {quoted(column)} cannot be {taken[column]} and {role}: name it for one of them.")
+        taken[column] = role
+    for column, kind in kinds.items():
+        if kind not in KINDS:
+            raise DataError(f"--as {quoted(f'{column}={kind}')} names no kind: expected one of {', '.join(KINDS)}.")
+
+
+def _read_groups(cells: pd.Series, group: str) -> np.ndarray:
+    """Group ids; the empty cells are no group, so they are refused."""
+    if cells.isna().any():
+        raise DataError(
+            f"Group column {quoted(group)} is empty in {count_rows(int(cells.isna().sum()))}: fill these cells in."
+        )
+    ids, names = pd.factorize(cells.astype(str))
+    if len(names) < splits.FEWEST_GROUPS:
+        raise DataError(
+            f"Group column {quoted(group)} holds {len(names)} different "
+            f"{'value' if len(names) == 1 else 'values'}: expected {splits.FEWEST_GROUPS} or more."
+        )
+    return ids
+
+
+def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]:
+    """Class ids and names, in numeric order where the names are numbers."""
+    text = cells.astype(str)
+    names = sorted(set(text), key=_numbers_first)
+    longest = max(names, key=len)
+    if len(longest) > LONGEST_NAME:
+        raise DataError(
+            f"Target column {quoted(target)} holds a cell of {len(longest)} signs ({quoted(longest)}): "
+            f"expected the names of classes, of {LONGEST_NAME} signs at most."
+        )
+    _refuse_continuous(to_numbers(text), target)
+    counts = text.value_counts()
+    if len(names) == 1:
+        raise DataError(
+            f"Target column {quoted(target)} has one class only ({quoted(names[0])}, in all {len(text)} rows): "
+            "expected two or more."
+        )
+    splittable = int((counts >= SMALLEST_SPLIT_CLASS).sum())
+    if splittable < 2:
+        raise DataError(
+            f"Target column {quoted(target)} has {len(names)} classes, of which {splittable} "
+            f"{'has' if splittable == 1 else 'have'} the {SMALLEST_SPLIT_CLASS} rows that a split into training, "
+            "validation and test part needs: expected two or more such classes."
+        )
+    return pd.Categorical(text, categories=names).codes.astype(np.int64), names
+
+
+def _date_notes(names: list[str]) -> list[str]:
+    """That there is --time for tables with columns of dates."""
+    if not names:
+        return []
+    listed = first_of([quoted(name) for name in names], MOST_LISTED)
+    hold, one = (f"Column {listed} holds", listed) if len(names) == 1 else (f"Columns {listed} hold", "with one")
+    return [
+        f"{hold} dates: if the model is to be used on later rows than it was trained on, --time {one} tests it on the "
+        "latest ones."
+    ]
+
+
+def _alike_notes(names: list[str]) -> list[str]:
+    """The classes that may be meant as one."""
+    alike: dict[object, list[str]] = {}
+    for name in names:
+        alike.setdefault(_meaning(name), []).append(name)
+    pairs = [f"{spelled(first)} and {spelled(other)}" for first, *others in alike.values() for other in others]
+    if not pairs:
+        return []
+    left = len(pairs) - MOST_LISTED
+    more = f" and {left} more pair{'s' * (left > 1)}" if left > 0 else ""
+    return [
+        f"Classes {', '.join(pairs[:MOST_LISTED])}{more} differ only in capitals, in spaces or in how a number is "
+        "written: each stays a class of its own."
+    ]
+
+
+def _meaning(name: str) -> object:
+    """The same for names that differ only in capitals, in spaces or in how a number is written."""
+    folded = " ".join(name.split()).casefold()
+    try:
+        number = Decimal(folded)
+    except InvalidOperation:
+        return folded
+    # "1_0" is 10 to Python and hardly to anyone who names classes
+    return folded if number.is_nan() or "_" in folded else number
+
+
+def _refuse_continuous(numbers: pd.Series, target: str) -> None:
+    """A target of many numbers, not whole or hardly ever repeated, is a quantity and no class."""
+    different = numbers.nunique()
+    if numbers.isna().any() or different <= 20:
+        return
+    whole = bool((numbers % 1 == 0).all())
+    if not whole or different > len(numbers) / 2:
+        raise DataError(
+            f"Target column {quoted(target)} looks continuous ({different} different numbers in {len(numbers)} rows): "
+            "compare needs classes, so cut it into a few ranges or name another column."
+        )
+
+
+def _numbers_first(name: str) -> tuple[int, float, str]:
+    try:
+        value = float(name)
+    except ValueError:
+        return 1, 0.0, name
+    # "nan" has no place among numbers, and would leave all of them in an order that differs from run to run
+    return (1, 0.0, name) if np.isnan(value) else (0, value, name)
+
+
+def _unknown_column(column: str, role: str, names: list[str]) -> DataError:
+    listed = first_of([quoted(name) for name in names], MOST_NAMED)
+    return DataError(f"There is no column {quoted(column)} to be {role}: the columns are {listed}.")

@@ -1,0 +1,400 @@
+"""What a trained method reached on a part, from one look at each of its items."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score, f1_score
+from torch import Tensor
+
+from anymax.lab.data.dataset import Task
+from anymax.lab.results import MEASURES, LogZ, RecallBin, ReliabilityBin, Scaled, Tested
+
+NUM_BINS = 15
+NUM_BLOCKS = 50
+MOST_SCORES = 1 << 22  # scores held at a time
+MOST_RANKED = 1 << 26  # scores kept for average precision; where there are more it is not taken
+TOP = 5
+RARE_SHARE = 0.1  # of its even share, below which a class is rare
+MOST_NAMED = 50  # measured classes up to which each has a recall of its own
+RECALL_BINS = 15
+
+# The measures that a task reports; `anymax.lab.results.MEASURES` says which of them may decide.
+MEASURED: dict[Task, tuple[str, ...]] = {
+    "classification": ("top1", "top5", "macro_f1", "average_precision", "nll", "brier", "ece"),
+    "text": ("perplexity", "perplexity_known", "nll", "top1", "top5", "brier", "ece"),
+}
+# Those that rank the classes of an item or the items of a class, and so need the head's scores.
+FROM_SCORES = ("top5", "average_precision")
+
+
+def deciders(task: Task) -> tuple[str, ...]:
+    """The measures of a task that may decide."""
+    return tuple(key for key in MEASURED[task] if MEASURES[key].may_decide)
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a head's probabilities say about each item of a part."""
+
+    nll: np.ndarray  # -log of the target's probability, nats
+    brier: np.ndarray  # squared distance between the probabilities and the truth
+    confidence: np.ndarray  # the largest probability
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Target and prediction of each item of a part, in its order; `law` is None where the head defines none.
+
+    The rest is there where the head's scores were looked at: whether the target is among the five best (None also
+    where there are no more than five classes), log Z (None without a law), and what average precision ranks by.
+    """
+
+    targets: np.ndarray
+    predictions: np.ndarray
+    law: Law | None
+    in_top5: np.ndarray | None = None
+    log_z: np.ndarray | None = None
+    ranked_by: np.ndarray | None = None  # (items, classes); None where there are too many to keep
+
+
+def observe(
+    targets: Tensor,
+    features: Tensor,
+    *,
+    log_prob: Callable[[Tensor], Tensor] | None,
+    predict: Callable,
+    scores: Callable[[Tensor], Tensor] | None = None,
+    ranks: bool = False,
+) -> Outcome:
+    """Apply a head to the features (items, d) of a part, a few rows at a time.
+
+    Args:
+        targets: (items,) class ids.
+        features: what the backbone made of the items.
+        log_prob: the head's exactly normalised log-probabilities, or None where it defines no law.
+        predict: the head's `predict`, used where there is no law.
+        scores: the head's `scores`, for the measures that need them; None leaves those out.
+        ranks: whether to keep what average precision needs, in the memory of all scores.
+    """
+    ranking = _ranking(targets, features, log_prob, scores, ranks) if scores else (None, None, None)
+    if log_prob is None:
+        predictions = torch.cat([predict(rows)[1][..., 0] for rows in features.split(1 << 14)])
+        return Outcome(targets.cpu().numpy(), predictions.cpu().numpy(), None, *ranking)
+    seen = [_look(log_prob(rows), row_targets) for rows, row_targets in _chunks(features, targets, log_prob)]
+    predictions, nll, brier, confidence = (torch.cat(column).cpu().numpy() for column in zip(*seen, strict=True))
+    return Outcome(targets.cpu().numpy(), predictions, Law(nll, brier, confidence), *ranking)
+
+
+def _chunks(features: Tensor, targets: Tensor, scores: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows and targets, so many that their scores do not fill the memory."""
+    rows_at_a_time = max(1, MOST_SCORES // scores(features[:1]).shape[-1])
+    return zip(features.split(rows_at_a_time), targets.split(rows_at_a_time), strict=True)
+
+
+def _ranking(
+    targets: Tensor,
+    features: Tensor,
+    log_prob: Callable[[Tensor], Tensor] | None,
+    scores: Callable[[Tensor], Tensor],
+    ranks: bool,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """What `Outcome` holds of the scores.
+
+    A law's scores may move with the item without changing its probabilities, so its items are ranked by
+    log-probability; without a law the scores themselves rank them.
+    """
+    num_classes = scores(features[:1]).shape[-1]
+    in_top5, log_z, ranked_by = [], [], []
+    for rows, row_targets in _chunks(features, targets, scores):
+        row_scores = scores(rows)
+        if num_classes > TOP:
+            in_top5.append((row_scores.topk(TOP).indices == row_targets[:, None]).any(-1))
+        if log_prob is not None:
+            log_z.append(row_scores.double().logsumexp(-1))
+        if ranks and len(targets) * num_classes <= MOST_RANKED:
+            ranked_by.append(row_scores if log_prob is None else log_prob(rows))
+    columns = (torch.cat(column).cpu().numpy() if column else None for column in (in_top5, log_z, ranked_by))
+    return tuple(columns)  # type: ignore[return-value]
+
+
+def constant(targets: Tensor, log_probs: Tensor) -> Outcome:
+    """The outcome of telling the same probabilities (num_classes,) for every item."""
+    log_probs = log_probs.double()
+    probs = log_probs.exp()
+    law = Law(
+        nll=-log_probs[targets].numpy(),
+        brier=(1 + probs.square().sum() - 2 * probs[targets]).numpy(),
+        confidence=np.full(len(targets), float(probs.max())),
+    )
+    num_classes = len(log_probs)
+    best = log_probs.topk(min(TOP, num_classes)).indices
+    return Outcome(
+        targets.numpy(),
+        np.full(len(targets), int(probs.argmax())),
+        law,
+        in_top5=torch.isin(targets, best).numpy() if num_classes > TOP else None,
+        # a view: one row stands for all
+        ranked_by=log_probs.expand(len(targets), -1).numpy() if len(targets) * num_classes <= MOST_RANKED else None,
+    )
+
+
+def _look(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Per row: prediction, nll of the target, Brier score, confidence."""
+    best, predictions = log_probs.max(-1)
+    of_target = log_probs.gather(-1, targets[:, None])[:, 0].double()
+    squares = (2 * log_probs.double()).exp().sum(-1)
+    # rounding may put the largest probability a hair above 1
+    confidence = best.double().exp().clamp(max=1.0)
+    return predictions, -of_target, 1 + squares - 2 * of_target.exp(), confidence
+
+
+def value(
+    outcome: Outcome, key: str, measured_classes: Sequence[int], unknown_class: int | None = None
+) -> float | None:
+    """One measure of an outcome; None where what it is taken from is not there, or the number is not finite.
+
+    Args:
+        outcome: predictions, and where there is a law its numbers, per item.
+        key: a key of `anymax.lab.results.MEASURES`.
+        measured_classes: the classes that macro-F1 and average precision are taken over.
+        unknown_class: the class that stands for all unknown words, where there is one.
+    """
+    if key == "top1":
+        return float(np.mean(outcome.predictions == outcome.targets))
+    if key == "top5":
+        return None if outcome.in_top5 is None else float(np.mean(outcome.in_top5))
+    if key == "average_precision":
+        return _average_precision(outcome, measured_classes)
+    if key == "macro_f1":
+        return float(
+            f1_score(
+                outcome.targets,
+                outcome.predictions,
+                labels=list(measured_classes),
+                average="macro",
+                zero_division=0,  # pyright: ignore[reportArgumentType]: the stubs know only "warn"
+            )
+        )
+    if outcome.law is None:
+        return None
+    if key == "nll":
+        return _finite(float(np.mean(outcome.law.nll)))
+    if key == "perplexity":
+        return _perplexity(outcome.law.nll)
+    if key == "perplexity_known":
+        return None if unknown_class is None else _perplexity(outcome.law.nll[outcome.targets != unknown_class])
+    if key == "brier":
+        return _finite(float(np.mean(outcome.law.brier)))
+    if key == "ece":
+        return calibration_error(reliability(outcome))
+    raise ValueError(f"value: expected a measure of {sorted(MEASURES)}, got '{key}'.")
+
+
+def _perplexity(nll: np.ndarray) -> float | None:
+    mean = float(np.mean(nll)) if len(nll) else math.inf
+    return _finite(math.exp(mean)) if mean < 700 else None  # exp overflows at 710
+
+
+def _average_precision(outcome: Outcome, measured_classes: Sequence[int]) -> float | None:
+    """Of the rarer class where there are two, else the mean over the measured classes."""
+    ranked_by = outcome.ranked_by
+    if ranked_by is None or not np.isfinite(ranked_by).all():
+        return None
+    if ranked_by.shape[1] == 2:
+        rarer = int(np.argmin(np.bincount(outcome.targets, minlength=2)))
+        # between the two, so that a probability near 1 is not rounded to it
+        ranked_by = ranked_by - ranked_by[:, ::-1]
+        measured_classes = [rarer]
+    return float(np.mean([average_precision_score(outcome.targets == c, ranked_by[:, c]) for c in measured_classes]))
+
+
+def takes_average_precision(class_counts: Sequence[int], measured_classes: Sequence[int]) -> bool:
+    """Whether there are two classes, or a rare one among those that are measured."""
+    return len(class_counts) == 2 or has_rare_class(class_counts, measured_classes)
+
+
+def has_rare_class(class_counts: Sequence[int], measured_classes: Sequence[int]) -> bool:
+    """Whether a measured class has under a tenth of its even share."""
+    counts = [class_counts[c] for c in measured_classes]
+    return min(counts) < RARE_SHARE * sum(counts) / len(counts)
+
+
+def values(
+    outcome: Outcome, task: Task, measured_classes: Sequence[int], unknown_class: int | None = None
+) -> dict[str, float | None]:
+    """Every measure that the task has."""
+    return {key: value(outcome, key, measured_classes, unknown_class) for key in MEASURED[task]}
+
+
+def tested(
+    outcome: Outcome,
+    task: Task,
+    measured_classes: Sequence[int],
+    *,
+    class_counts: Sequence[int],
+    class_names: Sequence[str],
+    unknown_class: int | None,
+    by_blocks: bool,
+    scaled: Scaled | None,
+) -> Tested:
+    """All that is taken on the test part.
+
+    Args:
+        outcome: of the test part, with the head's scores looked at.
+        task: what the data are.
+        measured_classes: the classes that stand in every part.
+        class_counts: of each class in the training part.
+        class_names: of each class.
+        unknown_class: the class that stands for all unknown words, where there is one.
+        by_blocks: keep sums per block of the test part, as is needed where it is the same in every repeat.
+        scaled: the law after temperature scaling.
+    """
+    block_items, block_sums = by_block(outcome, task, measured_classes) if by_blocks else ([], {})
+    return Tested(
+        measures=values(outcome, task, measured_classes, unknown_class),
+        ece_if_calibrated=calibration_error_if_calibrated(outcome),
+        reliability=reliability(outcome),
+        scaled=scaled,
+        log_z=log_z(outcome),
+        recall=recall(outcome, measured_classes, class_counts, class_names),
+        block_items=block_items,
+        block_sums=block_sums,
+    )
+
+
+def log_z(outcome: Outcome) -> LogZ | None:
+    """Mean and spread of log Z over the items; None without a law or where the scores were not looked at."""
+    if outcome.log_z is None or not len(outcome.log_z) or not np.isfinite(outcome.log_z).all():
+        return None
+    return LogZ(float(outcome.log_z.mean()), float(outcome.log_z.std()))
+
+
+def recall(
+    outcome: Outcome, measured_classes: Sequence[int], class_counts: Sequence[int], class_names: Sequence[str]
+) -> list[RecallBin]:
+    """Recall against frequency in the training part, from rare to frequent.
+
+    Each measured class has a bin where they are few; where they are many, classes of like frequency share one of
+    about 15 bins of equal width in the logarithm. Classes that do not occur in the test part are left out.
+    """
+    num_classes = len(class_counts)
+    items = np.bincount(outcome.targets, minlength=num_classes)
+    hits = np.bincount(outcome.targets[outcome.predictions == outcome.targets], minlength=num_classes)
+    frequencies = np.asarray(class_counts, dtype=np.float64)
+    classes = np.asarray([c for c in measured_classes if items[c]], dtype=np.int64)
+    classes = classes[np.argsort(frequencies[classes], kind="stable")]
+    if len(measured_classes) <= MOST_NAMED:
+        groups = [np.array([c]) for c in classes]
+    else:
+        logs = np.log(np.maximum(frequencies[classes], 1))  # a class without a row in training counts as rarest
+        edges = np.linspace(logs.min(), logs.max(), RECALL_BINS + 1)[1:-1] if len(logs) else np.array([])
+        bins = np.digitize(logs, edges)
+        groups = [classes[bins == i] for i in np.unique(bins)]
+    return [
+        RecallBin(
+            frequency=float(frequencies[group].mean()),
+            classes=len(group),
+            items=int(items[group].sum()),
+            recall=float((hits[group] / items[group]).mean()),
+            name=class_names[int(group[0])] if len(measured_classes) <= MOST_NAMED else None,
+        )
+        for group in groups
+    ]
+
+
+def reliability(outcome: Outcome) -> list[ReliabilityBin]:
+    """Confidence against accuracy in 15 bins of equal width, each open below and closed above; empty ones left out.
+
+    The last bin holds a confidence of exactly 1 and the first one of exactly 0.
+    """
+    if outcome.law is None or not np.isfinite(outcome.law.confidence).all():
+        return []
+    confidence = outcome.law.confidence
+    bins = _bins(confidence)
+    counts = np.bincount(bins, minlength=NUM_BINS)
+    confidences = np.bincount(bins, confidence, NUM_BINS)
+    hits = np.bincount(bins, outcome.predictions == outcome.targets, NUM_BINS)
+    return [
+        ReliabilityBin(float(confidences[i] / counts[i]), float(hits[i] / counts[i]), int(counts[i]))
+        for i in np.flatnonzero(counts)
+    ]
+
+
+def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
+    """The mean distance between confidence and accuracy, weighted by the items in each bin."""
+    total = sum(bin.count for bin in bins)
+    if not total:
+        return None
+    return sum(bin.count * abs(bin.confidence - bin.accuracy) for bin in bins) / total
+
+
+def calibration_error_if_calibrated(outcome: Outcome, draws: int = 200) -> float | None:
+    """The calibration error to expect of a model with these confidences that is right as often as it says.
+
+    It is not 0: in a finite part accuracy and confidence differ by chance. Simulated, always with the same draws.
+    """
+    if outcome.law is None or not len(outcome.targets) or not np.isfinite(outcome.law.confidence).all():
+        return None
+    confidence = outcome.law.confidence
+    bins = _bins(confidence)
+    confidences = np.bincount(bins, confidence, NUM_BINS)
+    generator = np.random.default_rng(0)
+    errors = [
+        np.abs(np.bincount(bins, generator.random(len(bins)) < confidence, NUM_BINS) - confidences).sum()
+        for _ in range(draws)
+    ]
+    return float(np.mean(errors) / len(bins))
+
+
+def by_block(outcome: Outcome, task: Task, measured_classes: Sequence[int]) -> tuple[list[int], dict[str, list[float]]]:
+    """Items per contiguous block of the part, and by measure the sum of what each adds, for a bootstrap over blocks.
+
+    Of the measures that are a mean over the items, and of macro-F1 by its linearisation.
+    """
+    per_item: dict[str, np.ndarray | None] = {"top1": outcome.predictions == outcome.targets, "top5": outcome.in_top5}
+    if "macro_f1" in MEASURED[task]:
+        per_item["macro_f1"] = f1_by_item(outcome, measured_classes)
+    if outcome.law is not None:
+        per_item |= {"nll": outcome.law.nll, "brier": outcome.law.brier}
+    blocks = np.array_split(np.arange(len(outcome.targets)), max(1, min(NUM_BLOCKS, len(outcome.targets))))
+    sums = {
+        key: [float(added[block].sum()) for block in blocks]
+        for key, added in per_item.items()
+        if added is not None and np.isfinite(added).all()
+    }
+    return [len(block) for block in blocks], sums
+
+
+def f1_by_item(outcome: Outcome, measured_classes: Sequence[int]) -> np.ndarray:
+    """What each item adds to macro-F1: numbers whose mean is macro-F1 and whose variance is to first order n times its.
+
+    F1 of a class is a / b, with a the mean over the items of 2 [target = prediction = class] and b that of
+    [target = class] + [prediction = class]. An item with a_i and b_i moves it by (a_i - F1 b_i) / b, the influence
+    function, which sums to 0.
+    """
+    targets, predictions = outcome.targets, outcome.predictions
+    size = int(max(targets.max(initial=0), predictions.max(initial=0), *measured_classes)) + 1
+    hit = targets == predictions
+    both = np.bincount(targets[hit], minlength=size) * 2.0
+    either = np.bincount(targets, minlength=size) + np.bincount(predictions, minlength=size)
+    measured = np.zeros(size)
+    measured[list(measured_classes)] = 1 / len(measured_classes)
+    there = np.maximum(either, 1)  # a class that neither occurs nor is predicted has an F1 of 0
+    f1 = both / there
+    share = measured * len(targets) / there
+    moved = 2 * hit * share[targets] - (share * f1)[targets] - (share * f1)[predictions]
+    return float(measured @ f1) + moved
+
+
+def _bins(confidence: np.ndarray) -> np.ndarray:
+    inner_edges = np.linspace(0, 1, NUM_BINS + 1)[1:-1]
+    return np.digitize(confidence, inner_edges, right=True)
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -1,0 +1,193 @@
+"""A comparison as one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from anymax._core.sentences import shown
+from anymax.lab import summary
+from anymax.lab.report import plots
+from anymax.lab.results import MEASURES, Comparison, MethodInfo
+
+# More than this make a list that nobody reads; results.json has all.
+MOST_CLASSES = 50
+MOST_COLUMNS = 200
+MOST_NOTES = 100
+LONGEST_NAME = 200  # signs of the name of a column or class
+
+
+def write(comparison: Comparison, path: Path) -> None:
+    """Write the report of `comparison`; the file appears whole or not at all."""
+    text = render(comparison)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def render(comparison: Comparison) -> str:
+    """The report of `comparison` as HTML. All of its text is escaped: names of columns and classes are data."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("anymax.lab.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = lambda name: shown(name, LONGEST_NAME)
+    return environment.get_template("report.html.jinja").render(
+        comparison=comparison,
+        data=comparison.data,
+        notes=comparison.data.notes[:MOST_NOTES],
+        notes_left=max(0, len(comparison.data.notes) - MOST_NOTES),
+        columns=comparison.data.columns[:MOST_COLUMNS],
+        columns_left=max(0, len(comparison.data.columns) - MOST_COLUMNS),
+        kinds=Counter(column.kind for column in comparison.data.columns),
+        verdict=comparison.verdict,
+        deciding=MEASURES[comparison.decide_by],
+        repeats=summary.repeats_of(comparison),
+        measures=[MEASURES[key] for key in summary.measure_keys(comparison)],
+        rows=_rows(comparison),
+        differences=_differences(comparison),
+        learning_rates=_learning_rates(comparison),
+        tuning=_tuning(comparison),
+        edges=summary.edge_notes(comparison),
+        costs=summary.cost_columns(comparison),
+        untimed=summary.untimed_note(comparison),
+        scaled=_scaled(comparison),
+        log_z=[(name, f"{mean:.2f}", f"{spread:.2f}") for name, mean, spread in summary.log_z_rows(comparison)],
+        measured_classes=summary.measured_classes_note(comparison),
+        quality_against_time=_source(plots.quality_against_time(comparison)),
+        reliability=_source(plots.reliability_diagram(comparison)),
+        recall=_source(plots.recall_against_frequency(comparison)),
+        cost_against_quality=_source(plots.cost_against_quality(comparison)),
+        calibrated=_calibrated(comparison),
+        classes=_classes(comparison),
+        classes_left=max(0, comparison.data.num_classes - MOST_CLASSES),
+        took=summary.seconds(comparison.total_seconds),
+    )
+
+
+def _source(svg: str | None) -> str | None:
+    """An SVG as the source of an image: it cannot meet the ids of another, nor run anything."""
+    if svg is None:
+        return None
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """The table of measures, the trivial answer first."""
+    keys = summary.measure_keys(comparison)
+    baseline = {
+        "name": "frequencies",
+        "title": f"the trivial answer, how often each {'word' if comparison.data.task == 'text' else 'class'} occurs",
+        "cells": [_split(summary.baseline_cell(comparison, key, spread=True)) for key in keys],
+        "picked": False,
+    }
+    return [baseline, *(_row(comparison, method, keys) for method in comparison.methods)]
+
+
+def _split(cell: str) -> tuple[str, str]:
+    """Mean and spread of a cell, which the page sets below each other."""
+    mean, _, spread = cell.partition(" ± ")
+    return mean, spread
+
+
+def _row(comparison: Comparison, method: MethodInfo, keys: list[str]) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "title": method.title,
+        "cells": [_split(summary.cell(comparison, method, key, spread=True)) for key in keys],
+        "picked": comparison.verdict is not None and comparison.verdict.pick == method.name,
+    }
+
+
+def _scaled(comparison: Comparison) -> list[dict[str, str]]:
+    """The table "After temperature scaling"; a dash where a repeat has no finite number."""
+    rows = []
+    for row in summary.scaled_rows(comparison):
+        at_bound = f"at the bound in {row.at_bound} of {row.repeats}" if row.at_bound else ""
+        cells = {
+            key: summary.summary_text(key, value, spread=False) if value else "-"
+            for key, value in (("nll", row.nll), ("brier", row.brier), ("ece", row.ece))
+        }
+        by_chance = summary.number("ece", row.ece_if_calibrated.mean) if row.ece_if_calibrated else "-"
+        temperature = f"{row.temperature.mean:.2f}"
+        rows.append(
+            {"name": row.method, "temperature": temperature, "at_bound": at_bound, "by_chance": by_chance, **cells}
+        )
+    return rows
+
+
+def _differences(comparison: Comparison) -> list[dict[str, str]]:
+    key = comparison.decide_by
+    rows = []
+    for difference in comparison.verdict.differences if comparison.verdict else []:
+        mean, low, high = summary.signed(key, difference)
+        rows.append(
+            {
+                "name": difference.method,
+                "mean": mean,
+                "interval": f"{low} to {high}",
+                "p": _p_text(difference.p_adjusted),
+                "decision": summary.decision(key, difference),
+            }
+        )
+    return rows
+
+
+def _p_text(p: float) -> str:
+    if p < 1e-4:
+        return "< 0.0001"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.2g}"
+
+
+def _learning_rates(comparison: Comparison) -> list[float]:
+    return sorted({point.learning_rate for trial in comparison.trials for point in trial.tuning})
+
+
+def _tuning(comparison: Comparison) -> list[dict[str, Any]]:
+    """Per method and rate: the mean validation value, in how many repeats it was tried and in how many chosen."""
+    edges = {(choice.method, choice.learning_rate) for choice in summary.edge_choices(comparison)}
+    rows = []
+    for method in comparison.methods:
+        trials = comparison.of(method.name)
+        cells = []
+        for rate in _learning_rates(comparison):
+            tried = [p.validation for t in trials for p in t.tuning if p.learning_rate == rate]
+            validation = summary.summarise(tried)
+            cells.append(
+                {
+                    "value": summary.summary_text(comparison.decide_by, validation, spread=False)
+                    if validation
+                    else f"diverged in {sum(not summary.is_number(value) for value in tried)} of {len(tried)}",
+                    "chosen": sum(trial.learning_rate == rate for trial in trials),
+                    "edge": (method.name, rate) in edges,
+                }
+            )
+        rows.append({"name": method.name, "cells": cells, "trials": len(trials)})
+    return rows
+
+
+def _calibrated(comparison: Comparison) -> list[str]:
+    """Per method with a law: the calibration error beside that of a calibrated model of its size."""
+    lines = []
+    for method in comparison.methods:
+        reached = summary.summarise(summary.measure_values(comparison, method.name, "ece"))
+        expected = summary.summarise([trial.tested.ece_if_calibrated for trial in comparison.of(method.name)])
+        if reached is not None and expected is not None:
+            by_chance = summary.number("ece", expected.mean)
+            lines.append(f"{method.name} {summary.number('ece', reached.mean)} ({by_chance})")
+    return lines
+
+
+def _classes(comparison: Comparison) -> list[tuple[str, str]]:
+    """Name and count of the most frequent classes."""
+    counted = sorted(
+        zip(comparison.data.class_names, comparison.data.class_counts, strict=True), key=lambda pair: -pair[1]
+    )
+    return [(name, f"{count:,}") for name, count in counted[:MOST_CLASSES]]

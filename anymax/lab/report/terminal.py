@@ -1,0 +1,254 @@
+"""A comparison in the terminal: progress while it runs, then the tables, the paragraph and where the files are."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from anymax._core.sentences import of_path, printable
+from anymax.lab import summary
+from anymax.lab.results import MEASURES, Comparison, DataInfo
+from anymax.lab.training.run import EpochDone, Event, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
+
+# Prose reads badly in longer lines.
+WIDEST = 100
+MOST_NOTES = 12
+# Seconds without a line after which whoever reads a log may think that nothing happens.
+QUIET = 30
+
+
+class Following:
+    """Shows on standard error how far a run is: a bar with the time left, or now and then a line outside of a terminal.
+
+    Use it as a context and as the `progress` of `anymax.lab.run.run`.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.began = self.spoke = time.monotonic()
+        self.planned: Planned | None = None
+        self.done = self.found = 0  # the trainings done, and those of them that an earlier run left
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left", markup=False),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+            expand=False,
+        )
+        self.task = self.bar.add_task("preparing", total=None)
+
+    def __enter__(self) -> Following:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event of the run."""
+        if isinstance(event, FoundFinished):
+            self.console.print(f"This run was carried out before; to train again, remove {of_path(event.folder)}.")
+        elif isinstance(event, Planned):
+            self.console.print(" ".join(_plan(event)))
+            self.planned = event
+            self.done = self.found = event.already_done
+            self.bar.update(self.task, total=event.trainings, completed=self.done)
+        elif isinstance(event, TrainingStarted):
+            repeats = self.planned.repeats if self.planned else event.repeat + 1
+            self.bar.update(
+                self.task,
+                description=f"repeat {event.repeat + 1}/{repeats}, {event.method}, rate {event.learning_rate:g}",
+            )
+        elif isinstance(event, EpochDone) and self.planned and self.planned.epochs:
+            self.bar.update(self.task, completed=self.done + event.epoch / self.planned.epochs)
+        elif isinstance(event, TrainingDone):
+            self.done = event.done
+            self.bar.update(self.task, completed=event.done)
+            # A repeat's last training is announced with the repeat.
+            if time.monotonic() - self.spoke > QUIET and self.planned and event.done < self.planned.trainings:
+                self._say(f"{event.done} trainings")
+        elif isinstance(event, RepeatDone) and self.planned:
+            self._say(f"repeat {event.repeat + 1} of {self.planned.repeats}")
+
+    def _say(self, what_is_done: str) -> None:
+        """A line with the time left, where there is no bar that shows it."""
+        if self.console.is_terminal or self.planned is None:
+            return
+        self.spoke = time.monotonic()
+        took = self.spoke - self.began
+        left = took * (self.planned.trainings - self.done) / max(self.done - self.found, 1)
+        about_left = f", about {summary.clock(left)} left" if self.done < self.planned.trainings else ""
+        self.console.print(f"{what_is_done} after {summary.clock(took)}{about_left}")
+
+
+def _plan(event: Planned) -> list[str]:
+    """What will be done and how long it takes, in sentences."""
+    rates = len(event.learning_rates)
+    tuning = f"{rates} learning rates" if rates > 1 else f"learning rate {event.learning_rates[0]:g}"
+    if event.epochs is None:
+        each = f"{summary.seconds(event.budget or 0)} of steps each"
+    else:
+        each = f"at most {summary.counted(event.epochs, 'epoch')}"
+    sentences = [
+        f"{summary.counted(len(event.methods), 'method')}, {tuning}, {summary.counted(event.repeats, 'repeat')}: "
+        f"{summary.counted(event.trainings, 'training')} of {each}, about {summary.clock(event.seconds)} in all."
+    ]
+    if event.already_done:
+        sentences.append(f"{event.already_done} of them are done already.")
+    if event.fitting_budget is not None:
+        sentences.append(f"With --budget {event.fitting_budget:.0f}s it would take about half an hour.")
+    return sentences
+
+
+def show(comparison: Comparison, stream: TextIO | None = None) -> None:
+    """Print what was compared, the deciding measure, the other measures and the paragraph."""
+    console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
+    console.width = min(console.width, WIDEST)
+    console.print(_filled(_what(comparison.data), console.width), style="bold")
+    for note in _notes(comparison):
+        console.print(_filled(note, console.width, initial_indent="  - ", subsequent_indent="    "))
+    console.print()
+    heading = (
+        f"{MEASURES[comparison.decide_by].title} decides (test part, mean ± standard deviation, "
+        f"{summary.counted(summary.repeats_of(comparison), 'repeat')})"
+    )
+    console.print(_filled(heading, console.width), style="bold")
+    console.print(_deciding_table(comparison))
+    console.print()
+    console.print("All measures (test part, means)", style="bold")
+    console.print(_measures_table(comparison))
+    for line in _legend(comparison):
+        console.print(_filled(line, console.width))
+    console.print()
+    console.print("What it costs", style="bold")
+    console.print(_costs_table(comparison))
+    console.print(_filled(_cost_legend(comparison), console.width))
+    console.print()
+    if comparison.verdict is not None:
+        console.print("Which to take", style="bold")
+        console.print(_filled(comparison.verdict.text, console.width))
+
+
+def show_files(paths: list[Path], stream: TextIO | None = None) -> None:
+    """Print where the results are."""
+    console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console.print()
+    for path in paths:
+        console.print(printable(str(path)))
+
+
+def _filled(text: str, width: int, initial_indent: str = "", subsequent_indent: str = "") -> str:
+    """A paragraph; names of columns and classes, which are data, do nothing to the terminal."""
+    plain = printable(" ".join(text.split()))
+    return textwrap.fill(plain, width, initial_indent=initial_indent, subsequent_indent=subsequent_indent)
+
+
+def _what(data: DataInfo) -> str:
+    unit = "words" if data.task == "text" else "rows"
+    parts = (
+        f"{data.train_items:,} {unit} to train on, {data.validation_items:,} to choose by, {data.test_items:,} to test"
+    )
+    classes = "different words" if data.task == "text" else "classes"
+    return f"{data.name}: {data.num_classes:,} {classes}; {parts}"
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = list(comparison.data.notes[:MOST_NOTES])
+    if len(comparison.data.notes) > MOST_NOTES:
+        notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in results.json")
+    notes += [f"{left.method} left out: {left.why}" for left in comparison.left_out]
+    return notes + summary.edge_notes(comparison)
+
+
+def _legend(comparison: Comparison) -> list[str]:
+    """What the columns are, and what is to be known about the heads."""
+    lower = [key for key in summary.measure_keys(comparison) if not MEASURES[key].higher_is_better]
+    titles = [summary.SHORT_TITLES[key] for key in lower]
+    meanings = {
+        "average_precision": "AP: average precision.",
+        "nll": "NLL: negative log-likelihood in nats.",
+        "ece": "ECE: calibration error.",
+    }
+    legend = [f"Lower is better in {summary.listed(titles)}."] if titles else []
+    legend += [meanings[key] for key in summary.measure_keys(comparison) if key in meanings]
+    legend += [note for note in [summary.measured_classes_note(comparison)] if note]
+    return [" ".join(legend), *(f"{method.name}: {method.note}" for method in comparison.methods if method.note)]
+
+
+def _cost_legend(comparison: Comparison) -> str:
+    legend = "train: time in training steps; step: time of one; learned: parameters"
+    shorts = {column.short for column in summary.cost_columns(comparison)}
+    if "memory" in shorts:
+        legend += "; memory: peak of a step above parameters and inputs"
+    if "to quality" in shorts:
+        legend += "; to quality: time until within 2 % of softmax's best validation value"
+    return " ".join([f"{legend}.", *filter(None, [summary.untimed_note(comparison)])])
+
+
+def _empty_table() -> Table:
+    rows = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    rows.add_column("method", no_wrap=True)
+    return rows
+
+
+def _deciding_table(comparison: Comparison) -> Table:
+    key = comparison.decide_by
+    verdict = comparison.verdict
+    rows = _empty_table()
+    rows.add_column(summary.SHORT_TITLES[key], justify="right", no_wrap=True)
+    if verdict is not None and verdict.differences:
+        rows.add_column(Text(f"minus {verdict.reference} (95 % interval)"))
+        rows.add_column("")
+    rows.add_row("frequencies", summary.baseline_cell(comparison, key, spread=True))
+    differences = {d.method: d for d in verdict.differences} if verdict is not None else {}
+    for method in comparison.methods:
+        cells = [Text(method.name), Text(summary.cell(comparison, method, key, spread=True))]
+        if differences and verdict is not None and method.name == verdict.reference:
+            cells.append(Text("the reference"))
+        if method.name in differences:
+            mean, low, high = summary.signed(key, differences[method.name])
+            cells += [Text(f"{mean} ({low} to {high})"), Text(summary.decision(key, differences[method.name]))]
+        picked = verdict is not None and verdict.decided and method.name == verdict.pick
+        rows.add_row(*cells, style="bold" if picked else None)
+    return rows
+
+
+def _measures_table(comparison: Comparison) -> Table:
+    rows = _empty_table()
+    keys = summary.measure_keys(comparison)
+    for key in keys:
+        rows.add_column(summary.SHORT_TITLES[key], justify="right")
+    rows.add_row("frequencies", *(summary.baseline_cell(comparison, key, spread=False) for key in keys))
+    for method in comparison.methods:
+        rows.add_row(
+            Text(method.name),
+            *(Text(summary.cell(comparison, method, key, spread=False)) for key in keys),
+        )
+    return rows
+
+
+def _costs_table(comparison: Comparison) -> Table:
+    rows = _empty_table()
+    columns = summary.cost_columns(comparison)
+    for column in columns:
+        rows.add_column(column.short, justify="right")
+    for method in comparison.methods:
+        rows.add_row(Text(method.name), *(column.cells[method.name] for column in columns))
+    return rows

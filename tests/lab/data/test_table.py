@@ -1,0 +1,282 @@
+"""Parts by group and by time, features fitted on training rows alone, and what is left out on request."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from anymax.lab.data.table import read_table
+from anymax.lab.errors import DataError
+from anymax.lab.training import backbones
+
+
+def frame(rows=300, **columns):
+    generator = np.random.default_rng(0)
+    size = generator.normal(size=rows).round(3)
+    return pd.DataFrame({"size": size, "kind": np.resize(["a", "b"], rows), **columns})
+
+
+def kinds(dataset):
+    return {column.name: column.kind for column in dataset.columns}
+
+
+def refused(table, target="kind", **options):
+    with pytest.raises(DataError) as error:
+        read_table("table", table, target, **options)
+    assert str(error.value).endswith(".")
+    return str(error.value)
+
+
+# ---------------------------------------------------------------- groups
+
+
+def test_no_group_stands_in_two_parts_and_each_repeat_draws_anew():
+    patients = [f"p{i // 6}" for i in range(300)]
+    dataset = read_table("patients", frame(patient=patients), "kind", group="patient")
+    assert kinds(dataset) == {"kind": "target", "patient": "group", "size": "number"}
+    assert dataset.info().splits_redrawn
+    parts = [[{patients[row] for row in rows} for rows in dataset.rows(repeat)] for repeat in range(4)]
+    for train, validation, test in parts:
+        assert not train & validation
+        assert not (train | validation) & test
+        assert len(test) == pytest.approx(10, abs=2)
+    assert parts[0][2] != parts[1][2]
+    assert all(np.array_equal(a, b) for a, b in zip(dataset.rows(1), dataset.rows(1), strict=True))
+
+
+def test_a_column_constant_in_each_group_tells_nothing_of_other_groups():
+    """Without groups the nearest training row has the class; with them it has a coin's toss."""
+    generator = np.random.default_rng(1)
+    group = np.repeat(np.arange(100), 6)
+    table = pd.DataFrame(
+        {
+            "trace": generator.normal(size=100)[group] + generator.normal(size=600) * 1e-6,
+            "group": group,
+            "y": generator.choice(["a", "b"], size=100)[group],
+        }
+    )
+
+    def found(dataset):
+        right = []
+        for repeat in range(5):
+            train, _, test = dataset.rows(repeat)
+            trace = dataset.numbers["trace"].to_numpy()
+            nearest = train[np.abs(trace[test][:, None] - trace[train]).argmin(1)]
+            right.append((dataset.classes[test] == dataset.classes[nearest]).mean())
+        return np.mean(right)
+
+    assert found(read_table("leaking", table, "y", drop=["group"])) > 0.99
+    assert found(read_table("grouped", table, "y", group="group")) < 0.7
+
+
+def test_a_group_of_most_rows_is_for_training():
+    group = np.where(np.arange(300) < 200, 0, np.arange(300))
+    dataset = read_table("uneven", frame(group=group), "kind", group="group")
+    for repeat in range(5):
+        train, validation, test = dataset.rows(repeat)
+        assert set(range(200)) <= set(train)
+        assert len(validation) > 0
+        assert len(test) > 0
+
+
+def test_a_class_of_few_groups_is_noted_and_not_measured():
+    table = frame(group=np.arange(300) // 6)
+    table.loc[:5, "kind"] = "one group"
+    dataset = read_table("rare", table, "kind", group="group")
+    assert [dataset.class_names[i] for i in dataset.measured_classes] == ["a", "b"]
+    info = dataset.info()
+    assert info.measured_classes == 2
+    assert any("one group (6)" in note and "the other 2 classes" in note for note in info.notes)
+
+
+def test_groups_that_cannot_be_split_are_refused():
+    table = frame(group=np.arange(300) % 3)
+    assert refused(table, group="group") == "Group column 'group' holds 3 different values: expected 5 or more."
+    assert "is empty in 1 row" in refused(frame(group=[None, *range(299)]), group="group")
+    by_class = frame(group=np.arange(300) // 6).sort_values("kind").reset_index(drop=True)
+    assert "cannot be --group and --drop" in refused(by_class, group="group", drop=["group"])
+
+
+# ---------------------------------------------------------------- time
+
+
+@pytest.mark.parametrize("as_dates", [False, True])
+def test_the_latest_rows_are_tested(as_dates):
+    minutes = np.random.default_rng(2).permutation(300)
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(minutes, unit="h")
+    dataset = read_table("log", frame(when=when.astype(str) if as_dates else minutes), "kind", time="when")
+    train, validation, test = dataset.rows(0)
+    assert minutes[train].max() < minutes[validation].min()
+    assert minutes[validation].max() < minutes[test].min()
+    assert (len(train), len(validation), len(test)) == (180, 60, 60)
+    assert np.array_equal(dataset.rows(1)[2], test)
+    assert not dataset.info().splits_redrawn
+    assert kinds(dataset)["when"] == "time"
+    assert dataset.parts(0).train.inputs.shape[1] == 1
+
+
+def test_equal_times_stand_in_one_part():
+    days = np.random.default_rng(3).permutation(np.arange(300) // 50)
+    rows = read_table("days", frame(day=days), "kind", time="day").rows(0)
+    assert sum(len(set(days[part])) for part in rows) == 6
+
+
+def test_classes_that_came_later_are_noted():
+    table = frame(t=range(300))
+    table.loc[290:, "kind"] = "new"
+    info = read_table("drift", table, "kind", time="t").info()
+    assert (info.measured_classes, info.num_classes) == (2, 3)
+    assert any("new (10)" in note and "as times are not torn apart" in note for note in info.notes)
+
+
+def test_times_that_cannot_be_read_are_refused():
+    assert "cannot be put in order" in refused(frame(when=["soon"] * 300), time="when")
+    assert "is empty in 1 row, first in row 3" in refused(frame(when=[1, 2, None, *range(297)]), time="when")
+    assert "too few different times" in refused(frame(when=[1] * 150 + [2] * 150), time="when")
+    assert "the day may come first" in refused(frame(when=["01/02/2024", "02/03/2024"] * 150), time="when")
+    ordered = frame(when=range(300)).assign(kind=["a"] * 150 + ["b"] * 150)
+    assert "fewer than two classes stand in every part" in refused(ordered, time="when")
+    assert "give one of them" in refused(frame(when=range(300)), time="when", group="when")
+
+
+# ---------------------------------------------------------------- left out, or read as asked
+
+
+def test_columns_are_left_out_and_read_as_asked():
+    table = frame(code=np.arange(300) % 7, other=range(300))
+    dataset = read_table("asked", table, "kind", drop=["size"], kinds={"code": "category", "other": "number"})
+    assert kinds(dataset) == {"kind": "target", "size": "dropped", "code": "category", "other": "number"}
+    assert dataset.parts(0).train.inputs.shape[1] == 8
+
+
+def test_what_is_asked_and_cannot_be_is_refused():
+    table = frame(word=["x", "2"] * 150)
+    assert "There is no column 'no' to be used by --drop" in refused(table, drop=["no"])
+    assert "There is no column 'no' to be used by --as" in refused(table, kinds={"no": "text"})
+    assert "names no kind: expected one of number, category, date, text." in refused(table, kinds={"word": "image"})
+    assert "cannot be read as number: row 1 holds 'x'" in refused(table, kinds={"word": "number"})
+    assert "cannot be read as date: row 1 holds 'x'" in refused(table, kinds={"word": "date"})
+    assert "cannot be the target and --drop" in refused(table, drop=["kind"])
+
+
+# ---------------------------------------------------------------- many levels, free text, dates
+
+
+def levels(rows=900):
+    return [f"city {i % 100:02}" for i in range(rows)]
+
+
+def test_many_frequent_levels_are_embedded_and_rare_ones_share_level_0():
+    city = levels()
+    city[0] = "rare"
+    dataset = read_table("cities", frame(900, city=city), "kind")
+    parts = dataset.parts(0)
+    train = dataset.rows(0)[0]
+    counts = pd.Series(city).iloc[train].value_counts()
+    assert parts.embedded_levels == (int((counts >= 3).sum()) + 1,)
+    ids = parts.train.inputs[:, -1]
+    assert ids.max() == parts.embedded_levels[0] - 1
+    for row, level in zip(train, ids.tolist(), strict=True):
+        assert (level == 0) == (counts[city[row]] < 3)
+
+
+def test_embedded_levels_reach_the_features_and_are_trained():
+    parts = read_table("cities", frame(900, city=levels()), "kind").parts(0)
+    backbone = backbones.build("classification", parts)
+    backbone(parts.train.inputs).sum().backward()
+    assert backbone.embed is not None
+    (embedding,) = backbone.embed.embeddings
+    assert not embedding.weight[0].any()
+    assert (embedding.weight.grad.abs().sum(1) > 0).any()
+    row = parts.train.inputs[:1].repeat(2, 1)
+    row[:, -1] = torch.tensor([1.0, 2.0])
+    assert not torch.equal(*backbone(row).detach())
+
+
+def test_cells_of_the_test_part_alone_change_nothing_fitted():
+    generator = np.random.default_rng(4)
+    words = np.array(["the", "cat", "sat", "on", "a", "mat", "while", "dogs", "ran", "far", "away", "home"])
+    text = [" ".join(generator.choice(words, size=6)) for _ in range(900)]
+    when = [f"20{generator.integers(10, 20)}-0{generator.integers(1, 9)}-11" for _ in range(900)]
+    table = frame(900, city=levels(), text=text, when=when)
+    plain = read_table("plain", table, "kind")
+    assert kinds(plain) == {"kind": "target", "size": "number", "city": "category", "text": "text", "when": "date"}
+    test = plain.rows(0)[2]
+    planted = table.copy()
+    planted.loc[test[:5], "city"] = "planted"
+    planted.loc[test[:5], "text"] = "words that never stood here before now"
+    planted.loc[test[:5], "when"] = "2099-12-31"
+    ours, theirs = plain.parts(0), read_table("planted", planted, "kind").parts(0)
+    assert ours.embedded_levels == theirs.embedded_levels
+    assert torch.equal(ours.train.inputs, theirs.train.inputs)
+    assert torch.equal(ours.validation.inputs, theirs.validation.inputs)
+    assert torch.equal(ours.test.inputs[5:], theirs.test.inputs[5:])
+    assert not torch.equal(ours.test.inputs[:5], theirs.test.inputs[:5])
+    assert set(theirs.test.inputs[:5, -1].tolist()) == {0.0}
+    assert ours.train.inputs.dtype == torch.float32
+
+
+def test_classes_named_nan_stand_behind_the_numbers():
+    names = ["-inf", *(str(i) for i in range(20)), "NAN", "NaN", "nan"]
+    frame = pd.DataFrame({"size": range(0, 240, 2), "kind": names[::-1] * 5})
+    assert read_table("grades", frame, "kind").class_names == names
+
+
+ALIKE = "differ only in capitals, in spaces or in how a number is written: each stays a class of its own."
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["yes", "Yes", "no"], f"Classes 'Yes' and 'yes' {ALIKE}"),
+        (["1", "1.0", "2"], f"Classes '1' and '1.0' {ALIKE}"),
+        (["1", " 1", "2\xa0"], f"Classes ' 1' and '1' {ALIKE}"),
+        (["a b", "a\tB", "A B"], rf"Classes 'A B' and 'a\tB', 'A B' and 'a b' {ALIKE}"),
+        (["10", "1_0", "nan", "1e"], None),
+        (["10000000000000001", "10000000000000000"], None),
+        (["nan", "NaN", "Infinity", "inf"], f"Classes 'Infinity' and 'inf', 'NaN' and 'nan' {ALIKE}"),
+        (["q" * 5000, "Q" * 5000], f"Classes '{'Q' * 40}…' and '{'q' * 40}…' {ALIKE}"),
+        (
+            [form for letter in "abcdefg" for form in (letter, letter.upper())],
+            f"Classes 'A' and 'a', 'B' and 'b', 'C' and 'c', 'D' and 'd', 'E' and 'e' and 2 more pairs {ALIKE}",
+        ),
+        (
+            [form for letter in "abcdef" for form in (letter, letter.upper())],
+            f"Classes 'A' and 'a', 'B' and 'b', 'C' and 'c', 'D' and 'd', 'E' and 'e' and 1 more pair {ALIKE}",
+        ),
+    ],
+)
+def test_classes_that_are_hardly_told_apart_are_named_and_kept_apart(names, note):
+    table = frame()
+    table["kind"] = np.resize(names, 300)
+    dataset = read_table("table", table, "kind")
+    assert set(dataset.class_names) == set(names)
+    assert [found for found in dataset.notes if "class of its own" in found] == ([note] if note else [])
+
+
+LATER = "if the model is to be used on later rows than it was trained on"
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (["sent"], f"Column 'sent' holds dates: {LATER}, --time 'sent' tests it on the latest ones."),
+        (
+            ["sent", "paid"],
+            f"Columns 'sent', 'paid' hold dates: {LATER}, --time with one tests it on the latest ones.",
+        ),
+        (
+            list("abcdefg"),
+            f"Columns 'a', 'b', 'c', 'd', 'e' and 2 more hold dates: {LATER}, --time with one tests it on the "
+            "latest ones.",
+        ),
+    ],
+)
+def test_one_note_names_all_columns_of_dates(names, note):
+    generator = np.random.default_rng(0)
+    days = {name: pd.Timestamp("2024-01-01") + pd.to_timedelta(generator.integers(0, 99, 300), "D") for name in names}
+    table = frame(**days)
+    dataset = read_table("table", table, "kind")
+    assert [kind for kind in kinds(dataset).values() if kind == "date"] == ["date"] * len(names)
+    assert dataset.notes == [note]
+    assert read_table("table", table, "kind", time=names[0]).notes == []

@@ -1,0 +1,85 @@
+"""Temperature scaling on planted temperatures, and on data that has no best one."""
+
+import pytest
+import torch
+
+from anymax.lab.measuring import calibration
+from anymax.lab.measuring.calibration import COLDEST, HOTTEST, fit, scaled
+
+
+def planted(temperature, items=4000, classes=10, seed=0):
+    """Scores that are too large by the factor `temperature`, with targets drawn from the law before."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = 2 * torch.randn(items, classes, generator=generator)
+    targets = torch.multinomial(scores.softmax(-1), 1, generator=generator)[:, 0]
+    return targets, temperature * scores
+
+
+def law(scores):
+    return scores.log_softmax(-1)
+
+
+def nll(targets, scores, temperature):
+    return float(torch.nn.functional.cross_entropy(scores.double() / temperature, targets))
+
+
+@pytest.mark.parametrize("truth", [3.0, 0.2, 20.0])
+def test_a_planted_temperature_is_found(truth):
+    targets, scores = planted(truth)
+    found = fit(targets, scores, law)
+    # the standard error of log T is about .016 here; four of them
+    assert found.value == pytest.approx(truth, rel=0.064)
+    assert not found.at_bound
+    least = nll(targets, scores, found.value)
+    assert least <= min(nll(targets, scores, found.value * factor) for factor in (0.999, 1.001))
+    assert least <= nll(targets, scores, truth)
+
+
+def test_where_every_item_is_right_colder_is_always_better():
+    targets = torch.arange(100) % 4
+    found = fit(targets, torch.nn.functional.one_hot(targets, 4).float(), law)
+    assert (found.value, found.at_bound) == (COLDEST, True)
+
+
+def test_where_scores_point_away_from_the_targets_hotter_is_always_better():
+    targets = torch.arange(100) % 4
+    found = fit(targets, -5 * torch.nn.functional.one_hot(targets, 4).float(), law)
+    assert (found.value, found.at_bound) == (HOTTEST, True)
+
+
+def test_a_class_that_is_masked_takes_no_part():
+    targets, scores = planted(3.0)
+    masked = torch.cat([scores, torch.full((len(scores), 1), -torch.inf)], dim=1)
+    assert fit(targets, masked, law).value == pytest.approx(fit(targets, scores, law).value, rel=1e-5)
+
+
+def test_there_is_no_temperature_without_a_finite_likelihood():
+    targets, scores = planted(3.0, items=50)
+    scores[3, targets[3]] = -torch.inf
+    assert fit(targets, scores, law) is None
+    assert fit(targets, torch.full_like(scores, torch.nan), law) is None
+    assert fit(targets[:0], scores[:0], law) is None
+
+
+def test_the_temperature_does_not_depend_on_chunks_and_little_on_the_items_that_are_read(monkeypatch):
+    targets, scores = planted(3.0)
+    whole = fit(targets, scores, law).value
+    monkeypatch.setattr(calibration, "CHUNK", 10 * 17)
+    assert fit(targets, scores, law).value == pytest.approx(whole, rel=1e-5)
+    monkeypatch.setattr(calibration, "MOST_ITEMS", 2000)
+    some = fit(targets, scores, law).value
+    assert some != whole
+    assert some == pytest.approx(whole, rel=0.064)
+
+
+def test_the_right_temperature_calibrates_other_items_of_the_kind():
+    targets, scores = planted(3.0)
+    found = fit(targets, scores, law)
+    targets, scores = planted(3.0, seed=1)
+    as_it_is = scaled(calibration.Temperature(1.0, at_bound=False), targets, scores, law)
+    after = scaled(found, targets, scores, law)
+    assert after.nll == pytest.approx(nll(targets, scores, found.value), rel=1e-5)
+    assert after.nll < as_it_is.nll
+    assert after.brier < as_it_is.brier
+    assert as_it_is.ece > 0.1
+    assert after.ece < 2 * after.ece_if_calibrated

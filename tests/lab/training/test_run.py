@@ -1,0 +1,325 @@
+"""Whole comparisons on small data: the result is complete, fair, and the same under another name."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from anymax.lab import compare, results
+from anymax.lab.data import leaks
+from anymax.lab.data.load import load
+from anymax.lab.data.table import read_table
+from anymax.lab.data.text import TextDataset
+from anymax.lab.errors import MethodError, OptionError
+from anymax.lab.measuring.measures import MEASURED
+from anymax.lab.training import methods
+from anymax.lab.training import run as run_module
+from anymax.lab.training.methods import METHODS, Method
+from anymax.lab.training.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted, run
+from anymax.lab.verdict import judge
+
+TIMES = ("train_seconds", "seconds_per_step")
+
+
+def without_times(trial):
+    """Everything a trial found, apart from its name and what a clock said."""
+    found = dataclasses.asdict(trial)
+    for key in ("method", *TIMES):
+        del found[key]
+    del found["curve"]["seconds"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def wine():
+    return load("wine")
+
+
+@pytest.fixture(scope="module")
+def text():
+    generator = np.random.default_rng(0)
+    return TextDataset("zipf", [f"w{i % 90}" for i in generator.zipf(1.3, size=2500)])
+
+
+@pytest.fixture(scope="module")
+def whole(wine):
+    """A run of two repeats with every method, and its events."""
+    events = []
+    return run(wine, methods=list(METHODS), repeats=2, epochs=3, device="cpu", progress=events.append), events
+
+
+def test_the_result_is_complete(whole, tmp_path):
+    comparison, _ = whole
+    assert comparison.decide_by == "top1"
+    assert comparison.verdict is None
+    assert [method.name for method in comparison.methods] == list(METHODS)
+    assert len(comparison.baseline) == 2
+    assert comparison.total_seconds > 0
+    assert comparison.versions["torch"] == torch.__version__
+    assert comparison.machine["threads"] == 1
+    assert comparison.options["learning_rates"] == [1e-3, 3e-3, 1e-2]
+    for method in comparison.methods:
+        trials = comparison.of(method.name)
+        assert [trial.repeat for trial in trials] == [0, 1]
+        for trial in trials:
+            assert [point.learning_rate for point in trial.tuning] == [1e-3, 3e-3, 1e-2]
+            best = max(point.validation for point in trial.tuning)
+            chosen = [point for point in trial.tuning if point.learning_rate == trial.learning_rate]
+            assert chosen[0].validation == best == max(trial.curve.validation)
+            assert trial.curve.validation[trial.best_epoch - 1] == best
+            assert len(trial.curve.seconds) == len(trial.curve.validation) == 3
+            assert trial.curve.seconds == sorted(trial.curve.seconds)
+            assert trial.train_seconds == trial.curve.seconds[-1] > 0
+            assert trial.seconds_per_step > 0
+            assert trial.parameters > 0
+            assert tuple(trial.tested.measures) == MEASURED["classification"]
+            law = [trial.tested.measures[key] for key in ("nll", "brier", "ece")]
+            assert all((value is not None) == method.defines_law for value in law)
+            assert (trial.tested.ece_if_calibrated is not None) == method.defines_law
+            assert sum(bin.count for bin in trial.tested.reliability) == 36 * method.defines_law
+    assert comparison.baseline[0].measures["top1"] == pytest.approx(14 / 36, abs=0.05)
+    results.save(comparison, tmp_path / "results.json")
+
+
+def test_events_tell_the_plan_and_every_training(whole):
+    _, events = whole
+    assert events[0] == Planned(
+        trainings=2 * 3 * 5,
+        repeats=2,
+        methods=list(METHODS),
+        learning_rates=[1e-3, 3e-3, 1e-2],
+        epochs=3,
+        budget=None,
+        seconds=events[0].seconds,
+        fitting_budget=None,
+        already_done=0,
+    )
+    assert 0 < events[0].seconds < 60
+    done = [event for event in events if isinstance(event, TrainingDone)]
+    assert [event.done for event in done] == list(range(1, 31))
+    assert len([event for event in events if isinstance(event, TrainingStarted)]) == 30
+    assert len([event for event in events if isinstance(event, EpochDone)]) == 90
+    assert [event for event in events if isinstance(event, RepeatDone)] == [RepeatDone(0), RepeatDone(1)]
+    # methods alternate: nobody is always first
+    firsts = {done[i].method for i in range(0, 30, 5)}
+    assert len(firsts) > 1
+    for i in range(0, 30, 5):
+        assert {event.method for event in done[i : i + 5]} == set(METHODS)
+        assert len({event.learning_rate for event in done[i : i + 5]}) == 1
+
+
+def test_a_run_repeats_exactly(wine, whole):
+    again = run(wine, methods=["softmax", "nce"], repeats=2, epochs=3, device="cpu")
+    for name in ("softmax", "nce"):
+        # nor does it matter which others take part
+        ours, theirs = whole[0].of(name), again.of(name)
+        assert [without_times(trial) for trial in ours] == [without_times(trial) for trial in theirs]
+
+
+def test_one_head_under_two_names_gets_equal_results(wine, monkeypatch):
+    for original in ("softmax", "nce"):
+        twin = dataclasses.replace(METHODS[original], name="twin", title="twin")
+        monkeypatch.setitem(methods.METHODS, "twin", twin)
+        comparison = run(wine, methods=[original, "twin"], repeats=3, epochs=3, device="cpu")
+        ours, theirs = comparison.of(original), comparison.of("twin")
+        assert [without_times(trial) for trial in ours] == [without_times(trial) for trial in theirs]
+        verdict = judge(comparison)
+        assert not verdict.decided
+        assert not any(difference.decided for difference in verdict.differences)
+
+
+class Misled(nn.Module):
+    """A softmax head that is told a wrong class for a known share of the rows in training."""
+
+    def __init__(self, in_features, class_counts, share):
+        super().__init__()
+        self.inner = METHODS["softmax"].make(in_features, class_counts)
+        self.share = share
+        self.num_classes = len(class_counts)
+        self.predict, self.log_prob = self.inner.predict, self.inner.log_prob
+
+    @property
+    def weight(self):
+        return self.inner.weight
+
+    def forward(self, input, target):
+        misled = torch.rand(target.shape) < self.share
+        return self.inner(input, torch.where(misled, (target + 1) % self.num_classes, target))
+
+
+def test_a_head_that_is_better_by_a_known_margin_comes_out_better_by_it(monkeypatch):
+    # told the next class in 60 % of rows, a head answers with the next class: the margin is the whole accuracy
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, size=300)
+    frame = pd.DataFrame(generator.normal(size=(300, 2)) * 0.3, columns=["x", "y"])
+    frame["x"] += 3 * (labels == 0)
+    frame["y"] += 3 * (labels == 1)
+    dataset = read_table("planted", frame.assign(label=labels.astype(str)), "label")
+    misled = Method("misled", "misled", lambda d, counts: Misled(d, counts, 0.6), defines_law=True)
+    monkeypatch.setitem(methods.METHODS, "misled", misled)
+    comparison = run(
+        dataset, methods=["softmax", "misled"], repeats=3, epochs=6, learning_rate=1e-2, decide_by="nll", device="cpu"
+    )
+    for good, bad in zip(comparison.of("softmax"), comparison.of("misled"), strict=True):
+        assert good.tested.measures["top1"] > 0.97
+        assert good.tested.measures["top1"] - bad.tested.measures["top1"] > 0.5
+        assert good.tested.measures["nll"] < 0.2
+        # the best that a head told the truth in 40 % of rows can say is -log .4 = .916
+        assert bad.tested.measures["nll"] - good.tested.measures["nll"] == pytest.approx(0.916, abs=0.2)
+    verdict = judge(comparison)
+    assert (verdict.pick, verdict.decided) == ("softmax", True)
+    assert verdict.differences[0].low > 0
+
+
+def test_text_is_tuned_once_and_measured_per_block(text):
+    events = []
+    comparison = run(
+        text, methods=["softmax", "nce", "sigmoid"], repeats=2, epochs=1, device="cpu", progress=events.append
+    )
+    assert comparison.decide_by == "perplexity"
+    assert [out.method for out in comparison.left_out] == ["sigmoid"]
+    assert not comparison.data.splits_redrawn
+    planned = events[0]
+    assert planned.trainings == (3 + 1) * 2
+    assert len([event for event in events if isinstance(event, TrainingDone)]) == planned.trainings
+    assert comparison.options["tuned"] == "in the first repeat"
+    for name in ("softmax", "nce"):
+        first, second = comparison.of(name)
+        assert first.learning_rate == second.learning_rate
+        assert first.tuning == second.tuning
+        assert len(first.tuning) == 3
+        assert first.tested.measures != second.tested.measures  # another start
+        assert sum(first.tested.block_items) == comparison.data.test_items
+        mean = sum(first.tested.block_sums["nll"]) / sum(first.tested.block_items)
+        assert first.tested.measures["nll"] == pytest.approx(mean)
+        assert first.tested.measures["perplexity"] == pytest.approx(np.exp(mean))
+    assert comparison.baseline[0] == comparison.baseline[1]
+
+
+def test_repeats_follow_from_the_time_a_training_takes(wine, monkeypatch):
+    monkeypatch.setattr(run_module, "MANY_REPEATS", 4)
+    planned = []
+    for longest, repeats in ((1e9, 4), (0.0, 3)):
+        monkeypatch.setattr(run_module, "SHORT_TRAINING", longest)
+        comparison = run(
+            wine,
+            methods=["softmax"],
+            epochs=1,
+            learning_rate=1e-2,
+            device="cpu",
+            progress=lambda event: planned.append(event) if isinstance(event, Planned) else None,
+        )
+        assert len(comparison.of("softmax")) == len(comparison.baseline) == repeats
+        assert comparison.options["repeats"] == repeats
+    assert [plan.repeats for plan in planned] == [4, 3]
+
+
+def test_a_rare_class_makes_macro_f1_decide():
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": generator.normal(size=400), "y": ["common"] * 388 + ["rare"] * 12})
+    comparison = run(
+        read_table("rare", frame, "y"), methods=["softmax"], repeats=1, epochs=1, learning_rate=1e-2, device="cpu"
+    )
+    assert comparison.decide_by == "macro_f1"
+
+
+def test_a_class_with_one_row_and_missing_values_are_compared(tmp_path):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": generator.normal(size=60), "c": ["u", "v", None] * 20, "y": ["a", "b"] * 30})
+    frame.loc[5, "x"] = np.nan
+    frame.loc[9, "y"] = "alone"
+    path = tmp_path / "data.csv"
+    frame.to_csv(path, index=False)
+    comparison = run(load(str(path), target="y"), repeats=1, epochs=1, learning_rate=1e-2, device="cpu")
+    assert comparison.data.class_names == ["a", "alone", "b"]
+    assert all(trial.tested.measures["top1"] is not None for trial in comparison.trials)
+    results.save(comparison, tmp_path / "results.json")
+
+
+def test_a_method_that_diverges_has_no_validation_value_and_is_still_reported(wine, monkeypatch, tmp_path):
+    class Broken(Misled):
+        def forward(self, input, target):
+            return super().forward(input, target) * float("nan")
+
+    broken = Method("broken", "broken", lambda d, counts: Broken(d, counts, 0.0), defines_law=True)
+    monkeypatch.setitem(methods.METHODS, "broken", broken)
+    comparison = run(wine, methods=["softmax", "broken"], repeats=1, epochs=2, device="cpu")
+    (trial,) = comparison.of("broken")
+    assert [point.validation for point in trial.tuning] == [None] * 3
+    assert trial.best_epoch == 0
+    results.save(comparison, tmp_path / "results.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"methods": ["sofmax"]}, MethodError, "There is no method 'sofmax': expected some of softmax, gumbel"),
+        ({"repeats": 0}, OptionError, "The number of repeats must be 1 or more, got 0."),
+        ({"epochs": -1}, OptionError, "The number of epochs must be 1 or more, got -1."),
+        ({"learning_rate": 0.0}, OptionError, "The learning rate must be a positive number, got 0.0."),
+        ({"learning_rate": float("nan")}, OptionError, "must be a positive number, got nan."),
+        (
+            {"decide_by": "auc"},
+            OptionError,
+            "'auc' is no measure here: expected one of top1, macro_f1, average_precision, nll, brier, ece.",
+        ),
+        ({"decide_by": "perplexity"}, OptionError, "'perplexity' is no measure here"),
+        ({"device": "abacus"}, OptionError, "Device 'abacus' is not available here"),
+        ({"precision": "8-true"}, OptionError, "There is no precision '8-true': expected one of 32-true, bf16-mixed,"),
+        ({"methods": ["m" * 5_000_000]}, MethodError, f"There is no method '{'m' * 40}…': expected"),
+        ({"decide_by": "m" * 5_000_000}, OptionError, f"'{'m' * 40}…' is no measure here"),
+        ({"device": "m" * 5_000_000}, OptionError, f"Device '{'m' * 40}…' is not available here"),
+        ({"precision": "m" * 5_000_000}, OptionError, f"There is no precision '{'m' * 40}…'"),
+        ({"device": "cpu", "precision": "16-mixed"}, OptionError, "Precision '16-mixed' needs an accelerator"),
+    ],
+)
+def test_bad_options_are_refused_before_any_work(wine, options, error, said):
+    events = []
+    with pytest.raises(error) as raised:
+        run(wine, **options, progress=events.append)
+    assert said in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 500
+    assert events == []
+
+
+def test_what_a_reader_must_know_of_the_data_is_found_once_per_comparison(monkeypatch, tmp_path):
+    looked = []
+    monkeypatch.setattr(leaks, "notes", lambda *columns: looked.append(columns) or ["The one note."])
+    comparison = compare("wine", methods=["softmax"], seeds=1, epochs=1, lr=1e-2, device="cpu", output=tmp_path)
+    assert comparison.data.notes == ["The one note."]
+    assert len(looked) == 1
+
+
+def test_text_has_no_macro_f1(text):
+    with pytest.raises(OptionError, match="'macro_f1' is no measure of text: expected one of perplexity"):
+        run(text, decide_by="macro_f1")
+
+
+@pytest.mark.parametrize(("rows", "batch", "epochs"), [(178, 16, 100), (1797, 64, 89), (100_000, 512, 20)])
+def test_epochs_and_batches_suit_the_number_of_rows(rows, batch, epochs):
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": generator.normal(size=rows), "y": generator.choice(["a", "b"], size=rows)})
+    planned = []
+
+    def stop(event):
+        planned.append(event)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(read_table("rows", frame, "y"), methods=["softmax"], device="cpu", progress=stop)
+    assert planned[0].epochs == epochs
+    with pytest.raises(KeyboardInterrupt):
+        run(read_table("rows", frame, "y"), methods=["softmax"], epochs=7, device="cpu", progress=stop)
+    assert planned[1].epochs == 7
+    info = read_table("rows", frame, "y").info()
+    assert run_module._batch_size(info) == batch
+
+
+def test_threads_are_as_before(wine):
+    before = torch.get_num_threads()
+    run(wine, methods=["softmax"], repeats=1, epochs=1, learning_rate=1e-2, device="cpu")
+    assert torch.get_num_threads() == before
