@@ -196,13 +196,13 @@ def report(
 ) -> None:
     """Make report.html again from results.json."""
     with _one_sentence():
-        from anymax.lab import results
+        from anymax.lab import storage
         from anymax.lab.errors import LabError
         from anymax.lab.report import page, terminal
         from anymax.lab.training.folder import REPORT, RESULTS
 
     with _one_sentence(LabError):
-        comparison = results.load(folder / RESULTS)
+        comparison = storage.load(folder / RESULTS)
         try:
             page.write(comparison, folder / REPORT)
         except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from anymax.lab import results
+from anymax.lab import storage
 from anymax.lab.data.load import load
 from anymax.lab.report import page
 from anymax.lab.results import Comparison
@@ -19,7 +19,7 @@ from anymax.lab.training.folder import REPORT, RESULTS, Folder
 from anymax.lab.training.run import Event, FoundFinished, Precision, run
 from anymax.lab.verdict import judge
 
-WRITERS: dict[str, Callable[[Comparison, Path], None]] = {RESULTS: results.save, REPORT: page.write}
+WRITERS: dict[str, Callable[[Comparison, Path], None]] = {RESULTS: storage.save, REPORT: page.write}
 
 
 def is_first_process() -> bool:
@@ -125,7 +125,7 @@ def compare(
         if output is not None and (Path(output) / RESULTS).exists():
             if progress:
                 progress(FoundFinished(Path(output)))
-            return results.load(Path(output) / RESULTS)
+            return storage.load(Path(output) / RESULTS)
         comparison = run(
             dataset,
             **training,

@@ -1,26 +1,16 @@
 """What a comparison found, as plain data.
 
-`results.json` is these classes as JSON. The verdict, the table in the terminal and the report are functions of
-them and of nothing else, so that a report can be made again from the file.
+`results.json` is these classes as JSON (`anymax.lab.storage`). The verdict, the table in the terminal and the report
+are functions of them and of nothing else, so that a report can be made again from the file.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pydantic
-
-from anymax._core.sentences import LONGEST_PATH, of_path, quoted, shown
-from anymax.lab.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -264,53 +254,3 @@ class Comparison:
         from anymax.lab import frames
 
         return frames.as_html(self)
-
-
-def load(path: Path) -> Comparison:
-    """Read what `save` wrote.
-
-    Raises:
-        DataError: the file is not there, is no JSON, or does not hold a comparison of this format.
-    """
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{of_path(path)} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{of_path(path)} holds no results of a comparison: it is no JSON.") from None
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        raise DataError(
-            f"{of_path(path)} holds no results of a comparison in format {FORMAT}, which this version reads."
-        )
-    try:
-        comparison = pydantic.TypeAdapter(Comparison).validate_python(stored)
-    except pydantic.ValidationError as error:
-        place = ".".join(str(key) for key in error.errors()[0]["loc"])
-        raise DataError(
-            f"{of_path(path)} holds damaged results: {shown(place, LONGEST_PATH)}: {error.errors()[0]['msg']}."
-        ) from None
-    if contradiction := _contradiction(comparison):
-        raise DataError(f"{of_path(path)} holds damaged results: {contradiction}.")
-    return comparison
-
-
-def _contradiction(comparison: Comparison) -> str | None:
-    """What right types cannot rule out and a reader of the results would fall over."""
-    if comparison.decide_by not in MEASURES:
-        return f"no measure is called {quoted(comparison.decide_by)}"
-    methods = {method.name for method in comparison.methods}
-    if methods != {trial.method for trial in comparison.trials}:
-        return "methods and trials name different methods"
-    if any(len(trial.curve.seconds) != len(trial.curve.validation) for trial in comparison.trials):
-        return "a curve has more times than values, or fewer"
-    if len(comparison.data.class_names) != len(comparison.data.class_counts):
-        return "there are more names than counts of classes, or fewer"
-    return None
-
-
-def save(comparison: Comparison, path: Path) -> None:
-    """Write `comparison` as JSON; the file appears whole or not at all."""
-    text = json.dumps({"format": FORMAT, **dataclasses.asdict(comparison)}, indent=1, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -19,6 +19,7 @@ from anymax.lab.results import (
     Trial,
     TuningPoint,
 )
+from anymax.lab.verdict import judge
 
 Values = Mapping[str, Sequence[float | None]]
 RATES = (1e-3, 3e-3, 1e-2)
@@ -116,3 +117,18 @@ def make_comparison(
         trials=trials,
         total_seconds=12.0,
     )
+
+
+def compared(**arguments) -> Comparison:
+    """Three methods over three repeats, of which one diverged and one defines no law, with a verdict."""
+    comparison = make_comparison(
+        {"softmax": [0.9, 0.91, 0.92], "nce": [0.8, None, 0.82], "sigmoid": [0.7, 0.71, 0.7]},
+        others={"nll": {"softmax": [0.3, 0.31, 0.29]}},
+        without_law=["sigmoid"],
+        peak_bytes={"nce": None},
+        columns=[ColumnInfo("born", "date", "every cell is a date", 2), ColumnInfo("note", "text", "long cells")],
+        left_out=[LeftOut("sampled", "64 draws from 10 classes cost more than softmax")],
+        **arguments,
+    )
+    comparison.verdict = judge(comparison)
+    return comparison

@@ -13,6 +13,7 @@ from anymax._core.sentences import shown
 from anymax.lab import summary
 from anymax.lab.report import plots
 from anymax.lab.results import MEASURES, Comparison, MethodInfo
+from anymax.lab.storage import write_whole
 
 # More than this make a list that nobody reads; results.json has all.
 MOST_CLASSES = 50
@@ -23,10 +24,7 @@ LONGEST_NAME = 200  # signs of the name of a column or class
 
 def write(comparison: Comparison, path: Path) -> None:
     """Write the report of `comparison`; the file appears whole or not at all."""
-    text = render(comparison)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, render(comparison).encode())
 
 
 def render(comparison: Comparison) -> str:

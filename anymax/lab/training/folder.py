@@ -29,7 +29,8 @@ from torch import Tensor
 from anymax import __version__
 from anymax._core.sentences import LONGEST_PATH, of_path, shown
 from anymax.lab.errors import DataError, OptionError
-from anymax.lab.results import FORMAT, Comparison, Tested, Trial, load
+from anymax.lab.results import Comparison, Tested, Trial
+from anymax.lab.storage import FORMAT, load, write_whole
 from anymax.lab.training.trial import Training
 
 RESULTS, REPORT, UNFINISHED = "results.json", "report.html", "unfinished"
@@ -151,7 +152,7 @@ class Folder:
             # in memory first: torch's own message about a full disk says nothing of the disk
             buffer = io.BytesIO()
             torch.save(state, buffer)
-            _replace(place.with_suffix(".pt"), buffer.getvalue())
+            write_whole(place.with_suffix(".pt"), buffer.getvalue())
         self._write(place.with_suffix(".json"), asdict(training))
         if state is not None:
             for older in place.parent.glob(f"{method}@*.pt"):
@@ -222,7 +223,7 @@ class Folder:
             return None
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
-        _replace(path, json.dumps(content).encode())
+        write_whole(path, json.dumps(content).encode())
 
     def _leave(self) -> None:
         """Let others in; an empty folder that this run made goes."""
@@ -235,14 +236,6 @@ class Folder:
 
     def _unwritable(self, error: OSError) -> OptionError:
         return OptionError(f"The results cannot be written to {of_path(self.path)}: {error.strerror or error}.")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def _option(name: str, value: Any) -> str:

@@ -20,7 +20,7 @@ import pytest
 
 from anymax import cli
 from anymax._core.sentences import quoted
-from anymax.lab import results
+from anymax.lab import storage
 from anymax.lab.data import formats
 from anymax.lab.data.load import DataError, load
 from anymax.lab.data.table import TableDataset
@@ -349,7 +349,7 @@ def test_markup_in_data_is_text_in_the_report(compare):
         assert shown in page.text
     # a report that was made again is the same
     again = Path("out/report.html").read_bytes()
-    write(results.load(Path("out/results.json")), Path("out/report.html"))
+    write(storage.load(Path("out/results.json")), Path("out/report.html"))
     assert Path("out/report.html").read_bytes() == again
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from anymax.lab import results
+from anymax.lab import storage
 from anymax.lab.data.load import load
 from anymax.lab.errors import OptionError
 from anymax.lab.report.page import write
 from anymax.lab.training.folder import REPORT, RESULTS, Folder
 from anymax.lab.training.run import EpochDone, Planned, RepeatDone, TrainingDone, run
 
-WRITERS = {RESULTS: results.save, REPORT: write}
+WRITERS = {RESULTS: storage.save, REPORT: write}
 ASKED = {"data": "wine", "seeds": 2, "drop": []}
 TIMES = {"train_seconds", "seconds_per_step", "seconds", "total_seconds", "forecast_seconds", "peak_bytes"}
 

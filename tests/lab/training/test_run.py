@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anymax.lab import compare, results
+from anymax.lab import compare, storage
 from anymax.lab.data import leaks
 from anymax.lab.data.load import load
 from anymax.lab.data.table import read_table
@@ -81,7 +81,7 @@ def test_the_result_is_complete(whole, tmp_path):
             assert (trial.tested.ece_if_calibrated is not None) == method.defines_law
             assert sum(bin.count for bin in trial.tested.reliability) == 36 * method.defines_law
     assert comparison.baseline[0].measures["top1"] == pytest.approx(14 / 36, abs=0.05)
-    results.save(comparison, tmp_path / "results.json")
+    storage.save(comparison, tmp_path / "results.json")
 
 
 def test_events_tell_the_plan_and_every_training(whole):
@@ -236,7 +236,7 @@ def test_a_class_with_one_row_and_missing_values_are_compared(tmp_path):
     comparison = run(load(str(path), target="y"), repeats=1, epochs=1, learning_rate=1e-2, device="cpu")
     assert comparison.data.class_names == ["a", "alone", "b"]
     assert all(trial.tested.measures["top1"] is not None for trial in comparison.trials)
-    results.save(comparison, tmp_path / "results.json")
+    storage.save(comparison, tmp_path / "results.json")
 
 
 def test_a_method_that_diverges_has_no_validation_value_and_is_still_reported(wine, monkeypatch, tmp_path):
@@ -250,7 +250,7 @@ def test_a_method_that_diverges_has_no_validation_value_and_is_still_reported(wi
     (trial,) = comparison.of("broken")
     assert [point.validation for point in trial.tuning] == [None] * 3
     assert trial.best_epoch == 0
-    results.save(comparison, tmp_path / "results.json")
+    storage.save(comparison, tmp_path / "results.json")
 
 
 @pytest.mark.parametrize(

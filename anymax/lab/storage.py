@@ -1,0 +1,71 @@
+"""What a run leaves on disk: results as JSON, and the way every file is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pydantic
+
+from anymax._core.sentences import LONGEST_PATH, of_path, quoted, shown
+from anymax.lab.errors import DataError
+from anymax.lab.results import MEASURES, Comparison
+
+FORMAT = 2  # of results.json; raised when old files no longer read as what they were
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, and its folder where there is none, so that it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def save(comparison: Comparison, path: Path) -> None:
+    """Write `comparison` as JSON."""
+    text = json.dumps({"format": FORMAT, **dataclasses.asdict(comparison)}, indent=1, allow_nan=False)
+    write_whole(path, text.encode())
+
+
+def load(path: Path) -> Comparison:
+    """Read what `save` wrote.
+
+    Raises:
+        DataError: the file is not there, is no JSON, or does not hold a comparison of this format.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{of_path(path)} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{of_path(path)} holds no results of a comparison: it is no JSON.") from None
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise DataError(
+            f"{of_path(path)} holds no results of a comparison in format {FORMAT}, which this version reads."
+        )
+    try:
+        comparison = pydantic.TypeAdapter(Comparison).validate_python(stored)
+    except pydantic.ValidationError as error:
+        place = ".".join(str(key) for key in error.errors()[0]["loc"])
+        raise DataError(
+            f"{of_path(path)} holds damaged results: {shown(place, LONGEST_PATH)}: {error.errors()[0]['msg']}."
+        ) from None
+    if contradiction := _contradiction(comparison):
+        raise DataError(f"{of_path(path)} holds damaged results: {contradiction}.")
+    return comparison
+
+
+def _contradiction(comparison: Comparison) -> str | None:
+    """What right types cannot rule out and a reader of the results would fall over."""
+    if comparison.decide_by not in MEASURES:
+        return f"no measure is called {quoted(comparison.decide_by)}"
+    methods = {method.name for method in comparison.methods}
+    if methods != {trial.method for trial in comparison.trials}:
+        return "methods and trials name different methods"
+    if any(len(trial.curve.seconds) != len(trial.curve.validation) for trial in comparison.trials):
+        return "a curve has more times than values, or fewer"
+    if len(comparison.data.class_names) != len(comparison.data.class_counts):
+        return "there are more names than counts of classes, or fewer"
+    return None
