@@ -1,4 +1,4 @@
-"""What a comparison found, as plain data.
+"""What a comparison found, as plain data, with what can be asked of it.
 
 `results.json` is these classes as JSON (`anymax.lab.storage`). The verdict, the table in the terminal and the report
 are functions of them and of nothing else, so that a report can be made again from the file.
@@ -6,38 +6,36 @@ are functions of them and of nothing else, so that a report can be made again fr
 
 from __future__ import annotations
 
+import dataclasses
+import html
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
+from anymax.lab.measure import MEASURES, Measure, is_number, summarise
 
-@dataclass(frozen=True)
-class Measure:
-    """A number taken on a part: how it is called, which direction is better, what it needs, whether it may decide."""
-
-    key: str
-    title: str
-    higher_is_better: bool
-    needs_law: bool
-    may_decide: bool = True
-
-
-MEASURES: dict[str, Measure] = {
-    measure.key: measure
-    for measure in (
-        Measure("top1", "top-1 accuracy", True, False),
-        Measure("top5", "top-5 accuracy", True, False, may_decide=False),
-        Measure("macro_f1", "macro-F1", True, False),
-        Measure("average_precision", "average precision", True, False),
-        Measure("nll", "negative log-likelihood (nats)", False, True),
-        Measure("perplexity", "perplexity", False, True),
-        Measure("perplexity_known", "perplexity without <unk>", False, True, may_decide=False),
-        Measure("brier", "Brier score", False, True),
-        Measure("ece", "calibration error", False, True),
-    )
-}
+# The columns of the frame of trials beside the measures: what a trial cost, and what is taken from its probabilities.
+_COSTS = (
+    "method",
+    "repeat",
+    "learning_rate",
+    "best_epoch",
+    "train_seconds",
+    "seconds_per_step",
+    "parameters",
+    "peak_bytes",
+)
+_LAW = (
+    "temperature",
+    "at_bound",
+    "scaled_nll",
+    "scaled_brier",
+    "scaled_ece",
+    "ece_if_calibrated",
+    "log_z_mean",
+    "log_z_spread",
+)
 
 
 @dataclass
@@ -130,6 +128,26 @@ class Trial:
     parameters: int
     peak_bytes: int | None = None  # of one training step, above parameters and inputs
 
+    @property
+    def diverged(self) -> bool:
+        """Whether no epoch of the training had a finite value; its model is then the one it started from."""
+        return self.best_epoch == 0
+
+    def row(self, keys: list[str]) -> dict[str, object]:
+        """What the frame of trials says of it; a training that diverged has no measures."""
+        row: dict[str, object] = {name: getattr(self, name) for name in _COSTS}
+        if self.diverged:
+            return row
+        row |= {key: self.tested.measures.get(key) for key in keys}
+        row["ece_if_calibrated"] = self.tested.ece_if_calibrated
+        if self.tested.scaled is not None:
+            scaled = self.tested.scaled
+            row |= {"temperature": scaled.temperature, "at_bound": scaled.at_bound}
+            row |= {"scaled_nll": scaled.nll, "scaled_brier": scaled.brier, "scaled_ece": scaled.ece}
+        if self.tested.log_z is not None:
+            row |= {"log_z_mean": self.tested.log_z.mean, "log_z_spread": self.tested.log_z.spread}
+        return row
+
 
 @dataclass
 class MethodInfo:
@@ -190,6 +208,16 @@ class Difference:
     p_adjusted: float
     decided: bool
 
+    def is_better(self, measure: Measure) -> bool:
+        """Whether the method is on the better side of the reference, decided or not."""
+        return (self.mean > 0) == measure.higher_is_better
+
+    def decision(self, measure: Measure) -> str:
+        """ "better", "worse" or "not decided"."""
+        if not self.decided:
+            return "not decided"
+        return "better" if self.is_better(measure) else "worse"
+
 
 @dataclass
 class Verdict:
@@ -224,33 +252,92 @@ class Comparison:
         """The trials of one method, by repeat."""
         return sorted((t for t in self.trials if t.method == method), key=lambda t: t.repeat)
 
-    # frames.py is imported late because it stands on this module.
+    @property
+    def deciding(self) -> Measure:
+        """The measure that decides."""
+        return MEASURES[self.decide_by]
+
+    @property
+    def repeats(self) -> int:
+        """How many repeats were made."""
+        return len({trial.repeat for trial in self.trials})
+
+    @property
+    def measure_keys(self) -> list[str]:
+        """The measures that some method has a value of, the deciding one first."""
+        present = [key for key in MEASURES if any(is_number(trial.tested.measures.get(key)) for trial in self.trials)]
+        return sorted(present, key=lambda key: key != self.decide_by)
+
+    def values(self, method: str, key: str) -> list[float | None]:
+        """One measure of one method by repeat; None where training diverged or the method defines no such number."""
+        return [None if trial.diverged else trial.tested.measures.get(key) for trial in self.of(method)]
+
+    def cell(self, method: MethodInfo, key: str, *, spread: bool) -> str:
+        """One cell of the table of measures: mean ± spread over the repeats, or why there is no number."""
+        if MEASURES[key].needs_law and not method.defines_law:
+            return "no law"
+        values = self.values(method.name, key)
+        summary = summarise(values)
+        if summary is None:
+            missing = sum(not is_number(value) for value in values)
+            return f"missing in {missing} of {len(values)}" if spread else "-"
+        return MEASURES[key].text(summary, spread=spread)
+
+    def baseline_cell(self, key: str, *, spread: bool) -> str:
+        """The same for the trivial answer."""
+        summary = summarise([row.measures.get(key) for row in self.baseline])
+        return "" if summary is None else MEASURES[key].text(summary, spread=spread)
 
     def trials_frame(self) -> pd.DataFrame:
-        """One row per method and repeat: what was chosen, what it cost and every number of the test part."""
-        from anymax.lab import frames
+        """One row per method and repeat: what was chosen, what it cost and every number of the test part.
 
-        return frames.trials(self)
+        A measure that a method defines no number of is missing, and so are all measures of a training that diverged.
+        """
+        keys = [key for key in MEASURES if any(key in trial.tested.measures for trial in self.trials)]
+        frame = pd.DataFrame([trial.row(keys) for trial in self.trials], columns=[*_COSTS, *keys, *_LAW])
+        return frame.astype(
+            {"peak_bytes": "Int64", "at_bound": "boolean", **dict.fromkeys([*keys, *_LAW[:1], *_LAW[2:]], float)}
+        )
 
     def differences_frame(self) -> pd.DataFrame:
-        """One row per method that the verdict compared with the reference."""
-        from anymax.lab import frames
+        """One row per method that was compared with the reference; no row without a verdict.
 
-        return frames.differences(self)
+        The differences are those of the verdict: in the unit of the deciding measure, between logarithms for a
+        perplexity.
+        """
+        found = self.verdict.differences if self.verdict else []
+        rows = [{**dataclasses.asdict(each), "decision": each.decision(self.deciding)} for each in found]
+        return pd.DataFrame(rows, columns=[*(field.name for field in dataclasses.fields(Difference)), "decision"])
 
     def columns_frame(self) -> pd.DataFrame:
-        """One row per column of the data: how it was read and why."""
-        from anymax.lab import frames
-
-        return frames.columns(self)
+        """One row per column of the data: how it was read and why; no row where the data have no columns."""
+        return pd.DataFrame(
+            [dataclasses.asdict(column) for column in self.data.columns],
+            columns=[field.name for field in dataclasses.fields(ColumnInfo)],
+        )
 
     def curves_frame(self) -> pd.DataFrame:
-        """One row per epoch of each trial: seconds of training and the deciding measure on the validation part."""
-        from anymax.lab import frames
-
-        return frames.curves(self)
+        """One row per epoch of each trial: seconds in training steps so far, and the deciding measure on validation."""
+        rows = [
+            (trial.method, trial.repeat, epoch, seconds, value)
+            for trial in self.trials
+            for epoch, (seconds, value) in enumerate(
+                zip(trial.curve.seconds, trial.curve.validation, strict=True), start=1
+            )
+        ]
+        frame = pd.DataFrame(rows, columns=["method", "repeat", "epoch", "seconds", "validation"])
+        return frame.astype({"seconds": float, "validation": float})
 
     def _repr_html_(self) -> str:
-        from anymax.lab import frames
-
-        return frames.as_html(self)
+        """The paragraph and the table of measures, for a notebook; all of its text is escaped."""
+        keys = self.measure_keys
+        rows = {
+            "frequencies": [self.baseline_cell(key, spread=True) for key in keys],
+            **{method.name: [self.cell(method, key, spread=True) for key in keys] for method in self.methods},
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=[MEASURES[key].short for key in keys])
+        text = self.verdict.text if self.verdict else "No verdict."
+        return (
+            f"<p><b>{html.escape(self.data.name)}</b>, {self.deciding.title} decides</p>"
+            f"<p>{html.escape(text)}</p>{table.to_html()}"
+        )

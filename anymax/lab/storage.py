@@ -10,7 +10,8 @@ import pydantic
 
 from anymax._core.sentences import LONGEST_PATH, of_path, quoted, shown
 from anymax.lab.errors import DataError
-from anymax.lab.results import MEASURES, Comparison
+from anymax.lab.measure import MEASURES
+from anymax.lab.results import Comparison
 
 FORMAT = 2  # of results.json; raised when old files no longer read as what they were
 

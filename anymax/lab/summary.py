@@ -7,32 +7,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from anymax.lab.results import MEASURES, Comparison, Difference, MethodInfo, Trial
-
-# How a table heads its columns; MEASURES holds the full titles.
-SHORT_TITLES = {
-    "top1": "top-1",
-    "macro_f1": "macro-F1",
-    "top5": "top-5",
-    "average_precision": "AP",
-    "nll": "NLL",
-    "perplexity": "perplexity",
-    "perplexity_known": "w/o <unk>",
-    "brier": "Brier",
-    "ece": "ECE",
-}
+from anymax.lab.measure import MEASURES, Summary, summarise
+from anymax.lab.results import Comparison, Difference, Trial
 
 # How far from softmax's best validation value, as a share of it, still counts as its quality.
 QUALITY_MARGIN = 0.02
-SMALL = 0.01  # below it three decimals would hide differences, as in the log-likelihoods of a rare class
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A number over the repeats: its mean and its standard deviation, which a single repeat has none of."""
-
-    mean: float
-    spread: float | None
 
 
 @dataclass(frozen=True)
@@ -46,43 +25,9 @@ class EdgeChoice:
     repeats: int
 
 
-def is_number(value: float | None) -> bool:
-    """Whether `value` is there and finite."""
-    return value is not None and math.isfinite(value)
-
-
-def summarise(values: Sequence[float | None]) -> Summary | None:
-    """Mean and standard deviation, or None where a value is missing: the rest would flatter a head that failed."""
-    numbers = [value for value in values if value is not None and math.isfinite(value)]
-    if not numbers or len(numbers) < len(values):
-        return None
-    return Summary(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
-
-
-def diverged(trial: Trial) -> bool:
-    """Whether no epoch of the training had a finite value; its model is then the one it started from."""
-    return trial.best_epoch == 0
-
-
-def measure_values(comparison: Comparison, method: str, key: str) -> list[float | None]:
-    """One measure of one method by repeat; None where training diverged or the method defines no such number."""
-    return [None if diverged(trial) else trial.tested.measures.get(key) for trial in comparison.of(method)]
-
-
-def measure_keys(comparison: Comparison) -> list[str]:
-    """The measures that some method has a value of, the deciding one first."""
-    present = [key for key in MEASURES if any(is_number(trial.tested.measures.get(key)) for trial in comparison.trials)]
-    return sorted(present, key=lambda key: key != comparison.decide_by)
-
-
-def repeats_of(comparison: Comparison) -> int:
-    """How many repeats were made."""
-    return len({trial.repeat for trial in comparison.trials})
-
-
 def best_so_far(comparison: Comparison, trial: Trial) -> tuple[list[float], list[float]]:
     """Seconds of training at which a trial had a validation value, and the best of them up to then."""
-    better = max if MEASURES[comparison.decide_by].higher_is_better else min
+    better = max if comparison.deciding.higher_is_better else min
     times: list[float] = []
     values: list[float] = []
     for time, value in zip(trial.curve.seconds, trial.curve.validation, strict=True):
@@ -98,7 +43,7 @@ def still_improving(comparison: Comparison) -> list[str]:
     return [
         method.name
         for method in comparison.methods
-        if 2 * sum(trial.best_epoch == limit for trial in comparison.of(method.name)) > repeats_of(comparison)
+        if 2 * sum(trial.best_epoch == limit for trial in comparison.of(method.name)) > comparison.repeats
     ]
 
 
@@ -107,7 +52,7 @@ def edge_choices(comparison: Comparison) -> list[EdgeChoice]:
     choices = []
     for end, outermost in (("smallest", min), ("largest", max)):
         for method in comparison.methods:
-            trials = [trial for trial in comparison.of(method.name) if not diverged(trial)]
+            trials = [trial for trial in comparison.of(method.name) if not trial.diverged]
             rates = [outermost(point.learning_rate for point in trial.tuning) for trial in trials]
             best = [
                 rate
@@ -125,7 +70,7 @@ def _is_best_alone(comparison: Comparison, trial: Trial) -> bool:
     others = [value for value in reached.values() if value is not None and math.isfinite(value)]
     if chosen is None or not others:
         return False
-    return chosen > max(others) if MEASURES[comparison.decide_by].higher_is_better else chosen < min(others)
+    return chosen > max(others) if comparison.deciding.higher_is_better else chosen < min(others)
 
 
 def edge_notes(comparison: Comparison) -> list[str]:
@@ -140,43 +85,6 @@ def edge_notes(comparison: Comparison) -> list[str]:
                 "a better one may lie beyond it."
             )
     return notes
-
-
-def number(key: str, value: float) -> str:
-    """A measure's value: three decimals, four where it is small, or four figures for a perplexity."""
-    return f"{value:,.{_decimals(key, value)}f}"
-
-
-def _decimals(key: str, value: float) -> int:
-    if key.startswith("perplexity"):
-        return max(0, 3 - int(math.log10(max(value, 1))))
-    return 3 if abs(value) >= SMALL else 4
-
-
-def cell(comparison: Comparison, method: MethodInfo, key: str, *, spread: bool) -> str:
-    """One cell of the table of measures: mean ± spread over the repeats, or why there is no number."""
-    if MEASURES[key].needs_law and not method.defines_law:
-        return "no law"
-    values = measure_values(comparison, method.name, key)
-    missing = sum(not is_number(value) for value in values)
-    summary = summarise(values)
-    if summary is None:
-        return f"missing in {missing} of {len(values)}" if spread else "-"
-    return summary_text(key, summary, spread=spread)
-
-
-def baseline_cell(comparison: Comparison, key: str, *, spread: bool) -> str:
-    """The same for the trivial answer."""
-    summary = summarise([row.measures.get(key) for row in comparison.baseline])
-    return "" if summary is None else summary_text(key, summary, spread=spread)
-
-
-def summary_text(key: str, summary: Summary, *, spread: bool) -> str:
-    """Mean, with ± spread where asked and there is one."""
-    mean = number(key, summary.mean)
-    if not spread or summary.spread is None:
-        return mean
-    return f"{mean} ± {summary.spread:,.{_decimals(key, summary.mean)}f}"
 
 
 def seconds(value: float) -> str:
@@ -208,7 +116,7 @@ def signed(key: str, difference: Difference) -> tuple[str, str, str]:
     """Mean, low and high with their signs: in per cent for a perplexity, compared on the log scale."""
     values = [difference.mean, difference.low, difference.high]
     unit = ""
-    if key == "perplexity":
+    if MEASURES[key].by_ratio:
         values = [100 * math.expm1(value) for value in values]
         unit = " %"
     # So many decimals that no bound reads as zero, which would hide what is decided.
@@ -216,13 +124,6 @@ def signed(key: str, difference: Difference) -> tuple[str, str, str]:
     decimals = min(6, max(1 if unit else 3, math.ceil(-math.log10(smallest))))
     mean, low, high = (f"{value:+.{decimals}f}{unit}" for value in values)
     return mean, low, high
-
-
-def decision(key: str, difference: Difference) -> str:
-    """ "better", "worse" or "not decided"."""
-    if not difference.decided:
-        return "not decided"
-    return "better" if (difference.mean > 0) == MEASURES[key].higher_is_better else "worse"
 
 
 @dataclass(frozen=True)
@@ -279,7 +180,7 @@ def times_to_quality(comparison: Comparison, method: str) -> list[float | None]:
     The validation part is looked at once per epoch, so a time is that of the first epoch's end that is good enough.
     None: not reached, or softmax itself never had a value.
     """
-    higher = MEASURES[comparison.decide_by].higher_is_better
+    higher = comparison.deciding.higher_is_better
     goals = {trial.repeat: best_so_far(comparison, trial)[1][-1:] for trial in comparison.of("softmax")}
     times: list[float | None] = []
     for trial in comparison.of(method):
@@ -319,7 +220,7 @@ def scaled_rows(comparison: Comparison) -> list[ScaledRow]:
     """The methods whose law could be scaled in every repeat."""
     rows = []
     for method in comparison.methods:
-        scaled = [None if diverged(trial) else trial.tested.scaled for trial in comparison.of(method.name)]
+        scaled = [None if trial.diverged else trial.tested.scaled for trial in comparison.of(method.name)]
         found = [row for row in scaled if row is not None]
         temperature = summarise([None if row is None else row.temperature for row in scaled])
         if temperature is None:
@@ -343,7 +244,7 @@ def log_z_rows(comparison: Comparison) -> list[tuple[str, float, float]]:
     """Per method that has scores of all classes: mean and spread of log Z over the test items, mean of the repeats."""
     rows = []
     for method in comparison.methods:
-        found = [t.tested.log_z for t in comparison.of(method.name) if t.tested.log_z is not None and not diverged(t)]
+        found = [t.tested.log_z for t in comparison.of(method.name) if t.tested.log_z is not None and not t.diverged]
         if found:
             mean, spread = (statistics.fmean(getattr(z, name) for z in found) for name in ("mean", "spread"))
             rows.append((method.name, mean, spread))

@@ -14,28 +14,12 @@ from anymax.lab.inference import (
     redrawn_estimate,
     with_holm,
 )
-from anymax.lab.results import MEASURES, Comparison, Difference, Verdict
-from anymax.lab.summary import (
-    best_so_far,
-    diverged,
-    is_number,
-    listed,
-    measure_values,
-    number,
-    repeats_of,
-    seconds,
-    signed,
-    size,
-    still_improving,
-    summarise,
-)
+from anymax.lab.measure import MEASURES, is_number, summarise
+from anymax.lab.results import Comparison, Difference, Verdict
+from anymax.lab.summary import best_so_far, listed, seconds, signed, size, still_improving
 
 FEWEST_REPEATS = 3
 ENOUGH_REPEATS = 10
-# Measures that count test items right or wrong, so that their difference cannot be surer than those items allow.
-COUNTING = ("top1", "top5", "macro_f1")
-# Measures of which the ratio is compared: differences are taken between logarithms.
-LOG_SCALE = ("perplexity", "perplexity_known")
 # A method this many times as fast as the pick, in every repeat, is worth a sentence.
 WORTHWHILE_SPEED = 1.25
 WORTHWHILE_SIZE = 0.8
@@ -55,7 +39,7 @@ def judge(comparison: Comparison) -> Verdict:
     """
     key = comparison.decide_by
     names = [method.name for method in comparison.methods]
-    repeats = repeats_of(comparison)
+    repeats = comparison.repeats
     complete = [name for name in names if _is_complete(comparison, name, key)]
     if not complete:
         # Nothing speaks for any of them; the first stands for "none".
@@ -79,7 +63,7 @@ def judge(comparison: Comparison) -> Verdict:
             except NotTestable as reason:
                 not_compared[name] = str(reason)
     differences = list(with_holm(estimates).values())
-    better = [d for d in differences if d.decided and _is_better(key, d)]
+    better = [d for d in differences if d.decided and d.is_better(MEASURES[key])]
     if better:
         pick = max(better, key=lambda d: abs(d.mean)).method
         decided = True
@@ -105,14 +89,14 @@ def estimate(comparison: Comparison, method: str, reference: str, key: str) -> E
     """
     theirs, ours = _on_scale(comparison, method, key), _on_scale(comparison, reference, key)
     differences = [t - o for t, o in zip(theirs, ours, strict=True)]
-    if identical(theirs, ours) and key not in COUNTING:
+    if identical(theirs, ours) and not MEASURES[key].counts_items:
         return Estimate(0.0, 0.0, len(differences) - 1)
     if comparison.data.splits_redrawn:
         return redrawn_estimate(
             differences,
             test_items=comparison.data.test_items,
             train_items=comparison.data.train_items,
-            counting=key in COUNTING,
+            counting=MEASURES[key].counts_items,
         )
     # The logarithm of a perplexity is the mean of the nll.
     of_items = "nll" if key == "perplexity" else key
@@ -120,31 +104,27 @@ def estimate(comparison: Comparison, method: str, reference: str, key: str) -> E
 
 
 def _is_complete(comparison: Comparison, method: str, key: str) -> bool:
-    values = measure_values(comparison, method, key)
-    return len(values) == repeats_of(comparison) and all(is_number(value) for value in values)
+    values = comparison.values(method, key)
+    return len(values) == comparison.repeats and all(is_number(value) for value in values)
 
 
 def _on_scale(comparison: Comparison, method: str, key: str) -> list[float]:
     """One measure of one method by repeat, on the scale on which differences are taken."""
-    values = [value for value in measure_values(comparison, method, key) if value is not None]
-    return [math.log(value) for value in values] if key in LOG_SCALE else values
-
-
-def _is_better(key: str, difference: Difference) -> bool:
-    return (difference.mean > 0) == MEASURES[key].higher_is_better
+    values = [value for value in comparison.values(method, key) if value is not None]
+    return [math.log(value) for value in values] if MEASURES[key].by_ratio else values
 
 
 def _why_incomplete(comparison: Comparison, method: str) -> str:
-    title = MEASURES[comparison.decide_by].title
+    title = comparison.deciding.title
     trials = comparison.of(method)
-    broken = sum(diverged(trial) for trial in trials)
+    broken = sum(trial.diverged for trial in trials)
     if broken:
         return f"training diverged in {broken} of {len(trials)} repeats"
     return f"it has no {title} in every repeat"
 
 
 def _why_none(comparison: Comparison) -> str:
-    if any(diverged(trial) for trial in comparison.trials):
+    if any(trial.diverged for trial in comparison.trials):
         return "Training diverged; try a smaller learning rate (--lr) and look at the data."
     return "Choose another measure (--decide-by top1 exists for every method)."
 
@@ -155,10 +135,10 @@ def _decision(
     """The numbers that decide, in sentences."""
     key = comparison.decide_by
     title = MEASURES[key].title
-    over = f"over {repeats_of(comparison)} repeats"
+    over = f"over {comparison.repeats} repeats"
     by_name = {d.method: d for d in differences}
-    better = [d.method for d in differences if d.decided and _is_better(key, d) and d.method != pick]
-    worse = [d.method for d in differences if d.decided and not _is_better(key, d)]
+    better = [d.method for d in differences if d.decided and d.is_better(MEASURES[key]) and d.method != pick]
+    worse = [d.method for d in differences if d.decided and not d.is_better(MEASURES[key])]
     undecided = [d.method for d in differences if not d.decided]
 
     if pick == reference and decided:
@@ -195,7 +175,7 @@ def _decision(
             f"The data do not decide between {listed([reference, *undecided])}: {why}. "
             f"Take {reference}, the simplest of them."
         )
-        if repeats_of(comparison) < ENOUGH_REPEATS and not same:
+        if comparison.repeats < ENOUGH_REPEATS and not same:
             more = "" if comparison.data.splits_redrawn else " or more data to test on"
             sentences.append(f"More repeats (--seeds {ENOUGH_REPEATS}){more} would narrow the interval.")
     else:
@@ -212,7 +192,7 @@ def _against_baseline(comparison: Comparison, pick: str) -> list[str]:
     key = comparison.decide_by
     if not _reaches_baseline(comparison, pick, key):
         return []
-    trivial = number(key, _of_baseline(comparison, key))
+    trivial = MEASURES[key].number(_of_baseline(comparison, key))
     warning = (
         f"But the trivial answer, which looks at no feature, reaches {trivial}: by this measure {pick} is of no use as "
         "trained here."
@@ -223,13 +203,13 @@ def _against_baseline(comparison: Comparison, pick: str) -> list[str]:
     return [
         warning,
         f"Its probabilities have learnt something, with a {MEASURES['nll'].title} of {_mean(comparison, pick, 'nll')} "
-        f"against {number('nll', _of_baseline(comparison, 'nll'))}: --decide-by nll judges these.",
+        f"against {MEASURES['nll'].number(_of_baseline(comparison, 'nll'))}: --decide-by nll judges these.",
     ]
 
 
 def _reaches_baseline(comparison: Comparison, pick: str, key: str) -> bool:
     """Whether the trivial answer is as good as the pick in a measure that both have."""
-    reached, trivial = summarise(measure_values(comparison, pick, key)), _of_baseline(comparison, key)
+    reached, trivial = summarise(comparison.values(pick, key)), _of_baseline(comparison, key)
     if reached is None or math.isnan(trivial):
         return False
     return trivial >= reached.mean if MEASURES[key].higher_is_better else trivial <= reached.mean
@@ -287,7 +267,7 @@ def _for_short_training(comparison: Comparison, pick: str, complete: list[str]) 
     best = max(leading, key=lambda name: sign * means[name])
     return [
         f"If training time is short, {best}: after {seconds(statistics.fmean(times))} it is at a {MEASURES[key].title} "
-        f"of {number(key, means[best])} on the validation part, {pick} at {number(key, means[pick])}."
+        f"of {MEASURES[key].number(means[best])} on the validation part, {pick} at {MEASURES[key].number(means[pick])}."
     ]
 
 
@@ -337,7 +317,7 @@ def _for_other_measures(comparison: Comparison, pick: str) -> list[str]:
     pairs: dict[str, tuple[str, str]] = {}
     for key in MEASURES:
         # Perplexity says again what the log-likelihood says.
-        said = key in LOG_SCALE or (key == "nll" and comparison.decide_by == "perplexity")
+        said = MEASURES[key].by_ratio or (key == "nll" and comparison.decide_by == "perplexity")
         if said or key == comparison.decide_by or not _is_complete(comparison, pick, key):
             continue
         for method in comparison.methods:
@@ -351,7 +331,7 @@ def _for_other_measures(comparison: Comparison, pick: str) -> list[str]:
     best: dict[str, Difference] = {}
     for pair, difference in with_holm(estimates).items():
         key = pairs[pair][0]
-        if not (difference.decided and _is_better(key, difference)):
+        if not (difference.decided and difference.is_better(MEASURES[key])):
             continue
         if key not in best or abs(difference.mean) > abs(best[key].mean):
             best[key] = difference
@@ -384,8 +364,8 @@ def _average(comparison: Comparison, method: str, key: str) -> float:
 
 
 def _mean(comparison: Comparison, method: str, key: str) -> str:
-    summary = summarise(measure_values(comparison, method, key))
-    return "none" if summary is None else number(key, summary.mean)
+    summary = summarise(comparison.values(method, key))
+    return "none" if summary is None else MEASURES[key].number(summary.mean)
 
 
 def _with_interval(key: str, difference: Difference) -> str:

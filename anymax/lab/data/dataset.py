@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
+from anymax.lab.measure import Task
 from anymax.lab.results import DataInfo
 
 IGNORED = -100  # the target at positions where nothing is to be predicted; every head's `ignore_index`
-
-Task = Literal["classification", "text"]
 
 
 @dataclass(frozen=True)

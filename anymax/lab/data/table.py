@@ -22,10 +22,11 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
 from anymax.lab.data import leaks, splits
 from anymax.lab.data.columns import KINDS, MOST_LEVELS, read_column, read_times, to_numbers
-from anymax.lab.data.dataset import Part, Parts, Task
+from anymax.lab.data.dataset import Part, Parts
 from anymax.lab.data.delimited import LONGEST_NAME
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
 from anymax.lab.errors import DataError
+from anymax.lab.measure import Task
 from anymax.lab.results import ColumnInfo, DataInfo
 
 RAREST_LEVEL = 3  # training rows below which a level is pooled

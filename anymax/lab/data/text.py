@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from anymax._core.sentences import of_path, printable
-from anymax.lab.data.dataset import IGNORED, Part, Parts, Task
+from anymax.lab.data.dataset import IGNORED, Part, Parts
 from anymax.lab.data.delimited import decode, encoding_notes, read_bytes
 from anymax.lab.errors import DataError
+from anymax.lab.measure import Task
 from anymax.lab.results import DataInfo
 
 UNKNOWN = "<unk>"

@@ -11,8 +11,8 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score
 from torch import Tensor
 
-from anymax.lab.data.dataset import Task
-from anymax.lab.results import MEASURES, LogZ, RecallBin, ReliabilityBin, Scaled, Tested
+from anymax.lab.measure import MEASURES, Task, measured
+from anymax.lab.results import LogZ, RecallBin, ReliabilityBin, Scaled, Tested
 
 NUM_BINS = 15
 NUM_BLOCKS = 50
@@ -22,19 +22,6 @@ TOP = 5
 RARE_SHARE = 0.1  # of its even share, below which a class is rare
 MOST_NAMED = 50  # measured classes up to which each has a recall of its own
 RECALL_BINS = 15
-
-# The measures that a task reports; `anymax.lab.results.MEASURES` says which of them may decide.
-MEASURED: dict[Task, tuple[str, ...]] = {
-    "classification": ("top1", "top5", "macro_f1", "average_precision", "nll", "brier", "ece"),
-    "text": ("perplexity", "perplexity_known", "nll", "top1", "top5", "brier", "ece"),
-}
-# Those that rank the classes of an item or the items of a class, and so need the head's scores.
-FROM_SCORES = ("top5", "average_precision")
-
-
-def deciders(task: Task) -> tuple[str, ...]:
-    """The measures of a task that may decide."""
-    return tuple(key for key in MEASURED[task] if MEASURES[key].may_decide)
 
 
 @dataclass(frozen=True)
@@ -160,7 +147,7 @@ def value(
 
     Args:
         outcome: predictions, and where there is a law its numbers, per item.
-        key: a key of `anymax.lab.results.MEASURES`.
+        key: a key of `anymax.lab.measure.MEASURES`.
         measured_classes: the classes that macro-F1 and average precision are taken over.
         unknown_class: the class that stands for all unknown words, where there is one.
     """
@@ -228,7 +215,7 @@ def values(
     outcome: Outcome, task: Task, measured_classes: Sequence[int], unknown_class: int | None = None
 ) -> dict[str, float | None]:
     """Every measure that the task has."""
-    return {key: value(outcome, key, measured_classes, unknown_class) for key in MEASURED[task]}
+    return {key: value(outcome, key, measured_classes, unknown_class) for key in measured(task)}
 
 
 def tested(
@@ -357,7 +344,7 @@ def by_block(outcome: Outcome, task: Task, measured_classes: Sequence[int]) -> t
     Of the measures that are a mean over the items, and of macro-F1 by its linearisation.
     """
     per_item: dict[str, np.ndarray | None] = {"top1": outcome.predictions == outcome.targets, "top5": outcome.in_top5}
-    if "macro_f1" in MEASURED[task]:
+    if task in MEASURES["macro_f1"].tasks:
         per_item["macro_f1"] = f1_by_item(outcome, measured_classes)
     if outcome.law is not None:
         per_item |= {"nll": outcome.law.nll, "brier": outcome.law.brier}

@@ -11,8 +11,9 @@ import jinja2
 
 from anymax._core.sentences import shown
 from anymax.lab import summary
+from anymax.lab.measure import MEASURES, is_number, summarise
 from anymax.lab.report import plots
-from anymax.lab.results import MEASURES, Comparison, MethodInfo
+from anymax.lab.results import Comparison, MethodInfo
 from anymax.lab.storage import write_whole
 
 # More than this make a list that nobody reads; results.json has all.
@@ -46,9 +47,9 @@ def render(comparison: Comparison) -> str:
         columns_left=max(0, len(comparison.data.columns) - MOST_COLUMNS),
         kinds=Counter(column.kind for column in comparison.data.columns),
         verdict=comparison.verdict,
-        deciding=MEASURES[comparison.decide_by],
-        repeats=summary.repeats_of(comparison),
-        measures=[MEASURES[key] for key in summary.measure_keys(comparison)],
+        deciding=comparison.deciding,
+        repeats=comparison.repeats,
+        measures=[MEASURES[key] for key in comparison.measure_keys],
         rows=_rows(comparison),
         differences=_differences(comparison),
         learning_rates=_learning_rates(comparison),
@@ -79,11 +80,11 @@ def _source(svg: str | None) -> str | None:
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:
     """The table of measures, the trivial answer first."""
-    keys = summary.measure_keys(comparison)
+    keys = comparison.measure_keys
     baseline = {
         "name": "frequencies",
         "title": f"the trivial answer, how often each {'word' if comparison.data.task == 'text' else 'class'} occurs",
-        "cells": [_split(summary.baseline_cell(comparison, key, spread=True)) for key in keys],
+        "cells": [_split(comparison.baseline_cell(key, spread=True)) for key in keys],
         "picked": False,
     }
     return [baseline, *(_row(comparison, method, keys) for method in comparison.methods)]
@@ -99,7 +100,7 @@ def _row(comparison: Comparison, method: MethodInfo, keys: list[str]) -> dict[st
     return {
         "name": method.name,
         "title": method.title,
-        "cells": [_split(summary.cell(comparison, method, key, spread=True)) for key in keys],
+        "cells": [_split(comparison.cell(method, key, spread=True)) for key in keys],
         "picked": comparison.verdict is not None and comparison.verdict.pick == method.name,
     }
 
@@ -110,10 +111,10 @@ def _scaled(comparison: Comparison) -> list[dict[str, str]]:
     for row in summary.scaled_rows(comparison):
         at_bound = f"at the bound in {row.at_bound} of {row.repeats}" if row.at_bound else ""
         cells = {
-            key: summary.summary_text(key, value, spread=False) if value else "-"
+            key: MEASURES[key].text(value, spread=False) if value else "-"
             for key, value in (("nll", row.nll), ("brier", row.brier), ("ece", row.ece))
         }
-        by_chance = summary.number("ece", row.ece_if_calibrated.mean) if row.ece_if_calibrated else "-"
+        by_chance = MEASURES["ece"].number(row.ece_if_calibrated.mean) if row.ece_if_calibrated else "-"
         temperature = f"{row.temperature.mean:.2f}"
         rows.append(
             {"name": row.method, "temperature": temperature, "at_bound": at_bound, "by_chance": by_chance, **cells}
@@ -132,7 +133,7 @@ def _differences(comparison: Comparison) -> list[dict[str, str]]:
                 "mean": mean,
                 "interval": f"{low} to {high}",
                 "p": _p_text(difference.p_adjusted),
-                "decision": summary.decision(key, difference),
+                "decision": difference.decision(comparison.deciding),
             }
         )
     return rows
@@ -157,12 +158,12 @@ def _tuning(comparison: Comparison) -> list[dict[str, Any]]:
         cells = []
         for rate in _learning_rates(comparison):
             tried = [p.validation for t in trials for p in t.tuning if p.learning_rate == rate]
-            validation = summary.summarise(tried)
+            validation = summarise(tried)
             cells.append(
                 {
-                    "value": summary.summary_text(comparison.decide_by, validation, spread=False)
+                    "value": comparison.deciding.text(validation, spread=False)
                     if validation
-                    else f"diverged in {sum(not summary.is_number(value) for value in tried)} of {len(tried)}",
+                    else f"diverged in {sum(not is_number(value) for value in tried)} of {len(tried)}",
                     "chosen": sum(trial.learning_rate == rate for trial in trials),
                     "edge": (method.name, rate) in edges,
                 }
@@ -175,11 +176,11 @@ def _calibrated(comparison: Comparison) -> list[str]:
     """Per method with a law: the calibration error beside that of a calibrated model of its size."""
     lines = []
     for method in comparison.methods:
-        reached = summary.summarise(summary.measure_values(comparison, method.name, "ece"))
-        expected = summary.summarise([trial.tested.ece_if_calibrated for trial in comparison.of(method.name)])
+        reached = summarise(comparison.values(method.name, "ece"))
+        expected = summarise([trial.tested.ece_if_calibrated for trial in comparison.of(method.name)])
         if reached is not None and expected is not None:
-            by_chance = summary.number("ece", expected.mean)
-            lines.append(f"{method.name} {summary.number('ece', reached.mean)} ({by_chance})")
+            by_chance = MEASURES["ece"].number(expected.mean)
+            lines.append(f"{method.name} {MEASURES['ece'].number(reached.mean)} ({by_chance})")
     return lines
 
 

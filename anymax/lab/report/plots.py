@@ -13,8 +13,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from anymax.lab.results import MEASURES, Comparison, Trial
-from anymax.lab.summary import best_so_far, diverged, measure_values, summarise
+from anymax.lab.measure import summarise
+from anymax.lab.results import Comparison, Trial
+from anymax.lab.summary import best_so_far
 from anymax.lab.training.methods import METHODS
 
 # M. Okabe and K. Ito, Color Universal Design, 2008; without the yellow, which is too faint on white.
@@ -55,11 +56,11 @@ def quality_against_time(comparison: Comparison) -> str | None:
 
     A repeat that stopped early keeps its value, as its model is kept. None where there is nothing to draw.
     """
-    higher = MEASURES[comparison.decide_by].higher_is_better
+    higher = comparison.deciding.higher_is_better
     figure, axes = _empty()
     drawn = 0
     for method, look in looks([m.name for m in comparison.methods]).items():
-        found = [best_so_far(comparison, trial) for trial in comparison.of(method) if not diverged(trial)]
+        found = [best_so_far(comparison, trial) for trial in comparison.of(method) if not trial.diverged]
         curves = [(np.array(seconds), np.array(values)) for seconds, values in found if seconds]
         if not curves:
             continue
@@ -86,7 +87,7 @@ def quality_against_time(comparison: Comparison) -> str | None:
         axes.set_yscale("log")
         plain_numbers(axes.yaxis)
     axes.set_xlabel("seconds in training steps")
-    axes.set_ylabel(f"{MEASURES[comparison.decide_by].title}, validation part")
+    axes.set_ylabel(f"{comparison.deciding.title}, validation part")
     _legend(figure)
     return _svg(figure)
 
@@ -134,7 +135,7 @@ def reliability_diagram(comparison: Comparison) -> str | None:
 
 def pooled_bins(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Confidence, accuracy and count per bin of equal width over all repeats; empty bins are left out."""
-    bins = [b for trial in trials if not diverged(trial) for b in trial.tested.reliability if b.count]
+    bins = [b for trial in trials if not trial.diverged for b in trial.tested.reliability if b.count]
     sums = np.zeros((3, RELIABILITY_BINS))
     for b in bins:
         # Open below and closed above, as they were filled.
@@ -185,7 +186,7 @@ def pooled_recall(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray]:
     """
     groups: dict[str | int, list[tuple[float, float]]] = {}
     for trial in trials:
-        if diverged(trial):
+        if trial.diverged:
             continue
         for place, group in enumerate(sorted(trial.tested.recall, key=lambda group: group.frequency)):
             if group.frequency > 0:  # what never occurred has no place on a logarithmic axis
@@ -202,11 +203,11 @@ def cost_against_quality(comparison: Comparison) -> str | None:
     A method without a mean, because a training diverged, is left out; None where all are.
     """
     key = comparison.decide_by
-    higher = MEASURES[key].higher_is_better
+    higher = comparison.deciding.higher_is_better
     figure, axes = _empty()
     drawn = 0
     for method, look in looks([m.name for m in comparison.methods]).items():
-        quality = summarise(measure_values(comparison, method, key))
+        quality = summarise(comparison.values(method, key))
         cost = summarise([trial.train_seconds for trial in comparison.of(method)])
         if quality is None or cost is None or cost.mean <= 0:
             continue
@@ -237,7 +238,7 @@ def cost_against_quality(comparison: Comparison) -> str | None:
     axes.set_xlim(min(low, middle / 2), max(high, middle * 2))
     plain_numbers(axes.xaxis)
     axes.set_xlabel("seconds in training steps, one training")
-    axes.set_ylabel(f"{MEASURES[key].title}, test part")
+    axes.set_ylabel(f"{comparison.deciding.title}, test part")
     _legend(figure)
     return _svg(figure)
 

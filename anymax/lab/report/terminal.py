@@ -17,7 +17,8 @@ from rich.text import Text
 
 from anymax._core.sentences import of_path, printable
 from anymax.lab import summary
-from anymax.lab.results import MEASURES, Comparison, DataInfo
+from anymax.lab.measure import MEASURES
+from anymax.lab.results import Comparison, DataInfo
 from anymax.lab.training.run import EpochDone, Event, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
 
 # Prose reads badly in longer lines.
@@ -126,8 +127,8 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
         console.print(_filled(note, console.width, initial_indent="  - ", subsequent_indent="    "))
     console.print()
     heading = (
-        f"{MEASURES[comparison.decide_by].title} decides (test part, mean ± standard deviation, "
-        f"{summary.counted(summary.repeats_of(comparison), 'repeat')})"
+        f"{comparison.deciding.title} decides (test part, mean ± standard deviation, "
+        f"{summary.counted(comparison.repeats, 'repeat')})"
     )
     console.print(_filled(heading, console.width), style="bold")
     console.print(_deciding_table(comparison))
@@ -179,15 +180,10 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def _legend(comparison: Comparison) -> list[str]:
     """What the columns are, and what is to be known about the heads."""
-    lower = [key for key in summary.measure_keys(comparison) if not MEASURES[key].higher_is_better]
-    titles = [summary.SHORT_TITLES[key] for key in lower]
-    meanings = {
-        "average_precision": "AP: average precision.",
-        "nll": "NLL: negative log-likelihood in nats.",
-        "ece": "ECE: calibration error.",
-    }
+    lower = [key for key in comparison.measure_keys if not MEASURES[key].higher_is_better]
+    titles = [MEASURES[key].short for key in lower]
     legend = [f"Lower is better in {summary.listed(titles)}."] if titles else []
-    legend += [meanings[key] for key in summary.measure_keys(comparison) if key in meanings]
+    legend += [meaning for key in comparison.measure_keys if (meaning := MEASURES[key].legend)]
     legend += [note for note in [summary.measured_classes_note(comparison)] if note]
     return [" ".join(legend), *(f"{method.name}: {method.note}" for method in comparison.methods if method.note)]
 
@@ -212,19 +208,19 @@ def _deciding_table(comparison: Comparison) -> Table:
     key = comparison.decide_by
     verdict = comparison.verdict
     rows = _empty_table()
-    rows.add_column(summary.SHORT_TITLES[key], justify="right", no_wrap=True)
+    rows.add_column(MEASURES[key].short, justify="right", no_wrap=True)
     if verdict is not None and verdict.differences:
         rows.add_column(Text(f"minus {verdict.reference} (95 % interval)"))
         rows.add_column("")
-    rows.add_row("frequencies", summary.baseline_cell(comparison, key, spread=True))
+    rows.add_row("frequencies", comparison.baseline_cell(key, spread=True))
     differences = {d.method: d for d in verdict.differences} if verdict is not None else {}
     for method in comparison.methods:
-        cells = [Text(method.name), Text(summary.cell(comparison, method, key, spread=True))]
+        cells = [Text(method.name), Text(comparison.cell(method, key, spread=True))]
         if differences and verdict is not None and method.name == verdict.reference:
             cells.append(Text("the reference"))
         if method.name in differences:
             mean, low, high = summary.signed(key, differences[method.name])
-            cells += [Text(f"{mean} ({low} to {high})"), Text(summary.decision(key, differences[method.name]))]
+            cells += [Text(f"{mean} ({low} to {high})"), Text(differences[method.name].decision(comparison.deciding))]
         picked = verdict is not None and verdict.decided and method.name == verdict.pick
         rows.add_row(*cells, style="bold" if picked else None)
     return rows
@@ -232,14 +228,14 @@ def _deciding_table(comparison: Comparison) -> Table:
 
 def _measures_table(comparison: Comparison) -> Table:
     rows = _empty_table()
-    keys = summary.measure_keys(comparison)
+    keys = comparison.measure_keys
     for key in keys:
-        rows.add_column(summary.SHORT_TITLES[key], justify="right")
-    rows.add_row("frequencies", *(summary.baseline_cell(comparison, key, spread=False) for key in keys))
+        rows.add_column(MEASURES[key].short, justify="right")
+    rows.add_row("frequencies", *(comparison.baseline_cell(key, spread=False) for key in keys))
     for method in comparison.methods:
         rows.add_row(
             Text(method.name),
-            *(Text(summary.cell(comparison, method, key, spread=False)) for key in keys),
+            *(Text(comparison.cell(method, key, spread=False)) for key in keys),
         )
     return rows
 

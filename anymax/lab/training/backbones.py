@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from anymax._core.sentences import LONGEST_PATH, detail, of_path, quoted, shown
-from anymax.lab.data.dataset import Parts, Task
+from anymax.lab.data.dataset import Parts
 from anymax.lab.errors import LabError, OptionError
+from anymax.lab.measure import Task
 
 HIDDEN = 128
 FEATURES = 64

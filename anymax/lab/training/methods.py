@@ -11,9 +11,9 @@ from torch import Tensor, nn
 import anymax.nn as heads
 from anymax import noise
 from anymax._core.sentences import quoted
-from anymax.lab.data.dataset import Task
 from anymax.lab.errors import MethodError
-from anymax.lab.results import MEASURES, LeftOut
+from anymax.lab.measure import MEASURES, Task
+from anymax.lab.results import LeftOut
 
 NUM_NOISE = 64  # classes drawn per step by the methods that draw
 

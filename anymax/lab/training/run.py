@@ -18,10 +18,11 @@ import torch
 from lightning.fabric import Fabric
 
 from anymax._core.sentences import detail, of_path, quoted
-from anymax.lab.data.dataset import IGNORED, Dataset, Parts, Task
+from anymax.lab.data.dataset import IGNORED, Dataset, Parts
 from anymax.lab.errors import OptionError
+from anymax.lab.measure import MEASURES, Task, deciders
 from anymax.lab.measuring import measures
-from anymax.lab.results import MEASURES, Comparison, DataInfo, MethodInfo, Tested, Trial, TuningPoint
+from anymax.lab.results import Comparison, DataInfo, MethodInfo, Tested, Trial, TuningPoint
 from anymax.lab.training import backbones, trial
 from anymax.lab.training.folder import FinishedRepeat, Folder
 from anymax.lab.training.methods import Method, choose
@@ -135,7 +136,7 @@ def run(
         epochs: the most epochs one training may take; None takes a default that suits the data.
         budget: the seconds in training steps that each training takes, instead of epochs.
         learning_rate: the one rate to use; None chooses on the validation part among three.
-        decide_by: the measure that decides, a key of `anymax.lab.results.MEASURES`; None takes macro-F1 where
+        decide_by: the measure that decides, a key of `anymax.lab.measure.MEASURES`; None takes macro-F1 where
             the rarest class is rare, else top-1, and perplexity for text.
         device: "auto", "cpu", "cuda" or another accelerator name that Lightning Fabric knows.
         precision: of the training steps, a name that Lightning Fabric knows.
@@ -152,9 +153,9 @@ def run(
         OptionError: any other option out of range, or a backbone that cannot be used; before any training.
     """
     began = time.perf_counter()
-    _check_options(dataset.task, repeats, epochs, budget, learning_rate, decide_by)
+    _check_options(repeats, epochs, budget, learning_rate)
     info = dataset.info()
-    decide_by = decide_by or _default_measure(info, dataset.measured_classes)
+    decide_by = _decider(decide_by, dataset.task, _default_measure(info, dataset.measured_classes))
     chosen, left_out = choose(methods, dataset.task, info.num_classes, decide_by)
     fabric = _fabric(device, precision, backbone)
     plan = trial.Plan(
@@ -464,12 +465,10 @@ def _best(trainings: list[trial.Training], decide_by: str) -> trial.Training:
 
 
 def _check_options(
-    task: Task,
     repeats: int | None,
     epochs: int | None,
     budget: float | None,
     learning_rate: float | None,
-    decide_by: str | None,
 ) -> None:
     if repeats is not None and repeats < 1:
         raise OptionError(f"The number of repeats must be 1 or more, got {repeats}.")
@@ -481,10 +480,15 @@ def _check_options(
         raise OptionError("A budget and a number of epochs exclude each other: give one of them.")
     if learning_rate is not None and not (math.isfinite(learning_rate) and learning_rate > 0):
         raise OptionError(f"The learning rate must be a positive number, got {learning_rate}.")
-    valid = measures.deciders(task)
-    if decide_by is not None and decide_by not in valid:
-        what = "is no measure of text" if decide_by in MEASURES and task == "text" else "is no measure here"
-        raise OptionError(f"{quoted(decide_by)} {what}: expected one of {', '.join(valid)}.")
+
+
+def _decider(asked: str | None, task: Task, default: str) -> str:
+    """The measure that decides: the one that was asked for, if the task has it."""
+    valid = sorted(deciders(task), key=lambda key: key != default)
+    if asked is not None and asked not in valid:
+        what = "is no measure of text" if asked in MEASURES and task == "text" else "is no measure here"
+        raise OptionError(f"{quoted(asked)} {what}: expected one of {', '.join(valid)}.")
+    return asked or default
 
 
 def _default_measure(info: DataInfo, measured_classes: list[int]) -> str:

@@ -16,9 +16,10 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from anymax.lab import results
-from anymax.lab.data.dataset import IGNORED, Part, Parts, Task
+from anymax.lab.data.dataset import IGNORED, Part, Parts
+from anymax.lab.measure import MEASURES, Task
 from anymax.lab.measuring import calibration, measures, memory
-from anymax.lab.results import MEASURES, Curve, DataInfo
+from anymax.lab.results import Curve, DataInfo
 from anymax.lab.training import backbones
 from anymax.lab.training.methods import Method
 
@@ -328,7 +329,7 @@ def _observe(
 @torch.no_grad()
 def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing | None:
     """How the model does on a part; None where the deciding measure is no number."""
-    from_scores = plan.decide_by in measures.FROM_SCORES
+    from_scores = MEASURES[plan.decide_by].from_scores
     outcome = observe(model, method, part, scores=from_scores, ranks=from_scores)
     value = measures.value(outcome, plan.decide_by, plan.measured_classes)
     if value is None:

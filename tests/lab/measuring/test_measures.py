@@ -8,6 +8,7 @@ import torch
 import torchmetrics.functional.classification as reference
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, log_loss, top_k_accuracy_score
 
+from anymax.lab.measure import MEASURES, measured
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.measures import NUM_BINS, Law, Outcome
 
@@ -123,7 +124,7 @@ def test_without_scores_what_needs_them_is_left_out(scored):
     log_probs, targets = scored
     outcome = measures.observe(targets, log_probs, log_prob=lambda rows: rows, predict=lambda rows: rows.topk(1))
     found = measures.values(outcome, "classification", range(7))
-    assert [key for key, value in found.items() if value is None] == list(measures.FROM_SCORES)
+    assert [key for key, value in found.items() if value is None] == [key for key in found if MEASURES[key].from_scores]
 
 
 def test_five_classes_have_no_top_5():
@@ -233,7 +234,7 @@ def test_a_class_that_is_not_measured_does_not_count():
 def test_numbers_that_are_not_finite_are_none():
     infinite = Outcome(np.array([0]), np.array([0]), Law(*(np.array([np.inf]),) * 3))
     found = measures.values(infinite, "text", [0])
-    assert found == dict.fromkeys(measures.MEASURED["text"]) | {"top1": 1.0}
+    assert found == dict.fromkeys(measured("text")) | {"top1": 1.0}
     huge = Outcome(np.array([0]), np.array([0]), Law(np.array([800.0]), np.array([2.0]), np.array([1.0])))
     assert measures.value(huge, "perplexity", [0]) is None
     assert measures.value(huge, "nll", [0]) == 800

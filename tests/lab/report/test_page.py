@@ -15,11 +15,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from anymax.lab import results
+from anymax.lab.measure import MEASURES, Summary, summarise
 from anymax.lab.report import plots, terminal
 from anymax.lab.report.page import render, write
 from anymax.lab.results import ColumnInfo, Comparison, LeftOut, LogZ, RecallBin, ReliabilityBin
 from anymax.lab.summary import (
-    Summary,
     best_so_far,
     clock,
     cost_columns,
@@ -27,8 +27,6 @@ from anymax.lab.summary import (
     listed,
     signed,
     size,
-    summarise,
-    summary_text,
     times_to_quality,
 )
 from anymax.lab.training.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
@@ -370,7 +368,7 @@ def test_no_bound_reads_as_zero():
     ],
 )
 def test_a_spread_has_as_many_decimals_as_its_mean(key, mean, spread, text):
-    assert summary_text(key, Summary(mean, spread), spread=True) == text
+    assert MEASURES[key].text(Summary(mean, spread), spread=True) == text
 
 
 def test_lists_and_clocks():

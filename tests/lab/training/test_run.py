@@ -14,7 +14,7 @@ from anymax.lab.data.load import load
 from anymax.lab.data.table import read_table
 from anymax.lab.data.text import TextDataset
 from anymax.lab.errors import MethodError, OptionError
-from anymax.lab.measuring.measures import MEASURED
+from anymax.lab.measure import measured
 from anymax.lab.training import methods
 from anymax.lab.training import run as run_module
 from anymax.lab.training.methods import METHODS, Method
@@ -75,7 +75,7 @@ def test_the_result_is_complete(whole, tmp_path):
             assert trial.train_seconds == trial.curve.seconds[-1] > 0
             assert trial.seconds_per_step > 0
             assert trial.parameters > 0
-            assert tuple(trial.tested.measures) == MEASURED["classification"]
+            assert tuple(trial.tested.measures) == measured("classification")
             law = [trial.tested.measures[key] for key in ("nll", "brier", "ece")]
             assert all((value is not None) == method.defines_law for value in law)
             assert (trial.tested.ece_if_calibrated is not None) == method.defines_law

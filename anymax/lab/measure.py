@@ -1,0 +1,123 @@
+"""What a measure is: how it is called and written, which direction is better, where it is taken and from what."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+# Rows of features to classify, or text whose next word is predicted.
+Task = Literal["classification", "text"]
+
+SMALL = 0.01  # below it three decimals would hide differences, as in the log-likelihoods of a rare class
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A number over the repeats: its mean and its standard deviation, which a single repeat has none of."""
+
+    mean: float
+    spread: float | None
+
+
+def is_number(value: float | None) -> bool:
+    """Whether `value` is there and finite."""
+    return value is not None and math.isfinite(value)
+
+
+def summarise(values: Sequence[float | None]) -> Summary | None:
+    """Mean and standard deviation, or None where a value is missing: the rest would flatter a head that failed."""
+    numbers = [value for value in values if value is not None and math.isfinite(value)]
+    if not numbers or len(numbers) < len(values):
+        return None
+    return Summary(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number taken on a part of the data."""
+
+    key: str
+    title: str
+    short: str  # the title where a table heads a column with it
+    higher_is_better: bool
+    tasks: tuple[Task, ...]  # that report it
+    needs_law: bool = False  # it is taken from probabilities over the classes
+    from_scores: bool = False  # it ranks the classes of an item or the items of a class, so it needs the head's scores
+    may_decide: bool = True
+    counts_items: bool = False  # items right or wrong: a difference cannot be surer than so many items allow
+    by_ratio: bool = False  # two values are compared by their ratio: differences are taken between logarithms
+    legend: str | None = None  # what the short title stands for, where it does not say so itself
+
+    def number(self, value: float) -> str:
+        """A value: three decimals, four where it is small, or four figures for a measure compared by ratio."""
+        return f"{value:,.{self._decimals(value)}f}"
+
+    def text(self, summary: Summary, *, spread: bool) -> str:
+        """Mean, with ± spread where asked and there is one."""
+        mean = self.number(summary.mean)
+        if not spread or summary.spread is None:
+            return mean
+        return f"{mean} ± {summary.spread:,.{self._decimals(summary.mean)}f}"
+
+    def _decimals(self, value: float) -> int:
+        if self.by_ratio:
+            return max(0, 3 - int(math.log10(max(value, 1))))
+        return 3 if abs(value) >= SMALL else 4
+
+
+_TABLE: tuple[Task, ...] = ("classification",)
+_TEXT: tuple[Task, ...] = ("text",)
+_BOTH: tuple[Task, ...] = ("classification", "text")
+
+MEASURES: dict[str, Measure] = {
+    measure.key: measure
+    for measure in (
+        Measure("top1", "top-1 accuracy", "top-1", True, _BOTH, counts_items=True),
+        Measure("top5", "top-5 accuracy", "top-5", True, _BOTH, from_scores=True, may_decide=False, counts_items=True),
+        Measure("macro_f1", "macro-F1", "macro-F1", True, _TABLE, counts_items=True),
+        Measure(
+            "average_precision",
+            "average precision",
+            "AP",
+            True,
+            _TABLE,
+            from_scores=True,
+            legend="AP: average precision.",
+        ),
+        Measure(
+            "nll",
+            "negative log-likelihood (nats)",
+            "NLL",
+            False,
+            _BOTH,
+            needs_law=True,
+            legend="NLL: negative log-likelihood in nats.",
+        ),
+        Measure("perplexity", "perplexity", "perplexity", False, _TEXT, needs_law=True, by_ratio=True),
+        Measure(
+            "perplexity_known",
+            "perplexity without <unk>",
+            "w/o <unk>",
+            False,
+            _TEXT,
+            needs_law=True,
+            may_decide=False,
+            by_ratio=True,
+        ),
+        Measure("brier", "Brier score", "Brier", False, _BOTH, needs_law=True),
+        Measure("ece", "calibration error", "ECE", False, _BOTH, needs_law=True, legend="ECE: calibration error."),
+    )
+}
+
+
+def measured(task: Task) -> tuple[str, ...]:
+    """The measures that a task reports."""
+    return tuple(key for key, measure in MEASURES.items() if task in measure.tasks)
+
+
+def deciders(task: Task) -> tuple[str, ...]:
+    """Those of them that may decide."""
+    return tuple(key for key in measured(task) if MEASURES[key].may_decide)
