@@ -379,7 +379,7 @@ def test_a_shift_over_time_gives_intervals_that_cover(key):
 def measured(random, targets, right):
     """What is taken of predictions in two balanced classes that are right with these probabilities."""
     predictions = np.where(random.random(len(targets)) < right, targets, 1 - targets)
-    return measures.tested(
+    return measures.of_test_part(
         measures.Outcome(targets, predictions, None),
         "classification",
         [0, 1],

@@ -50,8 +50,8 @@ class Dataset(Protocol):
         ...
 
     @property
-    def measured_classes(self) -> list[int]:
-        """The classes that stand in every part; measures per class are taken over these."""
+    def measured_ids(self) -> list[int]:
+        """The ids of the classes that stand in every part; measures per class are taken over these."""
         ...
 
     @property

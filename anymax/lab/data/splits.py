@@ -44,7 +44,7 @@ def _without_some_groups(
         raise DataError("The groups are too uneven in size to stand in three parts: expected groups of fewer rows.")
     folding = StratifiedGroupKFold(folds, shuffle=True, random_state=repeat)
     with warnings.catch_warnings():
-        # a class with fewer rows than folds is expected here: `measured_classes` leaves it out
+        # a class with fewer rows than folds is expected here: `measured_ids` leaves it out
         warnings.filterwarnings("ignore", message="The least populated class")
         drawn = list(folding.split(rows, classes[rows], groups[rows]))
     # a group of most rows belongs into training, in whichever fold it was drawn

@@ -69,12 +69,12 @@ class TableDataset:
         return np.bincount(self.classes, minlength=len(self.class_names))
 
     @property
-    def measured_classes(self) -> list[int]:
-        """The classes that stand in every part."""
-        return self._measured_classes
+    def measured_ids(self) -> list[int]:
+        """The ids of the classes that stand in every part."""
+        return self._measured_ids
 
     @cached_property
-    def _measured_classes(self) -> list[int]:
+    def _measured_ids(self) -> list[int]:
         if self.groups is None and self.times is None:
             return np.flatnonzero(self.class_counts >= SMALLEST_SPLIT_CLASS).tolist()
         there = set(range(len(self.class_names)))
@@ -193,7 +193,7 @@ class TableDataset:
             columns=self.columns,
             notes=[*notes, *_duplicate_notes(hashed, train, test)],
             splits_redrawn=self.times is None,
-            measured_classes=len(self.measured_classes),
+            measured_classes=len(self.measured_ids),
             fingerprint=self._fingerprint(hashed),
         )
 
@@ -216,7 +216,7 @@ class TableDataset:
         return pd.concat(frames, axis=1)
 
     def _missing_class_notes(self) -> list[str]:
-        absent = sorted(set(range(len(self.class_names))) - set(self.measured_classes))
+        absent = sorted(set(range(len(self.class_names))) - set(self.measured_ids))
         if not absent:
             return []
         if self.groups is None and self.times is None:
@@ -224,7 +224,7 @@ class TableDataset:
         else:
             why = f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart"
         listed = first_of([f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent], MOST_NAMED)
-        over = len(self.measured_classes)
+        over = len(self.measured_ids)
         return [f"{why}: {listed}; measures per class are taken over the other {over} classes."]
 
 
@@ -329,7 +329,7 @@ def read_table(
         groups=groups,
         times=times,
     )
-    if len(dataset.measured_classes) < 2:
+    if len(dataset.measured_ids) < 2:
         option = f"--group {quoted(group)}" if time is None else f"--time {quoted(time)}"
         raise DataError(f"With {option} fewer than two classes stand in every part: expected classes spread over it.")
     return dataset

@@ -52,7 +52,7 @@ class TextDataset:
         return "text"
 
     @property
-    def measured_classes(self) -> list[int]:
+    def measured_ids(self) -> list[int]:
         """Every word of the vocabulary."""
         return list(range(len(self.vocabulary)))
 

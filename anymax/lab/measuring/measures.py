@@ -72,7 +72,7 @@ def observe(
     if log_prob is None:
         predictions = torch.cat([predict(rows)[1][..., 0] for rows in features.split(1 << 14)])
         return Outcome(targets.cpu().numpy(), predictions.cpu().numpy(), None, *ranking)
-    seen = [_look(log_prob(rows), row_targets) for rows, row_targets in _chunks(features, targets, log_prob)]
+    seen = [_per_row(log_prob(rows), row_targets) for rows, row_targets in _chunks(features, targets, log_prob)]
     predictions, nll, brier, confidence = (torch.cat(column).cpu().numpy() for column in zip(*seen, strict=True))
     return Outcome(targets.cpu().numpy(), predictions, Law(nll, brier, confidence), *ranking)
 
@@ -130,7 +130,7 @@ def constant(targets: Tensor, log_probs: Tensor) -> Outcome:
     )
 
 
-def _look(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _per_row(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Per row: prediction, nll of the target, Brier score, confidence."""
     best, predictions = log_probs.max(-1)
     of_target = log_probs.gather(-1, targets[:, None])[:, 0].double()
@@ -140,15 +140,13 @@ def _look(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, T
     return predictions, -of_target, 1 + squares - 2 * of_target.exp(), confidence
 
 
-def value(
-    outcome: Outcome, key: str, measured_classes: Sequence[int], unknown_class: int | None = None
-) -> float | None:
+def value(outcome: Outcome, key: str, measured_ids: Sequence[int], unknown_class: int | None = None) -> float | None:
     """One measure of an outcome; None where what it is taken from is not there, or the number is not finite.
 
     Args:
         outcome: predictions, and where there is a law its numbers, per item.
         key: a key of `anymax.lab.measure.MEASURES`.
-        measured_classes: the classes that macro-F1 and average precision are taken over.
+        measured_ids: the classes that macro-F1 and average precision are taken over.
         unknown_class: the class that stands for all unknown words, where there is one.
     """
     if key == "top1":
@@ -156,13 +154,13 @@ def value(
     if key == "top5":
         return None if outcome.in_top5 is None else float(np.mean(outcome.in_top5))
     if key == "average_precision":
-        return _average_precision(outcome, measured_classes)
+        return _average_precision(outcome, measured_ids)
     if key == "macro_f1":
         return float(
             f1_score(
                 outcome.targets,
                 outcome.predictions,
-                labels=list(measured_classes),
+                labels=list(measured_ids),
                 average="macro",
                 zero_division=0,  # pyright: ignore[reportArgumentType]: the stubs know only "warn"
             )
@@ -187,7 +185,7 @@ def _perplexity(nll: np.ndarray) -> float | None:
     return _finite(math.exp(mean)) if mean < 700 else None  # exp overflows at 710
 
 
-def _average_precision(outcome: Outcome, measured_classes: Sequence[int]) -> float | None:
+def _average_precision(outcome: Outcome, measured_ids: Sequence[int]) -> float | None:
     """Of the rarer class where there are two, else the mean over the measured classes."""
     ranked_by = outcome.ranked_by
     if ranked_by is None or not np.isfinite(ranked_by).all():
@@ -196,32 +194,32 @@ def _average_precision(outcome: Outcome, measured_classes: Sequence[int]) -> flo
         rarer = int(np.argmin(np.bincount(outcome.targets, minlength=2)))
         # between the two, so that a probability near 1 is not rounded to it
         ranked_by = ranked_by - ranked_by[:, ::-1]
-        measured_classes = [rarer]
-    return float(np.mean([average_precision_score(outcome.targets == c, ranked_by[:, c]) for c in measured_classes]))
+        measured_ids = [rarer]
+    return float(np.mean([average_precision_score(outcome.targets == c, ranked_by[:, c]) for c in measured_ids]))
 
 
-def takes_average_precision(class_counts: Sequence[int], measured_classes: Sequence[int]) -> bool:
+def takes_average_precision(class_counts: Sequence[int], measured_ids: Sequence[int]) -> bool:
     """Whether there are two classes, or a rare one among those that are measured."""
-    return len(class_counts) == 2 or has_rare_class(class_counts, measured_classes)
+    return len(class_counts) == 2 or has_rare_class(class_counts, measured_ids)
 
 
-def has_rare_class(class_counts: Sequence[int], measured_classes: Sequence[int]) -> bool:
+def has_rare_class(class_counts: Sequence[int], measured_ids: Sequence[int]) -> bool:
     """Whether a measured class has under a tenth of its even share."""
-    counts = [class_counts[c] for c in measured_classes]
+    counts = [class_counts[c] for c in measured_ids]
     return min(counts) < RARE_SHARE * sum(counts) / len(counts)
 
 
 def values(
-    outcome: Outcome, task: Task, measured_classes: Sequence[int], unknown_class: int | None = None
+    outcome: Outcome, task: Task, measured_ids: Sequence[int], unknown_class: int | None = None
 ) -> dict[str, float | None]:
     """Every measure that the task has."""
-    return {key: value(outcome, key, measured_classes, unknown_class) for key in measured(task)}
+    return {key: value(outcome, key, measured_ids, unknown_class) for key in measured(task)}
 
 
-def tested(
+def of_test_part(
     outcome: Outcome,
     task: Task,
-    measured_classes: Sequence[int],
+    measured_ids: Sequence[int],
     *,
     class_counts: Sequence[int],
     class_names: Sequence[str],
@@ -234,21 +232,21 @@ def tested(
     Args:
         outcome: of the test part, with the head's scores looked at.
         task: what the data are.
-        measured_classes: the classes that stand in every part.
+        measured_ids: the classes that stand in every part.
         class_counts: of each class in the training part.
         class_names: of each class.
         unknown_class: the class that stands for all unknown words, where there is one.
         by_blocks: keep sums per block of the test part, as is needed where it is the same in every repeat.
         scaled: the law after temperature scaling.
     """
-    block_items, block_sums = by_block(outcome, task, measured_classes) if by_blocks else ([], {})
+    block_items, block_sums = by_block(outcome, task, measured_ids) if by_blocks else ([], {})
     return Tested(
-        measures=values(outcome, task, measured_classes, unknown_class),
+        measures=values(outcome, task, measured_ids, unknown_class),
         ece_if_calibrated=calibration_error_if_calibrated(outcome),
         reliability=reliability(outcome),
         scaled=scaled,
         log_z=log_z(outcome),
-        recall=recall(outcome, measured_classes, class_counts, class_names),
+        recall=recall(outcome, measured_ids, class_counts, class_names),
         block_items=block_items,
         block_sums=block_sums,
     )
@@ -262,7 +260,7 @@ def log_z(outcome: Outcome) -> LogZ | None:
 
 
 def recall(
-    outcome: Outcome, measured_classes: Sequence[int], class_counts: Sequence[int], class_names: Sequence[str]
+    outcome: Outcome, measured_ids: Sequence[int], class_counts: Sequence[int], class_names: Sequence[str]
 ) -> list[RecallBin]:
     """Recall against frequency in the training part, from rare to frequent.
 
@@ -273,9 +271,9 @@ def recall(
     items = np.bincount(outcome.targets, minlength=num_classes)
     hits = np.bincount(outcome.targets[outcome.predictions == outcome.targets], minlength=num_classes)
     frequencies = np.asarray(class_counts, dtype=np.float64)
-    classes = np.asarray([c for c in measured_classes if items[c]], dtype=np.int64)
+    classes = np.asarray([c for c in measured_ids if items[c]], dtype=np.int64)
     classes = classes[np.argsort(frequencies[classes], kind="stable")]
-    if len(measured_classes) <= MOST_NAMED:
+    if len(measured_ids) <= MOST_NAMED:
         groups = [np.array([c]) for c in classes]
     else:
         logs = np.log(np.maximum(frequencies[classes], 1))  # a class without a row in training counts as rarest
@@ -288,7 +286,7 @@ def recall(
             classes=len(group),
             items=int(items[group].sum()),
             recall=float((hits[group] / items[group]).mean()),
-            name=class_names[int(group[0])] if len(measured_classes) <= MOST_NAMED else None,
+            name=class_names[int(group[0])] if len(measured_ids) <= MOST_NAMED else None,
         )
         for group in groups
     ]
@@ -338,14 +336,14 @@ def calibration_error_if_calibrated(outcome: Outcome, draws: int = 200) -> float
     return float(np.mean(errors) / len(bins))
 
 
-def by_block(outcome: Outcome, task: Task, measured_classes: Sequence[int]) -> tuple[list[int], dict[str, list[float]]]:
+def by_block(outcome: Outcome, task: Task, measured_ids: Sequence[int]) -> tuple[list[int], dict[str, list[float]]]:
     """Items per contiguous block of the part, and by measure the sum of what each adds, for a bootstrap over blocks.
 
     Of the measures that are a mean over the items, and of macro-F1 by its linearisation.
     """
     per_item: dict[str, np.ndarray | None] = {"top1": outcome.predictions == outcome.targets, "top5": outcome.in_top5}
     if task in MEASURES["macro_f1"].tasks:
-        per_item["macro_f1"] = f1_by_item(outcome, measured_classes)
+        per_item["macro_f1"] = f1_by_item(outcome, measured_ids)
     if outcome.law is not None:
         per_item |= {"nll": outcome.law.nll, "brier": outcome.law.brier}
     blocks = np.array_split(np.arange(len(outcome.targets)), max(1, min(NUM_BLOCKS, len(outcome.targets))))
@@ -357,7 +355,7 @@ def by_block(outcome: Outcome, task: Task, measured_classes: Sequence[int]) -> t
     return [len(block) for block in blocks], sums
 
 
-def f1_by_item(outcome: Outcome, measured_classes: Sequence[int]) -> np.ndarray:
+def f1_by_item(outcome: Outcome, measured_ids: Sequence[int]) -> np.ndarray:
     """What each item adds to macro-F1: numbers whose mean is macro-F1 and whose variance is to first order n times its.
 
     F1 of a class is a / b, with a the mean over the items of 2 [target = prediction = class] and b that of
@@ -365,12 +363,12 @@ def f1_by_item(outcome: Outcome, measured_classes: Sequence[int]) -> np.ndarray:
     function, which sums to 0.
     """
     targets, predictions = outcome.targets, outcome.predictions
-    size = int(max(targets.max(initial=0), predictions.max(initial=0), *measured_classes)) + 1
+    size = int(max(targets.max(initial=0), predictions.max(initial=0), *measured_ids)) + 1
     hit = targets == predictions
     both = np.bincount(targets[hit], minlength=size) * 2.0
     either = np.bincount(targets, minlength=size) + np.bincount(predictions, minlength=size)
     measured = np.zeros(size)
-    measured[list(measured_classes)] = 1 / len(measured_classes)
+    measured[list(measured_ids)] = 1 / len(measured_ids)
     there = np.maximum(either, 1)  # a class that neither occurs nor is predicted has an F1 of 0
     f1 = both / there
     share = measured * len(targets) / there

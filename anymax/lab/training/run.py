@@ -155,13 +155,13 @@ def run(
     began = time.perf_counter()
     _check_options(repeats, epochs, budget, learning_rate)
     info = dataset.info()
-    decide_by = _decider(decide_by, dataset.task, _default_measure(info, dataset.measured_classes))
+    decide_by = _decider(decide_by, dataset.task, _default_measure(info, dataset.measured_ids))
     chosen, left_out = choose(methods, dataset.task, info.num_classes, decide_by)
     fabric = _fabric(device, precision, backbone)
     plan = trial.Plan(
         task=dataset.task,
         decide_by=decide_by,
-        measured_classes=dataset.measured_classes,
+        measured_ids=dataset.measured_ids,
         epochs=epochs or _epochs(info),
         patience=PATIENCE[dataset.task],
         batch_size=_batch_size(info),
@@ -379,7 +379,7 @@ class _Schedule:
             tuning=tuning,
             best_epoch=training.best_epoch,
             curve=training.curve,
-            tested=trial.tested(model, method, self.plan, parts, self.info, self.dataset.unknown_class),
+            tested=trial.look_at_test(model, method, self.plan, parts, self.info, self.dataset.unknown_class),
             train_seconds=training.train_seconds,
             seconds_per_step=training.seconds_per_step,
             parameters=training.parameters,
@@ -391,10 +391,10 @@ class _Schedule:
         counts = parts.class_counts.double() + 1
         targets = parts.test.targets[parts.test.targets != IGNORED]
         outcome = measures.constant(targets, (counts / counts.sum()).log())
-        return measures.tested(
+        return measures.of_test_part(
             outcome,
             self.plan.task,
-            self.plan.measured_classes,
+            self.plan.measured_ids,
             class_counts=parts.class_counts.tolist(),
             class_names=self.info.class_names,
             unknown_class=self.dataset.unknown_class,
@@ -491,11 +491,11 @@ def _decider(asked: str | None, task: Task, default: str) -> str:
     return asked or default
 
 
-def _default_measure(info: DataInfo, measured_classes: list[int]) -> str:
+def _default_measure(info: DataInfo, measured_ids: list[int]) -> str:
     """Perplexity for text; macro-F1 where a measured class is rare, else top-1."""
     if info.task == "text":
         return "perplexity"
-    return "macro_f1" if measures.has_rare_class(info.class_counts, measured_classes) else "top1"
+    return "macro_f1" if measures.has_rare_class(info.class_counts, measured_ids) else "top1"
 
 
 def _batch_size(info: DataInfo) -> int:

@@ -36,7 +36,7 @@ class Plan:
 
     task: Task
     decide_by: str
-    measured_classes: list[int]
+    measured_ids: list[int]
     epochs: int
     patience: int  # epochs without a better validation value after which training stops
     batch_size: int
@@ -266,14 +266,14 @@ def _seeds(repeat: int) -> list[int]:
 
 
 @torch.no_grad()
-def observe(model: Model, method: Method, part: Part, *, scores: bool = False, ranks: bool = False) -> measures.Outcome:
+def look(model: Model, method: Method, part: Part, *, scores: bool = False, ranks: bool = False) -> measures.Outcome:
     """Predictions and probabilities of a model on every item of a part; with its scores and ranks where asked."""
     targets, features = _items(model, part)
-    return _observe(model, method, targets, features, scores=scores, ranks=ranks)
+    return _outcome(model, method, targets, features, scores=scores, ranks=ranks)
 
 
 @torch.no_grad()
-def tested(
+def look_at_test(
     model: Model, method: Method, plan: Plan, parts: Parts, info: DataInfo, unknown_class: int | None
 ) -> results.Tested:
     """All that is taken on the test part, the temperature fitted on the validation part included."""
@@ -285,12 +285,12 @@ def tested(
         scaled = calibration.scaled(temperature, targets, features, log_prob) if temperature else None
     counts = parts.class_counts.tolist()
     ranks = plan.task == "classification" and (
-        plan.decide_by == "average_precision" or measures.takes_average_precision(counts, plan.measured_classes)
+        plan.decide_by == "average_precision" or measures.takes_average_precision(counts, plan.measured_ids)
     )
-    return measures.tested(
-        _observe(model, method, targets, features, scores=True, ranks=ranks),
+    return measures.of_test_part(
+        _outcome(model, method, targets, features, scores=True, ranks=ranks),
         plan.task,
-        plan.measured_classes,
+        plan.measured_ids,
         class_counts=counts,
         class_names=info.class_names,
         unknown_class=unknown_class,
@@ -313,7 +313,7 @@ def _taken_by(model: Model, values: Tensor) -> Tensor:
     return values.to(like) if values.is_floating_point() else values.to(like.device)
 
 
-def _observe(
+def _outcome(
     model: Model, method: Method, targets: Tensor, features: Tensor, *, scores: bool, ranks: bool
 ) -> measures.Outcome:
     return measures.observe(
@@ -330,8 +330,8 @@ def _observe(
 def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing | None:
     """How the model does on a part; None where the deciding measure is no number."""
     from_scores = MEASURES[plan.decide_by].from_scores
-    outcome = observe(model, method, part, scores=from_scores, ranks=from_scores)
-    value = measures.value(outcome, plan.decide_by, plan.measured_classes)
+    outcome = look(model, method, part, scores=from_scores, ranks=from_scores)
+    value = measures.value(outcome, plan.decide_by, plan.measured_ids)
     if value is None:
         return None
     if outcome.law is not None:

@@ -264,7 +264,7 @@ def test_a_class_with_one_row_goes_into_training_and_stays_a_class(write):
         assert parts.class_counts[alone] == 1
         assert alone not in parts.validation.targets
         assert alone not in parts.test.targets
-    assert alone not in dataset.measured_classes
+    assert alone not in dataset.measured_ids
     assert any("alone (1)" in note and "the other 2 classes" in note for note in dataset.info().notes)
 
 

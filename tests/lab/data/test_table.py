@@ -83,7 +83,7 @@ def test_a_class_of_few_groups_is_noted_and_not_measured():
     table = frame(group=np.arange(300) // 6)
     table.loc[:5, "kind"] = "one group"
     dataset = read_table("rare", table, "kind", group="group")
-    assert [dataset.class_names[i] for i in dataset.measured_classes] == ["a", "b"]
+    assert [dataset.class_names[i] for i in dataset.measured_ids] == ["a", "b"]
     info = dataset.info()
     assert info.measured_classes == 2
     assert any("one group (6)" in note and "the other 2 classes" in note for note in info.notes)

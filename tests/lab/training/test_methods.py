@@ -118,14 +118,14 @@ def test_the_drifting_rows_are_as_they_say(drifting):
     assert parts.class_counts.tolist()[2:] == [0, 0]
     held = [(part.targets[:, None] == torch.arange(4)).any(0).tolist() for part in (parts.validation, parts.test)]
     assert held == [[True, True, False, True], [True, True, True, False]]
-    assert dataset.measured_classes == [0, 1]
+    assert dataset.measured_ids == [0, 1]
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_class_that_training_lacks_has_a_finite_start_and_a_finite_price(drifting, name):
     dataset = load(drifting, target="kind", time="when")
     parts = dataset.parts(0)
-    plan = trial.Plan("classification", "top1", dataset.measured_classes, epochs=20, patience=20, batch_size=16)
+    plan = trial.Plan("classification", "top1", dataset.measured_ids, epochs=20, patience=20, batch_size=16)
     fabric = Fabric(accelerator="cpu", devices=1)
     begun = trial.untrained(METHODS[name], plan, parts, repeat=0)
     assert begun.head.bias.isfinite().all()
@@ -136,7 +136,7 @@ def test_a_class_that_training_lacks_has_a_finite_start_and_a_finite_price(drift
     assert training.best is not None
     assert math.isfinite(training.best.loss)
     assert all(parameter.isfinite().all() for parameter in model.parameters())
-    outcome = trial.observe(model, METHODS[name], parts.test)
+    outcome = trial.look(model, METHODS[name], parts.test)
     if METHODS[name].defines_law:
         price = outcome.law.nll
         assert np.isfinite(price).all()

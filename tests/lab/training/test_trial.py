@@ -40,7 +40,7 @@ def plan_for(dataset, **changes):
     plan = {
         "task": dataset.task,
         "decide_by": "perplexity" if dataset.task == "text" else "top1",
-        "measured_classes": dataset.measured_classes,
+        "measured_ids": dataset.measured_ids,
         "epochs": 3,
         "patience": 5,
         "batch_size": 16,
@@ -105,7 +105,7 @@ def test_a_training_repeats_exactly(wine, fabric, name):
 def test_every_method_learns_a_table(wine, fabric, name):
     dataset, parts = wine
     model, _ = train_model(METHODS[name], dataset, parts, fabric, epochs=25)
-    outcome = trial.observe(model, METHODS[name], parts.test)
+    outcome = trial.look(model, METHODS[name], parts.test)
     assert (outcome.predictions == outcome.targets).mean() > 0.85
 
 
@@ -133,7 +133,7 @@ def test_the_model_stands_at_its_best_epoch(wine, fabric):
     curve = training.curve.validation
     assert len(curve) < 30
     assert training.best_epoch == curve.index(min(curve)) + 1 == len(curve) - 3
-    outcome = trial.observe(model, METHODS["softmax"], parts.validation)
+    outcome = trial.look(model, METHODS["softmax"], parts.validation)
     assert outcome.law is not None
     assert outcome.law.nll.mean() == pytest.approx(training.best_validation)
 
@@ -171,7 +171,7 @@ def test_every_precision_trains_and_is_measured(request, kind, name, precision):
     model, training = trial.train(method, plan, parts, repeat=0, learning_rate=3e-3, fabric=fabric)
     assert model.head.weight.dtype == (torch.float64 if precision == "64-true" else torch.float32)
     assert training.best is not None
-    tested = trial.tested(model, method, plan, parts, dataset.info(), dataset.unknown_class)
+    tested = trial.look_at_test(model, method, plan, parts, dataset.info(), dataset.unknown_class)
     assert tested.measures[plan.decide_by] is not None
 
 
@@ -196,7 +196,7 @@ def test_seconds_leave_out_evaluation_and_the_first_steps(wine, fabric, monkeypa
     dataset, parts = wine
     now = [0.0]
     monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
-    forward, observe = trial.Model.forward, trial.observe
+    forward, look = trial.Model.forward, trial.look
     steps = []
 
     def slow_forward(self, input, target):
@@ -204,12 +204,12 @@ def test_seconds_leave_out_evaluation_and_the_first_steps(wine, fabric, monkeypa
         now[0] += 100.0 if len(steps) <= trial.UNTIMED_STEPS else 1.0
         return forward(self, input, target)
 
-    def slow_observe(*arguments, **options):
+    def slow_look(*arguments, **options):
         now[0] += 1000.0
-        return observe(*arguments, **options)
+        return look(*arguments, **options)
 
     monkeypatch.setattr(trial.Model, "forward", slow_forward)
-    monkeypatch.setattr(trial, "observe", slow_observe)
+    monkeypatch.setattr(trial, "look", slow_look)
     training = train(METHODS["softmax"], dataset, parts, fabric)
     assert training.train_seconds == 3 * 7 - trial.UNTIMED_STEPS
     assert training.seconds_per_step == 1.0
@@ -234,18 +234,18 @@ def slow_clock(monkeypatch, of_step, of_look):
     """Time in which a training step and a look at the validation part take so many seconds, and nothing else any."""
     now = [0.0]
     monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
-    forward, observe = trial.Model.forward, trial.observe
+    forward, look = trial.Model.forward, trial.look
 
     def slow_forward(self, input, target):
         now[0] += of_step
         return forward(self, input, target)
 
-    def slow_observe(*arguments, **options):
+    def slow_look(*arguments, **options):
         now[0] += of_look
-        return observe(*arguments, **options)
+        return look(*arguments, **options)
 
     monkeypatch.setattr(trial.Model, "forward", slow_forward)
-    monkeypatch.setattr(trial, "observe", slow_observe)
+    monkeypatch.setattr(trial, "look", slow_look)
 
 
 def test_a_budget_ends_a_training_whatever_its_epochs(wine, fabric, monkeypatch):
