@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import optparse
 import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 from anymax import __version__
-from anymax._core.sentences import of_path, printable, quoted
+from anymax._core.sentences import LONGEST_PATH, of_path, printable, quoted, shown
 
 if TYPE_CHECKING:
     import typer
+
+    from anymax.lab.errors import Option
 else:
     try:
         import typer
@@ -144,11 +147,12 @@ def compare(
 ) -> None:
     """Train every output head on the same features and say which to take, and why."""
     with _one_sentence():
-        from anymax.lab.api import WRITERS, is_first_process
+        from anymax.lab.api import WRITERS
         from anymax.lab.api import compare as compare_methods
         from anymax.lab.errors import LabError
         from anymax.lab.report import terminal
         from anymax.lab.training.folder import UNFINISHED
+        from anymax.lab.training.machine import is_first_process
 
     if backbone is not None and os.getcwd() not in sys.path:
         # as python -m does; for an installed program the folder of its script stands there instead
@@ -267,6 +271,20 @@ def _seconds(text: str) -> float:
         _stop(f"--budget takes a time such as 60s, 5m or 1h, got {quoted(text)}.")
 
 
+def _flag(option: Option) -> str:
+    """What is written on the command line for an argument of `compare`."""
+    flag = {"data": "DATA", "kinds": "--as"}.get(option.name, f"--{option.name.replace('_', '-')}")
+    if option.value is None:
+        return flag
+    if option.name == "methods":
+        values = [",".join(option.value)]
+    elif option.name == "kinds":
+        values = [f"{column}={kind}" for column, kind in option.value.items()]
+    else:
+        values = option.value if isinstance(option.value, list | tuple) else [option.value]
+    return " ".join(f"{flag} {shlex.quote(shown(value, LONGEST_PATH))}" for value in values)
+
+
 @contextmanager
 def _one_sentence(
     *mistakes: type[Exception], interrupted: Callable[[], str] = lambda: "nothing was written"
@@ -275,7 +293,8 @@ def _one_sentence(
     try:
         yield
     except mistakes as error:
-        _stop(str(error))
+        told = getattr(error, "told", None)  # errors of `compare` know which of its arguments they name
+        _stop(told(_flag) if told else str(error))
     except KeyboardInterrupt:
         _stop(f"Interrupted; {interrupted()}.", INTERRUPTED)
     except ModuleNotFoundError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
 import re
@@ -13,7 +15,7 @@ import pytest
 
 from anymax import __version__, cli, explain
 from anymax.lab import api
-from anymax.lab.errors import DataError, MethodError, OptionError
+from anymax.lab.errors import DataError, MethodError, Option
 from anymax.lab.training import folder
 from tests.lab.comparisons import make_comparison
 
@@ -27,14 +29,11 @@ def asked(monkeypatch, tmp_path) -> Asked:
     """In an empty folder, with runs that end at once in results made by hand."""
     asked = Asked()
 
-    def fake_run(dataset, **options):
-        del options["progress"], options["folder"]
-        asked.append(options)
-        if options["methods"] == ["nonsense"]:
+    def fake_run(dataset, options, *, backbone, keeper, progress):
+        asked.append(dataclasses.asdict(options) | {"backbone": backbone})
+        if options.methods == ("nonsense",):
             raise MethodError("There is no method 'nonsense'.")
-        if options["epochs"] == 0:
-            raise OptionError("The number of epochs must be 1 or more, got 0.")
-        if options["epochs"] == 666:
+        if options.epochs == 666:
             raise KeyboardInterrupt
         comparison = make_comparison({"softmax": [0.9, 0.91, 0.92], "nce": [0.7, 0.72, 0.71]})
         comparison.data.fingerprint = dataset.info().fingerprint
@@ -102,7 +101,7 @@ def test_options_arrive(asked, monkeypatch):
     )
     assert asked == [
         {
-            "methods": ["softmax", "nce"],
+            "methods": ("softmax", "nce"),
             "repeats": 4,
             "epochs": 5,
             "budget": None,
@@ -243,6 +242,10 @@ def test_ctrl_c(asked, monkeypatch, capsys):
         (["compare", "wine", "--seeds", "many"], "Invalid value for '--seeds'"),
         (["compare", "wine", "--sedes", "3"], "--sedes"),
         (["compare", "wine", "digits"], "digits"),
+        (["compare", "wine", "--group", "a", "--time", "b"], "--group and --time both say which rows are tested"),
+        (["compare", "wine", "--vocab-size", "0"], "--vocab-size 0 is too small"),
+        (["compare", "wine", "--drop", "a b"], "There is no column 'a b' to be used by --drop"),
+        (["compare", "wine", "--as", "alcohol=wet"], "--as alcohol=wet names no kind"),
         (["compare", "wine", "--budget", "soon"], "a time such as 60s"),
         (["compare", "wine", "--as", "alcohol"], "COLUMN=KIND"),
         (["compare", "wine", "--backbone", "nets"], "A backbone is named package.module:factory, got 'nets'."),
@@ -285,7 +288,7 @@ def test_signs_in_an_option_that_act_on_a_terminal_are_written_as_codes(monkeypa
 
 
 def test_a_message_of_several_lines_becomes_one(asked, monkeypatch, capsys):
-    def load(source, **options):
+    def load(source, options):
         raise DataError("Two\n  lines.")
 
     monkeypatch.setattr(api, "load", load)
@@ -347,6 +350,17 @@ def test_explain_says_what_is_wrong_with_a_dim(monkeypatch, capsys, kind):
     monkeypatch.setattr("anymax.explain", explain, raising=False)
     assert anymax(monkeypatch, "explain", "2,3", "--dim", "5") == 2
     assert refusal(capsys) == "explain: dim 5 is out of range."
+
+
+def test_every_argument_of_compare_has_its_flag(monkeypatch, capsys):
+    assert anymax(monkeypatch, "compare", "--help") == 0
+    flags = {word for word in re.findall(r"--[a-z-]+", capsys.readouterr().out) if word != "--help"}
+    arguments = inspect.signature(api.compare).parameters.keys() - {"data", "progress"}
+    assert {cli._flag(Option(name)) for name in arguments} == flags
+    assert cli._flag(Option("data", "my data.csv")) == "DATA 'my data.csv'"
+    assert cli._flag(Option("drop", ["a", "b c"])) == "--drop a --drop 'b c'"
+    assert cli._flag(Option("methods", ["softmax", "nce"])) == "--methods softmax,nce"
+    assert cli._flag(Option("kinds", {"zip": "category"})) == "--as zip=category"
 
 
 # The program itself

@@ -140,14 +140,14 @@ def test_gumbel_softmax_lightning_resumes_at_the_temperature_of_its_step():
 
 
 def test_make_data(shown, monkeypatch, tmp_path):
-    data = pytest.importorskip("anymax.lab.data.load")
+    lab = pytest.importorskip("tests.lab.calls")
     monkeypatch.setattr("sys.argv", ["make_data.py", str(tmp_path)])
     text = shown("make_data.py")
     assert numbers(text, f"{tmp_path / 'alarms.csv'}:") == [100_000, 7]
     assert numbers(text, f"{tmp_path / 'orders.csv'}:") == [12_000, 8]
-    alarms = data.load(tmp_path / "alarms.csv", target="state")
+    alarms = lab.load(tmp_path / "alarms.csv", target="state")
     assert dict(zip(alarms.class_names, alarms.class_counts, strict=True)) == {"alarm": 100, "normal": 99_900}
-    orders = data.load(tmp_path / "orders.csv", target="outcome")
+    orders = lab.load(tmp_path / "orders.csv", target="outcome")
     kinds = {column.name: (column.kind, column.missing > 0) for column in orders.columns}
     assert kinds == {
         "outcome": ("target", False),
@@ -160,10 +160,10 @@ def test_make_data(shown, monkeypatch, tmp_path):
         "voucher": ("number", True),
     }
     assert list(orders.levels(orders.rows(0)[0])) == ["customer"]
-    calls = data.load(tmp_path / "calls.csv", target="function")
+    calls = lab.load(tmp_path / "calls.csv", target="function")
     assert calls.class_counts.min() == 1
     assert calls.class_counts.max() > 500
-    docstrings = data.load(tmp_path / "docstrings.csv", target="package")
+    docstrings = lab.load(tmp_path / "docstrings.csv", target="package")
     assert {column.name for column in docstrings.columns if column.kind == "text"} == {"docstring"}
     assert len(docstrings.class_names) == 12
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,21 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from anymax.lab import storage
+from anymax.lab import options, storage
 from anymax.lab.data.load import load
+from anymax.lab.options import Precision, ReadOptions, TrainOptions
 from anymax.lab.report import page
 from anymax.lab.results import Comparison
 from anymax.lab.training import backbones
+from anymax.lab.training.events import Event, FoundFinished
 from anymax.lab.training.folder import REPORT, RESULTS, Folder
-from anymax.lab.training.run import Event, FoundFinished, Precision, run
+from anymax.lab.training.keeper import Memory
+from anymax.lab.training.machine import is_first_process
+from anymax.lab.training.run import run
 from anymax.lab.verdict import judge
 
 WRITERS: dict[str, Callable[[Comparison, Path], None]] = {RESULTS: storage.save, REPORT: page.write}
-
-
-def is_first_process() -> bool:
-    """Whether this process reports: the only one, or the first that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def compare(
@@ -45,8 +43,8 @@ def compare(
     budget: float | None = None,
     lr: float | None = None,
     decide_by: str | None = None,
-    device: str = "auto",
-    precision: Precision = "32-true",
+    device: str = TrainOptions.device,
+    precision: Precision = TrainOptions.precision,
     backbone: str | backbones.Factory | None = None,
     output: str | Path | None = None,
     progress: Callable[[Event], None] | None = None,
@@ -78,7 +76,7 @@ def compare(
             a multilayer perceptron, or an embedding and a GRU. A rerun knows it by its name alone.
         output: the folder for `results.json` and `report.html`, in which an interrupted run goes on; None writes
             nothing.
-        progress: called with each event of `anymax.lab.training.run` as it happens.
+        progress: called with each event of `anymax.lab.training.events` as it happens.
 
     Returns:
         The comparison, with its verdict; `comparison.trials_frame()` and its like give pandas frames.
@@ -91,52 +89,47 @@ def compare(
         >>> comparison.verdict.pick
         'softmax'
     """
-    reading: dict[str, Any] = {
-        "target": target,
-        "group": group,
-        "time": time,
-        "drop": list(drop),
-        "kinds": dict(kinds or {}),
-        "missing": list(missing),
-        "vocab_size": vocab_size,
-        "min_count": min_count,
-        "context": context,
-    }
-    training: dict[str, Any] = {
-        "methods": None if methods is None else list(methods),
-        "epochs": epochs,
-        "budget": budget,
-        "decide_by": decide_by,
-        "device": device,
-        "precision": precision,
-    }
+    read = ReadOptions(
+        target=target,
+        group=group,
+        time=time,
+        drop=tuple(drop),
+        kinds=dict(kinds or {}),
+        missing=tuple(missing),
+        vocab_size=vocab_size,
+        min_count=min_count,
+        context=context,
+    )
+    train = TrainOptions(
+        methods=None if methods is None else tuple(methods),
+        repeats=seeds,
+        epochs=epochs,
+        budget=budget,
+        learning_rate=lr,
+        decide_by=decide_by,
+        device=device,
+        precision=precision,
+    )
     factory = None if backbone is None else backbones.find(backbone)
-    first = is_first_process()
-    dataset = load(data, **reading)
-    asked: dict[str, Any] = {"data": str(data) if isinstance(data, str | Path) else type(data).__name__}
-    asked |= reading | training | {"seeds": seeds, "lr": lr}
-    asked["backbone"] = backbone if isinstance(backbone, str | None) else backbones.name_of(backbone)
-    if output is None or not first:
-        place = nullcontext()
+    dataset = load(data, read)
+    asked: dict[str, Any] = {
+        "data": str(data) if isinstance(data, str | Path) else type(data).__name__,
+        **options.asked(read),
+        **options.asked(train),
+        "backbone": backbone if isinstance(backbone, str | None) else backbones.name_of(backbone),
+    }
+    if output is None or not is_first_process():
+        place = nullcontext(Memory())
     else:
         place = Folder(Path(output), asked, dataset.info().fingerprint)
-    with place as folder:
+    with place as keeper:
         # the first process writes results at the end alone, so that all agree here on whether there are any
         if output is not None and (Path(output) / RESULTS).exists():
             if progress:
                 progress(FoundFinished(Path(output)))
             return storage.load(Path(output) / RESULTS)
-        comparison = run(
-            dataset,
-            **training,
-            repeats=seeds,
-            learning_rate=lr,
-            backbone=factory,
-            folder=folder,
-            progress=progress,
-        )
+        comparison = run(dataset, train, backbone=factory, keeper=keeper, progress=progress)
         comparison.asked = asked
         comparison.verdict = judge(comparison)
-        if folder:
-            folder.finish(comparison, WRITERS)
+        keeper.finish(comparison, WRITERS)
     return comparison

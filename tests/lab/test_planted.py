@@ -11,12 +11,12 @@ from scipy import stats
 from torch import nn
 
 from anymax.lab.api import compare
-from anymax.lab.data.load import load
 from anymax.lab.inference import LEVEL, fixed_estimate
 from anymax.lab.measuring.measures import NUM_BLOCKS
 from anymax.lab.training import methods
 from anymax.lab.training.methods import METHODS, Method
 from anymax.nn import SoftmaxHead
+from tests.lab.calls import load
 
 
 class Bent(nn.Module):

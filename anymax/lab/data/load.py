@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from pydoc_data import topics
 from typing import Any
@@ -18,10 +18,8 @@ from anymax.lab.data.delimited import read_csv
 from anymax.lab.data.formats import checked_frame, of_arrays, read_jsonl, read_npz, read_parquet
 from anymax.lab.data.table import TableDataset, read_table
 from anymax.lab.data.text import TextDataset, of_lines, read_text
-from anymax.lab.errors import DataError
-
-__all__ = ["BUILT_IN", "DataError", "Dataset", "load"]
-
+from anymax.lab.errors import DataError, Option
+from anymax.lab.options import OF_TABLES, OF_TEXTS, ReadOptions
 
 OF_SCIKIT_LEARN: dict[str, Callable[..., Any]] = {
     "digits": datasets.load_digits,
@@ -33,53 +31,29 @@ TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".npz")
 EXPECTED = "a .csv, .tsv, .parquet, .jsonl, .npz or .txt file"
 
 
-def load(
-    source: str | Path | pd.DataFrame | tuple[Any, Any],
-    *,
-    target: str | None = None,
-    group: str | None = None,
-    time: str | None = None,
-    drop: Sequence[str] = (),
-    kinds: Mapping[str, str] | None = None,
-    missing: Sequence[str] = (),
-    vocab_size: int | None = None,
-    min_count: int | None = None,
-    context: int | None = None,
-) -> Dataset:
+def load(source: str | Path | pd.DataFrame | tuple[Any, Any], options: ReadOptions | None = None) -> Dataset:
     """Read a built-in data set by name, a file, a folder of texts, a frame, or a pair of arrays.
 
     Args:
         source: a name in `BUILT_IN`, a path, a frame, or features with their classes.
-        target: the column of a table that holds the classes.
-        group: the column of a table whose equal values stay in one part.
-        time: the column of a table by which the latest rows become the test part.
-        drop: columns that are no features.
-        kinds: columns to be read as a kind, whatever they look like.
-        missing: further cells that mean missing, beside empty ones.
-        vocab_size: so many of the most frequent words of a text are its vocabulary.
-        min_count: words seen less often in the training part of a text are unknown; 2 by default.
-        context: words a prediction may look back on; 32 by default.
+        options: how to read it; None takes the defaults.
 
     Raises:
         DataError: `source` cannot be read or compared on; the message is one sentence.
     """
-    asked: dict[str, Any] = {"group": group, "time": time, "drop": drop, "kinds": kinds}
-    roles = {name: value for name, value in asked.items() if value}
-    of_tables = {"--target": target, "--group": group, "--time": time, "--drop": drop, "--as": kinds}
-    of_tables["--missing"] = missing
-    of_texts = {"--vocab-size": vocab_size, "--min-count": min_count, "--context": context}
+    options = options or ReadOptions()
     if isinstance(source, pd.DataFrame | tuple):
-        _refuse("frame" if isinstance(source, pd.DataFrame) else "arrays", "a table", of_texts)
-        return _of_memory(source, target, missing, roles)
+        _refuse("frame" if isinstance(source, pd.DataFrame) else "arrays", "a table", options, OF_TEXTS)
+        return _of_memory(source, options)
     source = str(source)
     if source in BUILT_IN:
-        if target is not None:
-            raise DataError(f"--target names a column of a file, and '{source}' brings its own target.")
+        if options.target is not None:
+            raise DataError(Option("target"), f" names a column of a file, and '{source}' brings its own target.")
         if source == "pydoc":
-            _refuse(source, "a text", of_tables)
-            return _pydoc(vocab_size=vocab_size, min_count=min_count, context=context)
-        _refuse(source, "a table", of_texts)
-        return _of_scikit_learn(source, missing, roles)
+            _refuse(source, "a text", options, OF_TABLES)
+            return _pydoc(options)
+        _refuse(source, "a table", options, OF_TEXTS)
+        return _of_scikit_learn(source, options)
     path = Path(source)
     ending = path.suffix.lower()
     kind = _kind(path)
@@ -90,11 +64,11 @@ def load(
     if ending in TABLES:
         if kind == "folder":
             raise DataError(f"{of_path(path)} is a folder: expected {EXPECTED}.")
-        _refuse(source, "a table", of_texts)
-        return _of_table_file(path, target, missing, roles)
+        _refuse(source, "a table", options, OF_TEXTS)
+        return _of_table_file(path, options)
     if ending == ".txt" or (kind == "folder" and any(path.glob("*.txt"))):
-        _refuse(source, "a text", of_tables)
-        return read_text(path, vocab_size=vocab_size, min_count=min_count, context=context)
+        _refuse(source, "a text", options, OF_TABLES)
+        return read_text(path, options)
     raise _unknown_source(path, kind)
 
 
@@ -109,54 +83,57 @@ def _kind(path: Path) -> str:
     return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "neither"
 
 
-def _refuse(name: str, what: str, options: Mapping[str, Any]) -> None:
-    for option, value in options.items():
-        if value is not None and value != () and value != [] and value != {}:
-            raise DataError(f"{option} does not fit {of_path(name)}, which is {what}: leave it out.")
+def _refuse(name: str, what: str, options: ReadOptions, unfit: tuple[str, ...]) -> None:
+    given = options.given(unfit)
+    if given is not None:
+        raise DataError(Option(given), f" does not fit {of_path(name)}, which is {what}: leave it out.")
 
 
-def _of_memory(
-    source: pd.DataFrame | tuple[Any, Any], target: str | None, missing: Sequence[str], roles: dict[str, Any]
-) -> TableDataset:
+def _of_memory(source: pd.DataFrame | tuple[Any, Any], options: ReadOptions) -> TableDataset:
     if isinstance(source, pd.DataFrame):
-        frame = checked_frame("frame", source, missing)
-        return read_table("frame", frame, _target("frame", frame, target), **roles)
+        frame = checked_frame("frame", source, options.missing)
+        return read_table("frame", frame, _target("frame", frame, options), options)
     if len(source) != 2:
         raise DataError(f"A tuple of {len(source)} is no pair: expected (X, y).")
-    return _of_pair("arrays", source[0], source[1], target, missing, roles)
+    return _of_pair("arrays", source[0], source[1], options)
 
 
-def _of_pair(
-    name: str, features: Any, classes: Any, target: str | None, missing: Sequence[str], roles: dict[str, Any]
-) -> TableDataset:
-    if target is not None:
-        raise DataError(f"--target names a column, and {of_path(name)} brings its classes as y: leave it out.")
+def _of_pair(name: str, features: Any, classes: Any, options: ReadOptions) -> TableDataset:
+    if options.target is not None:
+        raise DataError(
+            Option("target"), f" names a column, and {of_path(name)} brings its classes as y: leave it out."
+        )
     frame, notes = of_arrays(name, features, classes)
-    table = read_table(name, checked_frame(name, frame, missing), "y", **roles)
+    table = read_table(name, checked_frame(name, frame, options.missing), "y", options)
     table.notes[:0] = notes
     return table
 
 
-def _of_table_file(path: Path, target: str | None, missing: Sequence[str], roles: dict[str, Any]) -> TableDataset:
+def _of_table_file(path: Path, options: ReadOptions) -> TableDataset:
     ending, name = path.suffix.lower(), printable(path.name)
     if ending == ".npz":
-        return _of_pair(name, *read_npz(path), target, missing, roles)
+        return _of_pair(name, *read_npz(path), options)
     if ending == ".csv" or ending == ".tsv":
-        cells = read_csv(path, missing)
+        cells = read_csv(path, options.missing)
         frame, notes, decimal_comma = cells.frame, cells.notes, cells.separator == ";"
     else:
         frame, notes = (read_parquet(path), []) if ending == ".parquet" else read_jsonl(path)
-        frame, decimal_comma = checked_frame(name, frame, missing), False
-    table = read_table(name, frame, _target(str(path), frame, target), decimal_comma=decimal_comma, **roles)
+        frame, decimal_comma = checked_frame(name, frame, options.missing), False
+    target = _target(str(path), frame, options)
+    table = read_table(name, frame, target, options, decimal_comma=decimal_comma)
     table.notes[:0] = notes
     return table
 
 
-def _target(source: str, frame: pd.DataFrame, target: str | None) -> str:
-    if target is None:
+def _target(source: str, frame: pd.DataFrame, options: ReadOptions) -> str:
+    if options.target is None:
         names = ", ".join(quoted(name) for name in frame.columns[:20])
-        raise DataError(f"{of_path(source)} needs --target COLUMN, the column that holds the classes: one of {names}.")
-    return target
+        raise DataError(
+            f"{of_path(source)} needs ",
+            Option("target"),
+            f", the column that holds the classes: one of {names}.",
+        )
+    return options.target
 
 
 def _unknown_source(path: Path, kind: str) -> DataError:
@@ -171,12 +148,12 @@ def _unknown_source(path: Path, kind: str) -> DataError:
     return DataError(f"There is no data set or file {of_path(path)}: expected {names}, or {EXPECTED}.{hint}")
 
 
-def _of_scikit_learn(name: str, missing: Sequence[str], roles: dict[str, Any]) -> TableDataset:
+def _of_scikit_learn(name: str, options: ReadOptions) -> TableDataset:
     bunch = OF_SCIKIT_LEARN[name](as_frame=True)
     frame = bunch.data.assign(**{"class": [str(bunch.target_names[i]) for i in bunch.target]})
-    return read_table(name, checked_frame(name, frame, missing), "class", **roles)
+    return read_table(name, checked_frame(name, frame, options.missing), "class", options)
 
 
-def _pydoc(**options: int | None) -> TextDataset:
+def _pydoc(options: ReadOptions) -> TextDataset:
     lines = [line for topic in topics.topics.values() for line in topic.split("\n")]
-    return of_lines("pydoc", lines, ["The text is Python's own documentation of its language."], **options)
+    return of_lines("pydoc", lines, ["The text is Python's own documentation of its language."], options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -25,8 +24,9 @@ from anymax.lab.data.columns import KINDS, MOST_LEVELS, read_column, read_times,
 from anymax.lab.data.dataset import Part, Parts
 from anymax.lab.data.delimited import LONGEST_NAME
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
-from anymax.lab.errors import DataError
+from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
+from anymax.lab.options import ReadOptions
 from anymax.lab.results import ColumnInfo, DataInfo
 
 RAREST_LEVEL = 3  # training rows below which a level is pooled
@@ -248,12 +248,9 @@ def read_table(
     name: str,
     frame: pd.DataFrame,
     target: str,
+    options: ReadOptions | None = None,
     *,
     decimal_comma: bool = False,
-    group: str | None = None,
-    time: str | None = None,
-    drop: Sequence[str] = (),
-    kinds: Mapping[str, str] | None = None,
 ) -> TableDataset:
     """Read every column of `frame` as what it holds and `target` as classes.
 
@@ -261,20 +258,18 @@ def read_table(
         name: what the data are called in the results.
         frame: cells as text with missing ones NA, or columns of numbers or dates.
         target: the column that holds the classes.
+        options: the columns for other uses, and those to be read as a kind whatever they look like.
         decimal_comma: whether "1,5" is a number, as in files whose separator is a semicolon.
-        group: the column whose equal values stay in one part.
-        time: the column by which the latest rows become the test part.
-        drop: columns that are no features.
-        kinds: columns to be read as "number", "category", "date" or "text", whatever they look like.
 
     Raises:
         DataError: the table cannot be compared on; the sentence says what to change.
     """
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    kinds = kinds or {}
+    options = options or ReadOptions()
+    group, time = options.group, options.time
     if target not in frame.columns:
-        raise _unknown_column(target, "the target", list(frame.columns))
-    _check_roles(list(frame.columns), target, group, time, drop, kinds)
+        raise _unknown_column(target, list(frame.columns), "the target")
+    _check_roles(list(frame.columns), target, options)
     notes: list[str] = []
     without_target = int(frame[target].isna().sum())
     if without_target:
@@ -291,10 +286,12 @@ def read_table(
         infos.append(ColumnInfo(group, "group", "its equal values stay in one part: no feature"))
     if time is not None:
         infos.append(ColumnInfo(time, "time", "its latest rows are the test part: no feature"))
-    infos += [ColumnInfo(column, "dropped", "left out because you asked for it") for column in dict.fromkeys(drop)]
-    taken = {target, group, time, *drop}
+    infos += [
+        ColumnInfo(column, "dropped", "left out because you asked for it") for column in dict.fromkeys(options.drop)
+    ]
+    taken = {target, group, time, *options.drop}
     read = [
-        read_column(column, frame[column], decimal_comma, kinds.get(column))
+        read_column(column, frame[column], decimal_comma, options.kinds.get(column))
         for column in frame.columns
         if column not in taken
     ]
@@ -330,33 +327,34 @@ def read_table(
         times=times,
     )
     if len(dataset.measured_ids) < 2:
-        option = f"--group {quoted(group)}" if time is None else f"--time {quoted(time)}"
-        raise DataError(f"With {option} fewer than two classes stand in every part: expected classes spread over it.")
+        raise DataError(
+            "With ",
+            Option("group", group) if time is None else Option("time", time),
+            " fewer than two classes stand in every part: expected classes spread over it.",
+        )
     return dataset
 
 
-def _check_roles(
-    names: list[str], target: str, group: str | None, time: str | None, drop: Sequence[str], kinds: Mapping[str, str]
-) -> None:
+def _check_roles(names: list[str], target: str, options: ReadOptions) -> None:
     """Every option names a column that is there, and no column twice."""
-    if group is not None and time is not None:
-        raise DataError("--group and --time both say which rows are tested: give one of them.")
-    roles = [
+    roles: list[tuple[str, str | Option]] = [
         (target, "the target"),
-        *((column, f"--{option}") for column, option in ((group, "group"), (time, "time")) if column is not None),
-        *((column, "--drop") for column in dict.fromkeys(drop)),
-        *((column, "--as") for column in kinds),
+        *((column, Option(name)) for name in ("group", "time") if (column := getattr(options, name)) is not None),
+        *((column, Option("drop")) for column in dict.fromkeys(options.drop)),
+        *((column, Option("kinds")) for column in options.kinds),
     ]
-    taken: dict[str, str] = {}
+    taken: dict[str, str | Option] = {}
     for column, role in roles:
         if column not in names:
-            raise _unknown_column(column, f"used by {role}", names)
+            raise _unknown_column(column, names, "used by ", role)
         if column in taken:
-            raise DataError(f"Column {quoted(column)} cannot be {taken[column]} and {role}: name it for one of them.")
+            raise DataError(
+                f"Column {quoted(column)} cannot be ", taken[column], " and ", role, ": name it for one of them."
+            )
         taken[column] = role
-    for column, kind in kinds.items():
+    for column, kind in options.kinds.items():
         if kind not in KINDS:
-            raise DataError(f"--as {quoted(f'{column}={kind}')} names no kind: expected one of {', '.join(KINDS)}.")
+            raise DataError(Option("kinds", {column: kind}), f" names no kind: expected one of {', '.join(KINDS)}.")
 
 
 def _read_groups(cells: pd.Series, group: str) -> np.ndarray:
@@ -462,6 +460,6 @@ def _numbers_first(name: str) -> tuple[int, float, str]:
     return (1, 0.0, name) if np.isnan(value) else (0, value, name)
 
 
-def _unknown_column(column: str, role: str, names: list[str]) -> DataError:
+def _unknown_column(column: str, names: list[str], *role: str | Option) -> DataError:
     listed = first_of([quoted(name) for name in names], MOST_NAMED)
-    return DataError(f"There is no column {quoted(column)} to be {role}: the columns are {listed}.")
+    return DataError(f"There is no column {quoted(column)} to be ", *role, f": the columns are {listed}.")

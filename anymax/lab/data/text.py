@@ -16,8 +16,9 @@ from torch import Tensor
 from anymax._core.sentences import of_path, printable
 from anymax.lab.data.dataset import IGNORED, Part, Parts
 from anymax.lab.data.delimited import decode, encoding_notes, read_bytes
-from anymax.lab.errors import DataError
+from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
+from anymax.lab.options import ReadOptions
 from anymax.lab.results import DataInfo
 
 UNKNOWN = "<unk>"
@@ -136,11 +137,11 @@ class TextDataset:
         return Part(torch.cat(inputs), torch.cat(targets))
 
 
-def read_text(path: Path, *, vocab_size: int | None, min_count: int | None, context: int | None) -> TextDataset:
+def read_text(path: Path, options: ReadOptions) -> TextDataset:
     """Read a .txt file, or all .txt files of a folder in the order of their names.
 
     Raises:
-        DataError: a file is no text, there is too little of it, or an option is out of range.
+        DataError: a file is no text, or there is too little of it.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     lines: list[str] = []
@@ -149,38 +150,36 @@ def read_text(path: Path, *, vocab_size: int | None, min_count: int | None, cont
         text, encoding = decode(read_bytes(file), file, "write it as plain text")
         notes += encoding_notes(file, encoding)
         lines.extend(text.splitlines())
-    return of_lines(
-        printable(path.resolve().name), lines, notes, vocab_size=vocab_size, min_count=min_count, context=context
-    )
+    return of_lines(printable(path.resolve().name), lines, notes, options)
 
 
-def of_lines(
-    name: str,
-    lines: Iterable[str],
-    notes: Sequence[str],
-    *,
-    vocab_size: int | None = None,
-    min_count: int | None = None,
-    context: int | None = None,
-) -> TextDataset:
-    """The words of `lines`, each line taken once; None leaves an option at its default.
+def of_lines(name: str, lines: Iterable[str], notes: Sequence[str], options: ReadOptions) -> TextDataset:
+    """The words of `lines`, each line taken once.
 
     Raises:
-        DataError: there is too little text, or an option is out of range.
+        DataError: there is too little text.
     """
-    for option, value in (("--vocab-size", vocab_size), ("--min-count", min_count), ("--context", context)):
-        if value is not None and value < 1:
-            raise DataError(f"{option} {value} is too small: expected 1 or more.")
     words = words_of(lines)
     if len(words) < FEWEST_WORDS:
         raise DataError(
             f"{of_path(name)} holds {len(words)} words in lines that differ: expected {FEWEST_WORDS} or more."
         )
     all_notes = [*notes, "A line that occurs again is left out."]
-    dataset = TextDataset(name, words, all_notes, vocab_size, min_count or RAREST_WORD, context or WINDOW)
+    dataset = TextDataset(
+        name,
+        words,
+        all_notes,
+        options.vocab_size,
+        options.min_count or RAREST_WORD,
+        options.context or WINDOW,
+    )
     if len(dataset.vocabulary) < 3:
         raise DataError(
             f"Fewer than two words stand {dataset.min_count} times in the training part of {of_path(name)}: expected "
-            "more text, a smaller --min-count or a larger --vocab-size."
+            "more text, a smaller ",
+            Option("min_count"),
+            " or a larger ",
+            Option("vocab_size"),
+            ".",
         )
     return dataset

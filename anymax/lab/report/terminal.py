@@ -19,7 +19,15 @@ from anymax._core.sentences import of_path, printable
 from anymax.lab import summary
 from anymax.lab.measure import MEASURES
 from anymax.lab.results import Comparison, DataInfo
-from anymax.lab.training.run import EpochDone, Event, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
+from anymax.lab.training.events import (
+    EpochDone,
+    Event,
+    FoundFinished,
+    Planned,
+    RepeatDone,
+    TrainingDone,
+    TrainingStarted,
+)
 
 # Prose reads badly in longer lines.
 WIDEST = 100

@@ -24,27 +24,22 @@ from typing import Any, TypeVar
 import filelock
 import pydantic
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anymax import __version__
-from anymax._core.sentences import LONGEST_PATH, of_path, shown
-from anymax.lab.errors import DataError, OptionError
-from anymax.lab.results import Comparison, Tested, Trial
+from anymax._core.sentences import of_path
+from anymax.lab.errors import DataError, Option, OptionError
+from anymax.lab.results import Comparison
 from anymax.lab.storage import FORMAT, load, write_whole
+from anymax.lab.training.keeper import FinishedRepeat, Writers
 from anymax.lab.training.trial import Training
 
 RESULTS, REPORT, UNFINISHED = "results.json", "report.html", "unfinished"
 # More than the results of a long comparison take: a full disk is noticed before training.
 ROOM = 1 << 23
+OUTPUT = Option("output")
+ANOTHER_FOLDER: tuple[str | Option, ...] = ("name another folder with ", OUTPUT, ", or remove this one.")
 T = TypeVar("T")
-
-
-@dataclass
-class FinishedRepeat:
-    """The trials of all methods in one repeat, and the trivial answer's."""
-
-    trials: list[Trial]
-    baseline: Tested
 
 
 @dataclass
@@ -56,17 +51,19 @@ class Identity:
     version: str = __version__
     format: int = FORMAT
 
-    def difference(self, other: Identity) -> str | None:
-        """What is different in `other`, as the end of a sentence; None where nothing is."""
+    def difference(self, other: Identity) -> list[str | Option]:
+        """What is different in `other`, as a piece of a message; empty where nothing is."""
         for name in {**self.asked, **other.asked}:
             theirs, ours = other.asked.get(name), self.asked.get(name)
             if theirs != ours:
-                return f"{_option(name, theirs)}, and this run has {_option(name, ours)}"
+                return [*_asked(name, theirs), ", and this run has ", *_asked(name, ours)]
         if self.fingerprint != other.fingerprint:
-            return "other data: what was read differs"
+            return ["other data: what was read differs"]
         if (self.version, self.format) != (other.version, other.format):
-            return f"anymax {other.version} (format {other.format}), and this is {self.version} (format {self.format})"
-        return None
+            return [
+                f"anymax {other.version} (format {other.format}), and this is {self.version} (format {self.format})"
+            ]
+        return []
 
 
 class Folder:
@@ -92,12 +89,12 @@ class Folder:
         try:
             self.made = not self.path.exists()
             if not self.made and not self.path.is_dir():
-                raise OptionError(f"{of_path(self.path)} is a file: --output names a folder.")
+                raise OptionError(f"{of_path(self.path)} is a file: ", OUTPUT, " names a folder.")
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock.acquire()
         except filelock.Timeout:
             raise OptionError(
-                f"Another run is writing to {of_path(self.path)}: name another folder with --output."
+                f"Another run is writing to {of_path(self.path)}: name another folder with ", OUTPUT, "."
             ) from None
         except OSError as error:
             raise self._unwritable(error) from None
@@ -159,14 +156,24 @@ class Folder:
                 if older != place.with_suffix(".pt"):
                     older.unlink()
 
-    def model(self, repeat: int, method: str, learning_rate: float) -> dict[str, Tensor] | None:
-        """The state of the model of a training that is done; None where a better one of the method took its place."""
+    def restore(self, model: nn.Module, repeat: int, method: str, learning_rate: float) -> bool:
+        """Put a model where it stood after a training that is done; False where a better one took its place."""
         path = self._place(repeat, method, learning_rate).with_suffix(".pt")
         if not path.exists():
-            return None
-        return torch.load(path, weights_only=True, map_location="cpu")
+            return False
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        try:
+            # assigned, so that a model of float64 stays one
+            model.load_state_dict(state, assign=True)
+        except RuntimeError:
+            # our own backbone does not change within a version; the user's may between two runs
+            raise OptionError(
+                f"{of_path(self.path)} holds models with another backbone than this one of the same name: ",
+                *ANOTHER_FOLDER,
+            ) from None
+        return True
 
-    def finish(self, comparison: Comparison, writers: Mapping[str, Callable[[Comparison, Path], None]]) -> list[Path]:
+    def finish(self, comparison: Comparison, writers: Writers) -> list[Path]:
         """Let each writer write its file, all of them or none; nothing is unfinished then."""
         with tempfile.TemporaryDirectory(prefix=".anymax-", dir=self.path) as staging:
             for name, write in writers.items():
@@ -180,10 +187,7 @@ class Folder:
         """Stop where the folder holds another run, or where there is no room."""
         earlier = self._earlier()
         if earlier is not None and (difference := self.identity.difference(earlier)):
-            raise OptionError(
-                f"{of_path(self.path)} holds a run with {difference}: "
-                "name another folder with --output, or remove this one."
-            )
+            raise OptionError(f"{of_path(self.path)} holds a run with ", *difference, ": ", *ANOTHER_FOLDER)
         try:
             with tempfile.TemporaryFile(dir=self.path) as probe:
                 probe.write(bytes(ROOM))
@@ -207,8 +211,10 @@ class Folder:
 
     def _not_ours(self) -> OptionError:
         return OptionError(
-            f"{of_path(self.path)} holds files of these names that this version did not write: "
-            "name another folder with --output."
+            f"{of_path(self.path)} holds files of these names that this version did not write: name another folder "
+            "with ",
+            OUTPUT,
+            ".",
         )
 
     def _place(self, repeat: int, method: str, learning_rate: float) -> Path:
@@ -238,6 +244,5 @@ class Folder:
         return OptionError(f"The results cannot be written to {of_path(self.path)}: {error.strerror or error}.")
 
 
-def _option(name: str, value: Any) -> str:
-    option = "DATA" if name == "data" else f"--{name.replace('_', '-')}"
-    return f"no {option}" if value in (None, [], {}) else f"{option} {shown(value, LONGEST_PATH)}"
+def _asked(name: str, value: Any) -> list[str | Option]:
+    return ["no ", Option(name)] if value in (None, [], {}) else [Option(name, value)]

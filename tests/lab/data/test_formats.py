@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anymax.lab.data.load import DataError, load
+from anymax.lab.errors import DataError
+from tests.lab.calls import load
 
 FEATURES = np.random.default_rng(0).normal(size=(60, 2)).round(3)
 CLASSES = np.array(["a", "b"] * 30)
@@ -111,6 +112,6 @@ def test_names_that_are_no_text():
 
 
 def test_an_option_that_does_not_fit(tmp_path):
-    assert "--vocab-size does not fit 'frame'" in refused(table(), target="kind", vocab_size=5)
+    assert "vocab_size= does not fit 'frame'" in refused(table(), target="kind", vocab_size=5)
     (tmp_path / "d.txt").write_text("a b\n")
-    assert "--group does not fit" in refused(tmp_path / "d.txt", group="a")
+    assert "group= does not fit" in refused(tmp_path / "d.txt", group="a")

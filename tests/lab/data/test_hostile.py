@@ -22,9 +22,10 @@ from anymax import cli
 from anymax._core.sentences import quoted
 from anymax.lab import storage
 from anymax.lab.data import formats
-from anymax.lab.data.load import DataError, load
 from anymax.lab.data.table import TableDataset
+from anymax.lab.errors import DataError
 from anymax.lab.report.page import write
+from tests.lab.calls import load
 
 SIZES = np.random.default_rng(0).normal(size=60).round(3)
 CLASSES = ["a", "b"] * 30

@@ -9,9 +9,10 @@ import torch
 
 from anymax.lab.data.columns import read_column
 from anymax.lab.data.dataset import IGNORED
-from anymax.lab.data.load import DataError, load
-from anymax.lab.data.table import TableDataset, read_table
+from anymax.lab.data.table import TableDataset
 from anymax.lab.data.text import BLOCKS, TextDataset, words_of
+from anymax.lab.errors import DataError
+from tests.lab.calls import load, read_table
 
 
 def table(**columns):
@@ -340,7 +341,7 @@ def test_a_target_beside_a_built_in_name():
 
 
 def test_no_target(write):
-    assert "needs --target COLUMN, the column that holds the classes: one of 'size', 'kind'." in refused(write(table()))
+    assert "needs target=, the column that holds the classes: one of 'size', 'kind'." in refused(write(table()))
 
 
 def test_an_unknown_column(write):

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from anymax.lab.data.table import read_table
 from anymax.lab.errors import DataError
 from anymax.lab.training import backbones
+from tests.lab.calls import read_table
 
 
 def frame(rows=300, **columns):
@@ -94,7 +94,7 @@ def test_groups_that_cannot_be_split_are_refused():
     assert refused(table, group="group") == "Group column 'group' holds 3 different values: expected 5 or more."
     assert "is empty in 1 row" in refused(frame(group=[None, *range(299)]), group="group")
     by_class = frame(group=np.arange(300) // 6).sort_values("kind").reset_index(drop=True)
-    assert "cannot be --group and --drop" in refused(by_class, group="group", drop=["group"])
+    assert "cannot be group= and drop=" in refused(by_class, group="group", drop=["group"])
 
 
 # ---------------------------------------------------------------- time
@@ -151,12 +151,12 @@ def test_columns_are_left_out_and_read_as_asked():
 
 def test_what_is_asked_and_cannot_be_is_refused():
     table = frame(word=["x", "2"] * 150)
-    assert "There is no column 'no' to be used by --drop" in refused(table, drop=["no"])
-    assert "There is no column 'no' to be used by --as" in refused(table, kinds={"no": "text"})
+    assert "There is no column 'no' to be used by drop=" in refused(table, drop=["no"])
+    assert "There is no column 'no' to be used by kinds=" in refused(table, kinds={"no": "text"})
     assert "names no kind: expected one of number, category, date, text." in refused(table, kinds={"word": "image"})
     assert "cannot be read as number: row 1 holds 'x'" in refused(table, kinds={"word": "number"})
     assert "cannot be read as date: row 1 holds 'x'" in refused(table, kinds={"word": "date"})
-    assert "cannot be the target and --drop" in refused(table, drop=["kind"])
+    assert "cannot be the target and drop=" in refused(table, drop=["kind"])
 
 
 # ---------------------------------------------------------------- many levels, free text, dates

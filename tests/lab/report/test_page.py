@@ -29,7 +29,7 @@ from anymax.lab.summary import (
     size,
     times_to_quality,
 )
-from anymax.lab.training.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
+from anymax.lab.training.events import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
 from anymax.lab.verdict import judge
 from tests.lab.comparisons import make_comparison
 

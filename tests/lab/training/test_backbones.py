@@ -14,8 +14,8 @@ from anymax.lab import compare
 from anymax.lab.data.dataset import Part, Parts
 from anymax.lab.errors import OptionError
 from anymax.lab.training import backbones, trial
+from anymax.lab.training.events import TrainingDone
 from anymax.lab.training.methods import METHODS, Method
-from anymax.lab.training.run import TrainingDone
 from anymax.nn import SoftmaxHead
 
 ROWS, COLUMNS, WINDOWS, LENGTH, WORDS = 6, 5, 6, 7, 11

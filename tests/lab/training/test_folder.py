@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from anymax.lab import storage
-from anymax.lab.data.load import load
 from anymax.lab.errors import OptionError
 from anymax.lab.report.page import write
+from anymax.lab.training.events import EpochDone, Planned, RepeatDone, TrainingDone
 from anymax.lab.training.folder import REPORT, RESULTS, Folder
-from anymax.lab.training.run import EpochDone, Planned, RepeatDone, TrainingDone, run
+from tests.lab.calls import load, run
 
 WRITERS = {RESULTS: storage.save, REPORT: write}
 ASKED = {"data": "wine", "seeds": 2, "drop": []}
@@ -36,7 +36,7 @@ def carry_out(dataset, path, progress=None, asked=ASKED):
             repeats=2,
             epochs=3,
             device="cpu",
-            folder=folder,
+            keeper=folder,
             progress=progress,
         )
         comparison.asked = dict(asked)
@@ -104,7 +104,7 @@ def test_a_damaged_file_is_work_to_be_done_again(wine, uninterrupted, tmp_path):
 
 
 def test_one_run_at_a_time(wine, tmp_path):
-    with Folder(tmp_path, ASKED, "data"), pytest.raises(OptionError, match=r"^Another run is writing to .*--output"):
+    with Folder(tmp_path, ASKED, "data"), pytest.raises(OptionError, match=r"^Another run is writing to .*output=\.$"):
         Folder(tmp_path, ASKED, "data").__enter__()
     with Folder(tmp_path, ASKED, "data"):
         pass
@@ -113,10 +113,10 @@ def test_one_run_at_a_time(wine, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "fingerprint", "sentence"),
     [
-        (ASKED | {"seeds": 3}, None, "with --seeds 2, and this run has --seeds 3"),
-        (ASKED | {"seeds": None}, None, "with --seeds 2, and this run has no --seeds"),
-        (ASKED | {"drop": ["x"]}, None, "with no --drop, and this run has --drop ['x']"),
-        (ASKED | {"data": "a.csv"}, None, "with DATA wine, and this run has DATA a.csv"),
+        (ASKED | {"seeds": 3}, None, "with seeds=2, and this run has seeds=3"),
+        (ASKED | {"seeds": None}, None, "with seeds=2, and this run has no seeds="),
+        (ASKED | {"drop": ["x"]}, None, "with no drop=, and this run has drop=['x']"),
+        (ASKED | {"data": "a.csv"}, None, "with data='wine', and this run has data='a.csv'"),
         (ASKED, "other", "with other data"),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_long_option_of_another_run_is_cut(wine, tmp_path):
     with Folder(tmp_path, ASKED, fingerprint) as folder:
         folder.repeats(lambda: 2)
     with (
-        pytest.raises(OptionError, match="holds a run with no --methods, and this run has --methods") as caught,
+        pytest.raises(OptionError, match="holds a run with no methods=, and this run has methods=") as caught,
         Folder(tmp_path, ASKED | {"methods": ["m\x1b" * 5_000_000]}, fingerprint),
     ):
         pass
@@ -195,8 +195,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {checkout!r})
 from tests.lab.training.test_folder import carry_out
-from anymax.lab.data.load import load
-from anymax.lab.training.run import TrainingDone
+from tests.lab.calls import load
+from anymax.lab.training.events import TrainingDone
 carry_out(load("wine"), Path({path!r}), lambda event: print(type(event).__name__, flush=True))
 """
 

@@ -9,10 +9,10 @@ import torch
 from lightning.fabric import Fabric
 
 from anymax.lab import compare
-from anymax.lab.data.load import load
 from anymax.lab.training import trial
 from anymax.lab.training.methods import METHODS, NUM_NOISE, MethodError, choose
 from anymax.noise import Noise
+from tests.lab.calls import load
 
 
 def names(methods):

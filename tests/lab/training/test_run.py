@@ -10,16 +10,14 @@ from torch import nn
 
 from anymax.lab import compare, storage
 from anymax.lab.data import leaks
-from anymax.lab.data.load import load
-from anymax.lab.data.table import read_table
 from anymax.lab.data.text import TextDataset
 from anymax.lab.errors import MethodError, OptionError
 from anymax.lab.measure import measured
-from anymax.lab.training import methods
-from anymax.lab.training import run as run_module
+from anymax.lab.training import forecast, methods
+from anymax.lab.training.events import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
 from anymax.lab.training.methods import METHODS, Method
-from anymax.lab.training.run import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted, run
 from anymax.lab.verdict import judge
+from tests.lab.calls import load, read_table, run
 
 TIMES = ("train_seconds", "seconds_per_step")
 
@@ -200,10 +198,10 @@ def test_text_is_tuned_once_and_measured_per_block(text):
 
 
 def test_repeats_follow_from_the_time_a_training_takes(wine, monkeypatch):
-    monkeypatch.setattr(run_module, "MANY_REPEATS", 4)
+    monkeypatch.setattr(forecast, "MANY_REPEATS", 4)
     planned = []
     for longest, repeats in ((1e9, 4), (0.0, 3)):
-        monkeypatch.setattr(run_module, "SHORT_TRAINING", longest)
+        monkeypatch.setattr(forecast, "SHORT_TRAINING", longest)
         comparison = run(
             wine,
             methods=["softmax"],
@@ -316,7 +314,7 @@ def test_epochs_and_batches_suit_the_number_of_rows(rows, batch, epochs):
         run(read_table("rows", frame, "y"), methods=["softmax"], epochs=7, device="cpu", progress=stop)
     assert planned[1].epochs == 7
     info = read_table("rows", frame, "y").info()
-    assert run_module._batch_size(info) == batch
+    assert forecast.batch_size(info) == batch
 
 
 def test_threads_are_as_before(wine):

@@ -8,10 +8,10 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from anymax.lab.data.load import load
 from anymax.lab.data.text import TextDataset
 from anymax.lab.training import trial
 from anymax.lab.training.methods import METHODS, Method
+from tests.lab.calls import load
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,89 @@
+"""What a run computes on: device, precision and processes, threads, and which versions of what."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+
+import torch
+from lightning.fabric import Fabric
+
+from anymax._core.sentences import detail, quoted
+from anymax.lab.errors import OptionError
+from anymax.lab.measure import Task
+from anymax.lab.options import Precision
+
+PACKAGES = ("anymax", "torch", "lightning", "scikit-learn", "numpy", "pandas")
+
+
+def is_first_process() -> bool:
+    """Whether this process reports: the only one, or the first that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def launch(device: str, precision: Precision, *, own_backbone: bool) -> Fabric:
+    """The device and precision of the training steps, with as many processes as torchrun started.
+
+    Args:
+        device: "auto", "cpu", "cuda" or another accelerator name that Lightning Fabric knows.
+        precision: a name that Lightning Fabric knows.
+        own_backbone: whether the backbone is the user's.
+
+    Raises:
+        OptionError: the device is not there, or cannot compute in this precision.
+    """
+    # torchrun's words for how many processes there are
+    world, here = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    # a parameter that no output depends on would stop the processes; the built-in backbones have none
+    strategy = "auto" if world == 1 else "ddp_find_unused_parameters_true" if own_backbone else "ddp"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")  # refused below
+            fabric = Fabric(
+                accelerator=device, devices=here, num_nodes=world // here, strategy=strategy, precision=precision
+            )
+        fabric.launch()
+    except Exception as error:  # Fabric raises three kinds for one mistake
+        raise OptionError(
+            f"Device {quoted(device)} is not available here ({detail(error)}): expected auto, cpu or cuda."
+        ) from None
+    if precision == "16-mixed" and fabric.device.type == "cpu":
+        raise OptionError("Precision '16-mixed' needs an accelerator: expected bf16-mixed on a CPU.")
+    return fabric
+
+
+@contextlib.contextmanager
+def threads(task: Task) -> Iterator[None]:
+    """Compute with as many threads inside as pay, also where the machine is busy.
+
+    The layers for tables are too small to be shared: a second thread gains nothing on an idle machine and makes a
+    step three times slower on a busy one (measured on `digits` with two cores). Text takes half the cores, since
+    each step waits for its slowest thread (`pydoc` on two cores: 2.4 s an epoch with both, 2.6 s with one).
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if task == "classification" else max(1, before // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def described(fabric: Fabric) -> dict[str, str | int | None]:
+    """The machine, for a reader of the results."""
+    device = fabric.device
+    return {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        **({"accelerator": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}),
+    }
