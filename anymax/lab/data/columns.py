@@ -1,13 +1,15 @@
-"""How one column of a table is read: as numbers, categories, dates, free text, or not at all."""
+"""How one column of a table is named and read: as numbers, categories, dates, free text, or not at all."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from anymax._core.sentences import count_rows, quoted
+from anymax._core.sentences import count_rows, of_path, quoted
 from anymax.lab.errors import DataError
 from anymax.lab.results import ColumnInfo
 
@@ -17,6 +19,7 @@ LARGEST_NUMBER = float(np.finfo(np.float32).max)
 MISSING = "(missing)"
 FREE_TEXT_WORDS = 4  # mean words per cell from which text that hardly repeats is read word by word
 SMALLEST_COUNTER = 6  # rows below which whole numbers in a row may be chance
+LONGEST_NAME = 10_000  # characters of a column's name or a class; what is longer is no name
 LOOKED_AT = 1000  # cells that tell dates and free text from the rest
 
 # what stands for a date beside ISO 8601; pairs differ in whether day or month comes first
@@ -49,6 +52,32 @@ class Column:
     info: ColumnInfo
     values: pd.Series | pd.DataFrame | None
     note: str | None = None
+
+
+def check_names(table: str, names: Sequence[str]) -> None:
+    """Refuse two columns of one name, and names that are none.
+
+    Raises:
+        DataError: with the name.
+    """
+    for name in names:
+        if len(name) > LONGEST_NAME:
+            raise too_long(table, name)
+        if "\0" in name:
+            raise DataError(f"Column {quoted(name)} of {of_path(table)} has a null character in its name: rename it.")
+    for name, occurrences in Counter(names).items():
+        if name and occurrences > 1:
+            raise DataError(
+                f"{of_path(table)} has {occurrences} columns named {quoted(name)}: rename all but one of them."
+            )
+
+
+def too_long(table: str, name: str) -> DataError:
+    """Why text that long is no name of a column."""
+    return DataError(
+        f"{of_path(table)} has a column whose name is longer than {LONGEST_NAME} signs ({quoted(name)}): "
+        "shorten it, or close a quote that is left open."
+    )
 
 
 def read_column(name: str, cells: pd.Series, decimal_comma: bool = False, kind: str | None = None) -> Column:

@@ -15,7 +15,8 @@ import pandas as pd
 from pyarrow.parquet import ParquetFile
 
 from anymax._core.sentences import LONGEST_DETAIL, detail, of_path, quoted, shown
-from anymax.lab.data.delimited import check_names, decode, encoding_notes, read_bytes
+from anymax.lab.data.columns import check_names
+from anymax.lab.data.decoding import decode, encoding_notes, read_bytes
 from anymax.lab.errors import DataError
 
 HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that JSON allows alone and Unicode does not

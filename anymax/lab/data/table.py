@@ -20,9 +20,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
 from anymax.lab.data import leaks, splits
-from anymax.lab.data.columns import KINDS, MOST_LEVELS, read_column, read_times, to_numbers
+from anymax.lab.data.columns import KINDS, LONGEST_NAME, MOST_LEVELS, read_column, read_times, to_numbers
 from anymax.lab.data.dataset import Part, Parts
-from anymax.lab.data.delimited import LONGEST_NAME
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task

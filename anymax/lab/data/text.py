@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anymax._core.sentences import of_path, printable
 from anymax.lab.data.dataset import IGNORED, Part, Parts
-from anymax.lab.data.delimited import decode, encoding_notes, read_bytes
+from anymax.lab.data.decoding import decode, encoding_notes, read_bytes
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
 from anymax.lab.options import ReadOptions
