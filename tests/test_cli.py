@@ -395,7 +395,10 @@ def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[s
     return subprocess.run([sys.executable, quiet, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
-EXTRAS = "filelock jinja2 lightning matplotlib numpy pandas pyarrow pydantic rich sklearn scipy torchmetrics typer"
+EXTRAS = (
+    "filelock jinja2 lightning lightning_fabric matplotlib numpy pandas pyarrow pydantic rich sklearn scipy torchmetrics "
+    "typer"
+)
 
 
 @pytest.mark.parametrize("arguments", [["compare", "wine"], ["compare", "--help"], ["report", "anymax-wine"]])

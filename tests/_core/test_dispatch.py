@@ -291,7 +291,7 @@ dist.destroy_process_group()
 def test_the_core_needs_torch_alone():
     code = """
 import sys
-for name in "numpy pandas sklearn scipy lightning torchmetrics matplotlib typer rich jinja2".split():
+for name in "numpy pandas sklearn scipy lightning_fabric lightning torchmetrics matplotlib typer rich jinja2".split():
     sys.modules[name] = None
 import anymax, anymax.nn, anymax.noise, torch
 print(anymax.softmax(torch.zeros(2), 0).tolist(), "torch._dynamo" in sys.modules)

@@ -10,14 +10,14 @@ import warnings
 from collections.abc import Iterator
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from anymax._core.sentences import detail, quoted
 from anymax.lab.errors import OptionError
 from anymax.lab.measure import Task
 from anymax.lab.options import Precision
 
-PACKAGES = ("anymax", "torch", "lightning", "scikit-learn", "numpy", "pandas")
+PACKAGES = ("anymax", "torch", "lightning-fabric", "scikit-learn", "numpy", "pandas")
 
 
 def is_first_process() -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from anymax.lab.data.dataset import IGNORED, Dataset, Parts
 from anymax.lab.measuring import measures

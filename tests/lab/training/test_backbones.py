@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import nn
 
 from anymax.lab import compare
