@@ -17,6 +17,7 @@ from anymax.lab.inference import (
 from anymax.lab.measure import MEASURES, is_number, summarise
 from anymax.lab.results import Comparison, Difference, Verdict
 from anymax.lab.summary import best_so_far, listed, seconds, signed, size, still_improving
+from anymax.lab.training.methods import METHODS
 
 FEWEST_REPEATS = 3
 ENOUGH_REPEATS = 10
@@ -24,9 +25,7 @@ ENOUGH_REPEATS = 10
 WORTHWHILE_SPEED = 1.25
 WORTHWHILE_SIZE = 0.8
 WORTHWHILE_BYTES = 64 << 20  # of a step, below which nobody runs out of memory
-# Heads that touch a sample of the classes per step, and the number of classes from which on that is what counts.
-SAMPLING_METHODS = ("nce", "sampled")
-MANY_CLASSES = 10_000
+MANY_CLASSES = 10_000  # from which on it counts whether a step scores all of them
 
 
 def judge(comparison: Comparison) -> Verdict:
@@ -351,11 +350,12 @@ def _for_a_law(comparison: Comparison, pick: str) -> list[str]:
 
 
 def _for_many_classes(comparison: Comparison, pick: str) -> list[str]:
-    if pick in SAMPLING_METHODS or comparison.data.num_classes >= MANY_CLASSES:
+    drawing = [name for name, method in METHODS.items() if method.draws_classes]
+    if pick in drawing or comparison.data.num_classes >= MANY_CLASSES:
         return []
     return [
         f"With tens of thousands of classes instead of {comparison.data.num_classes:,}, computing every score takes "
-        f"most of the time; compare {' and '.join(SAMPLING_METHODS)} there."
+        f"most of the time; compare {listed(drawing)} there."
     ]
 
 

@@ -37,6 +37,7 @@ class Method:
     make: Callable[[int, Tensor], nn.Module]  # (in_features, class_counts) -> head
     defines_law: bool
     note: str | None = None
+    draws_classes: bool = False  # a step scores a sample of the classes, so it does not grow with their number
     why_not: Callable[[Case], str | None] = lambda case: None
 
 
@@ -92,6 +93,7 @@ METHODS: dict[str, Method] = {
             _nce,
             defines_law=True,
             note=f"It is trained on {NUM_NOISE} drawn classes per step; its probabilities here are normalised exactly.",
+            draws_classes=True,
         ),
         Method(
             "sampled",
@@ -100,6 +102,7 @@ METHODS: dict[str, Method] = {
             defines_law=True,
             note=f"It is trained on at most {NUM_NOISE} drawn classes per step; its probabilities here are normalised "
             "exactly.",
+            draws_classes=True,
             why_not=_why_not_sampled,
         ),
         Method(
