@@ -278,7 +278,9 @@ def test_bad_input_is_one_sentence(asked, monkeypatch, capsys, arguments, expect
         ("--output", "there{}/below"),
     ],
 )
-def test_signs_in_an_option_that_act_on_a_terminal_are_written_as_codes(monkeypatch, capsys, tmp_path, option, value):
+def test_characters_in_an_option_that_act_on_a_terminal_are_written_as_codes(
+    monkeypatch, capsys, tmp_path, option, value
+):
     monkeypatch.chdir(tmp_path)
     Path("there\x1b[2J").write_text("a file")
     assert anymax(monkeypatch, "compare", "wine", option, value.format("\x1b[2J")) == 2

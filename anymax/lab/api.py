@@ -54,7 +54,7 @@ def compare(
     Args:
         data: the name of a built-in data set, the path of a file or of a folder of texts, a DataFrame, or (X, y).
         target: the column that holds the classes.
-        group: the column whose values never stand in two parts.
+        group: the column whose equal values stay in one part.
         time: the column by which the latest rows are tested.
         drop: columns to leave out.
         kinds: column -> "number", "category", "date" or "text", where it is to be read as that.

@@ -94,7 +94,7 @@ def fixed_estimate(
     """
     if any(key not in trial.tested.block_sums for trial in (*trials, *reference)):
         raise NotTestable(
-            "the test part is the same in every repeat, and its difference in this measure is no mean over the items"
+            "the test part is the same in every repeat, and its difference in this measure is not a mean over the items"
         )
     tokens = np.asarray(trials[0].tested.block_items, dtype=np.float64)
     if len(tokens) < 2:

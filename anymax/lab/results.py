@@ -15,6 +15,7 @@ import pandas as pd
 
 from anymax.lab.measure import MEASURES, Measure, is_number, summarise
 
+NONE = "none"  # where a narrow table has no room to say that a method gives no probabilities
 # The columns of the frame of trials beside the measures: what a trial cost, and what is taken from its probabilities.
 _COSTS = (
     "method",
@@ -273,9 +274,12 @@ class Comparison:
         return [None if trial.diverged else trial.tested.measures.get(key) for trial in self.of(method)]
 
     def cell(self, method: MethodInfo, key: str, *, spread: bool) -> str:
-        """One cell of the table of measures: mean ± spread over the repeats, or why there is no number."""
+        """One cell of the table of measures: mean ± spread over the repeats, or why there is no number.
+
+        Without the spread the table is narrow, and a word or a dash stands for the reason.
+        """
         if MEASURES[key].needs_law and not method.defines_law:
-            return "no law"
+            return "no probabilities" if spread else NONE
         values = self.values(method.name, key)
         summary = summarise(values)
         if summary is None:

@@ -34,14 +34,14 @@ def load(path: Path) -> Comparison:
     """Read what `save` wrote.
 
     Raises:
-        DataError: the file is not there, is no JSON, or does not hold a comparison of this format.
+        DataError: the file is not there, is not JSON, or does not hold a comparison of this format.
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{of_path(path)} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError):
-        raise DataError(f"{of_path(path)} holds no results of a comparison: it is no JSON.") from None
+        raise DataError(f"{of_path(path)} holds no results of a comparison: it is not JSON.") from None
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise DataError(
             f"{of_path(path)} holds no results of a comparison in format {FORMAT}, which this version reads."

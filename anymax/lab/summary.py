@@ -258,7 +258,7 @@ def measured_classes_note(comparison: Comparison) -> str | None:
         return None
     return (
         f"Measures per class, macro-F1 among them, are over {data.measured_classes:,} of "
-        f"{data.num_classes:,} classes: the others are too rare to stand in every part."
+        f"{data.num_classes:,} classes: the others are too rare to be in every part."
     )
 
 

@@ -220,13 +220,13 @@ def test_a_column_that_is_the_target_in_other_words_is_named_and_dropping_it_giv
     frame["closing"] = answers(kind, classes, generator)
     leaking = compared(frame, ["softmax"], epochs=4)
     assert [column.kind for column in leaking.data.columns if column.name == "closing"] == [kind]
-    named = [note for note in leaking.data.notes if "alone tells the class" in note]
+    named = [note for note in leaking.data.notes if "alone predicts the class" in note]
     assert len(named) == 1
     assert named[0].startswith("Column 'closing' ")
     assert ("'refunded'" in named[0]) == (kind == "text")
     assert mean(leaking, "softmax") > 0.99
     honest = compared(frame, ["softmax"], epochs=4, drop=["closing"])
-    assert not [note for note in honest.data.notes if "alone tells the class" in note]
+    assert not [note for note in honest.data.notes if "alone predicts the class" in note]
     best = stats.norm.cdf(SHIFT)
     # four standard errors of the accuracy on a single test part; there are three, which overlap
     slack = 4 * math.sqrt(best * (1 - best) / honest.data.test_items)

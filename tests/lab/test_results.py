@@ -74,4 +74,4 @@ def test_a_notebook_shows_paragraph_and_table_escaped():
     assert "<script" not in shown
     assert shown.count("&lt;script&gt;") == 3
     assert "0.910 ± 0.010" in shown
-    assert "no law" in shown
+    assert "no probabilities" in shown

@@ -20,7 +20,7 @@ MISSING = "(missing)"
 FREE_TEXT_WORDS = 4  # mean words per cell from which text that hardly repeats is read word by word
 SMALLEST_COUNTER = 6  # rows below which whole numbers in a row may be chance
 LONGEST_NAME = 10_000  # characters of a column's name or a class; what is longer is no name
-LOOKED_AT = 1000  # cells that tell dates and free text from the rest
+LOOKED_AT = 1000  # cells that distinguish dates and free text from the rest
 
 # what stands for a date beside ISO 8601; pairs differ in whether day or month comes first
 DATE_FORMATS = (
@@ -75,7 +75,7 @@ def check_names(table: str, names: Sequence[str]) -> None:
 def too_long(table: str, name: str) -> DataError:
     """Why text that long is no name of a column."""
     return DataError(
-        f"{of_path(table)} has a column whose name is longer than {LONGEST_NAME} signs ({quoted(name)}): "
+        f"{of_path(table)} has a column whose name is longer than {LONGEST_NAME} characters ({quoted(name)}): "
         "shorten it, or close a quote that is left open."
     )
 
@@ -128,7 +128,7 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False, kind: 
         return Column(ColumnInfo(name, "dropped", why, missing), None, _ambiguity_note(name, dates))
     example = quoted(cells[int(np.flatnonzero(not_numbers)[0])])
     which = "some of them" if not_numbers.sum() < present.sum() else "which are"
-    why = f"{different} different values, {which} no numbers ({example})"
+    why = f"{different} different values, {which} not numbers ({example})"
     note = _ambiguity_note(name, dates)
     if not_numbers.sum() <= 0.1 * present.sum():
         note = (
@@ -167,7 +167,7 @@ def _as_asked(name: str, cells: pd.Series, missing: int, decimal_comma: bool, ki
 def _does_not_fit(name: str, kind: str, cells: pd.Series, unfit: pd.Series) -> DataError:
     row = int(np.flatnonzero(unfit)[0])
     return DataError(
-        f"Column {quoted(name)} cannot be read as {kind}: row {row + 1} holds {quoted(cells[row])}, which is none."
+        f"Column {quoted(name)} cannot be read as {kind}: row {row + 1} holds {quoted(cells[row])}, which is not one."
     )
 
 

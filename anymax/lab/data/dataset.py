@@ -46,7 +46,7 @@ class Dataset(Protocol):
 
     @property
     def task(self) -> Task:
-        """Rows of features to be classified, or text whose next word is to be told."""
+        """Rows of features to be classified, or text whose next word is predicted."""
         ...
 
     @property

@@ -33,7 +33,7 @@ def decode(raw: bytes, path: Path, advice: str) -> tuple[str, str]:
     """The file's text and its encoding.
 
     Raises:
-        DataError: the file is no text, or text in two encodings; `advice` ends the sentence.
+        DataError: the file is not text, or text in two encodings; `advice` ends the sentence.
     """
     named = f"{of_path(path)} is named {path.suffix.lower()} but is"
     for signature, what in SIGNATURES.items():
@@ -46,13 +46,13 @@ def decode(raw: bytes, path: Path, advice: str) -> tuple[str, str]:
         except UnicodeDecodeError:
             text = "\0"
         if "\0" in text:
-            raise DataError(f"{named} no readable text: write it as UTF-8.")
+            raise DataError(f"{named} not readable text: write it as UTF-8.")
         return text, "utf-16"
     found = NO_TEXT.search(start)
     place = found.start() if found else raw.find(b"\0")
     if place >= 0:
         if _is_utf16(start):
-            raise DataError(f"{named} UTF-16 without the mark that says so: write it as UTF-8.")
+            raise DataError(f"{named} UTF-16 without a byte order mark: write it as UTF-8.")
         line = raw.count(b"\n", 0, place) + 1
         raise DataError(f"{named} a binary file (line {line} holds the byte {raw[place]:#04x}): {advice}.")
     try:
@@ -64,7 +64,7 @@ def decode(raw: bytes, path: Path, advice: str) -> tuple[str, str]:
 
 def encoding_notes(path: Path, encoding: str) -> list[str]:
     """What must be said about the encoding in which a file was read."""
-    return [f"{of_path(path.name)} is no UTF-8 and was read as Latin-1."] if encoding == "latin-1" else []
+    return [f"{of_path(path.name)} is not valid UTF-8 and was read as Latin-1."] if encoding == "latin-1" else []
 
 
 def _is_utf16(start: bytes) -> bool:
@@ -73,7 +73,7 @@ def _is_utf16(start: bytes) -> bool:
     if min(first, second) or first + second <= len(start) / 4:
         return False
     text = start[: len(start) // 2 * 2].decode("utf-16-be" if first else "utf-16-le", errors="replace")
-    return all(sign.isprintable() or sign.isspace() for sign in text)
+    return all(character.isprintable() or character.isspace() for character in text)
 
 
 def _refuse_two_encodings(raw: bytes, path: Path) -> None:

@@ -43,7 +43,7 @@ def read_csv(path: Path, missing: Sequence[str] = ()) -> Cells:
     """Read a .csv or .tsv file without interpreting a cell; empty ones and those in `missing` are missing.
 
     Raises:
-        DataError: the file is no text table, is empty, has rows longer than its header, or names that are none.
+        DataError: the file is not a text table, is empty, has rows longer than its header, or unusable names.
     """
     advice = "write it as comma-separated text"
     text, encoding = decode(read_bytes(path), path, advice)

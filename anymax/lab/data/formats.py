@@ -19,7 +19,7 @@ from anymax.lab.data.columns import check_names
 from anymax.lab.data.decoding import decode, encoding_notes, read_bytes
 from anymax.lab.errors import DataError
 
-HALF_A_SIGN = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that JSON allows alone and Unicode does not
+HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that JSON allows alone and Unicode does not
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -62,11 +62,13 @@ def read_jsonl(path: Path) -> tuple[pd.DataFrame, list[str]]:
         except _KeyTwice as key:
             raise DataError(f"{place} names the key {quoted(key)} twice: take one of them out.") from None
         except (ValueError, RecursionError):
-            raise DataError(f"{place} is no JSON: write one JSON object a line.") from None
+            raise DataError(f"{place} is not JSON: write one JSON object a line.") from None
         if not isinstance(record, dict):
-            raise DataError(f"{place} is no JSON object: write one JSON object a line.")
-        if HALF_A_SIGN.search(line) and not _is_text(record):
-            raise DataError(f"{place} holds half a sign (\\ud800 to \\udfff without the other half): write all of it.")
+            raise DataError(f"{place} is not a JSON object: write one JSON object a line.")
+        if HALF_A_CHARACTER.search(line) and not _is_text(record):
+            raise DataError(
+                f"{place} holds half a character (\\ud800 to \\udfff without the other half): write all of it."
+            )
         records.append(record)
     if not records:
         raise DataError(f"{of_path(path)} is empty: expected one JSON object a line.")
@@ -115,7 +117,8 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except Exception:
         # numpy, zipfile and zlib raise nearly anything, by which byte is wrong
         raise DataError(
-            f"{of_path(path)} is no NumPy archive of plain arrays: write it by numpy.savez, without Python objects."
+            f"{of_path(path)} is not a NumPy archive of plain arrays: write it with numpy.savez, without Python "
+            "objects."
         ) from None
 
 
@@ -136,7 +139,9 @@ def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, lis
     if classes.ndim != 1:
         raise DataError(f"y of {of_path(name)} has {classes.ndim} dims: expected one class for each row.")
     if len(features) != len(classes):
-        raise DataError(f"X of {of_path(name)} has {len(features)} rows and y has {len(classes)}: expected as many.")
+        raise DataError(
+            f"X of {of_path(name)} has {len(features)} rows and y has {len(classes)}: expected the same number."
+        )
     if not features.size:
         raise DataError(f"X of {of_path(name)} is empty: expected rows and columns.")
     notes = []

@@ -1,4 +1,4 @@
-"""Columns that alone tell the class almost perfectly: often a trace of the answer, not a feature."""
+"""Columns that alone predict the class almost perfectly: often a trace of the answer, not a feature."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FOLDS = 3
 ACCURACY = 0.98  # from which a column alone is almost perfect,
 FEWER_ERRORS = 0.1  # with at most this share of the errors that naming the most frequent class makes
 MOST_CHANGES = 0.3  # of class between neighbours in the column's order, as a share of those in no order at all
-TERMS = 1000  # of a text, among which the telling ones are looked for
+TERMS = 1000  # of a text, among which those that predict the class are searched for
 NAMED_TERMS = 5
 
 
 def leaking(columns: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float]]:
-    """The columns whose value alone tells the class, with the cross-validated accuracy of a tree that sees no other.
+    """The columns whose value alone predicts the class, with the cross-validated accuracy of a tree that sees no other.
 
     Args:
         columns: numbers, and categories as the names of their levels.
@@ -40,7 +40,7 @@ def leaking(columns: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float
         else:
             values, names = pd.factorize(cells)
             slack = len(names) / len(here)  # each level may bring a change of class
-        # quick, so that ten thousand columns need no ten thousand trees
+        # quick, so that ten thousand columns do not need ten thousand trees
         ordered = here[np.argsort(values, kind="stable")]
         if np.mean(ordered[1:] != ordered[:-1]) > MOST_CHANGES * by_chance + slack:
             continue
@@ -52,7 +52,7 @@ def leaking(columns: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float
 
 
 def leaking_texts(texts: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, float, list[str]]]:
-    """The columns of free text in which a word or two tell the class: name, accuracy as of `leaking`, and the words.
+    """The columns of free text in which a word or two predict the class: name, accuracy as of `leaking`, and the words.
 
     The tree sees whether a word is there, and has as many leaves as there are classes: one word for two classes, and
     at most one more for each further class. Text that is about the class needs more words than that.
@@ -72,14 +72,14 @@ def leaking_texts(texts: pd.DataFrame, classes: np.ndarray) -> list[tuple[str, f
         as_terms = CountVectorizer(binary=True, token_pattern=r"\w+")
         there = as_terms.fit_transform(cells)
         # few, so that many classes cost little
-        most_telling = SelectKBest(chi2, k=min(TERMS, len(as_terms.vocabulary_)))
+        most_predictive = SelectKBest(chi2, k=min(TERMS, len(as_terms.vocabulary_)))
         tree = DecisionTreeClassifier(max_leaf_nodes=len(shares), random_state=0)
-        of_words = make_pipeline(most_telling, tree)
+        of_words = make_pipeline(most_predictive, tree)
         accuracy = float(np.mean(cross_val_score(of_words, there, here, cv=FOLDS)))
         if _is_almost_perfect(accuracy, shares):
             of_words.fit(there, here)
             asked = tree.tree_.feature
-            words = most_telling.get_feature_names_out(as_terms.get_feature_names_out())[asked[asked >= 0]]
+            words = most_predictive.get_feature_names_out(as_terms.get_feature_names_out())[asked[asked >= 0]]
             found.append((str(name), accuracy, [str(word) for word in words]))
     return found
 
@@ -106,13 +106,13 @@ def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray) -> li
         classes: (rows,), the class ids.
     """
     is_there = (texts != "").astype(np.float64)  # a comment that only one class has
-    told = dict([*leaking(columns, classes), *leaking(is_there, classes)])
-    found = [(name, accuracy, "") for name, accuracy in told.items()]
-    for name, accuracy, words in leaking_texts(texts.drop(columns=list(told), errors="ignore"), classes):
-        told_by = first_of([quoted(word) for word in words], NAMED_TERMS)
-        found.append((name, accuracy, f" by the word{'s' * (len(words) > 1)} {told_by}"))
+    alone = dict([*leaking(columns, classes), *leaking(is_there, classes)])
+    found = [(name, accuracy, "") for name, accuracy in alone.items()]
+    for name, accuracy, words in leaking_texts(texts.drop(columns=list(alone), errors="ignore"), classes):
+        by_words = first_of([quoted(word) for word in words], NAMED_TERMS)
+        found.append((name, accuracy, f" by the word{'s' * (len(words) > 1)} {by_words}"))
     return [
-        f"Column {quoted(name)} alone tells the class of {accuracy:.1%} of the rows it was not fitted on"
+        f"Column {quoted(name)} alone predicts the class of {accuracy:.1%} of the rows it was not fitted on"
         f"{by}: if it is known only after the answer, leave it out with --drop."
         for name, accuracy, by in found
     ]

@@ -94,7 +94,7 @@ def _of_memory(source: pd.DataFrame | tuple[Any, Any], options: ReadOptions) -> 
         frame = checked_frame("frame", source, options.missing)
         return read_table("frame", frame, _target("frame", frame, options), options)
     if len(source) != 2:
-        raise DataError(f"A tuple of {len(source)} is no pair: expected (X, y).")
+        raise DataError(f"A tuple of {len(source)} is not a pair: expected (X, y).")
     return _of_pair("arrays", source[0], source[1], options)
 
 

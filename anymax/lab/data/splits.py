@@ -41,7 +41,7 @@ def _without_some_groups(
     there = len(np.unique(groups[rows]))
     folds = min(round(1 / share), there, int(np.bincount(classes[rows]).max()))
     if folds < 2:
-        raise DataError("The groups are too uneven in size to stand in three parts: expected groups of fewer rows.")
+        raise DataError("The groups are too uneven in size for three parts: expected groups of fewer rows.")
     folding = StratifiedGroupKFold(folds, shuffle=True, random_state=repeat)
     with warnings.catch_warnings():
         # a class with fewer rows than folds is expected here: `measured_ids` leaves it out
@@ -51,7 +51,7 @@ def _without_some_groups(
     usual = [fold for fold in drawn if share / 2 <= len(fold[1]) / len(rows) <= 2 * share]
     kept, taken = usual[0] if usual else min(drawn, key=lambda fold: abs(len(fold[1]) / len(rows) - share))
     if not len(taken):
-        raise DataError("The groups are too uneven in size to stand in three parts: expected groups of fewer rows.")
+        raise DataError("The groups are too uneven in size for three parts: expected groups of fewer rows.")
     return rows[kept], rows[taken]
 
 

@@ -219,9 +219,10 @@ class TableDataset:
         if not absent:
             return []
         if self.groups is None and self.times is None:
-            why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows stand in the training part alone"
+            why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows are in the training part only"
         else:
-            why = f"Some parts lack classes, as {'groups' if self.times is None else 'times'} are not torn apart"
+            how = "groups are kept together" if self.times is None else "the parts follow each other in time"
+            why = f"Some parts lack classes, as {how}"
         listed = first_of([f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent], MOST_NAMED)
         over = len(self.measured_ids)
         return [f"{why}: {listed}; measures per class are taken over the other {over} classes."]
@@ -282,9 +283,9 @@ def read_table(
     groups = None if group is None else _read_groups(frame[group], group)
     times = None if time is None else read_times(time, frame[time], decimal_comma)
     if group is not None:
-        infos.append(ColumnInfo(group, "group", "its equal values stay in one part: no feature"))
+        infos.append(ColumnInfo(group, "group", "its equal values stay in one part: not a feature"))
     if time is not None:
-        infos.append(ColumnInfo(time, "time", "its latest rows are the test part: no feature"))
+        infos.append(ColumnInfo(time, "time", "its latest rows are the test part: not a feature"))
     infos += [
         ColumnInfo(column, "dropped", "left out because you asked for it") for column in dict.fromkeys(options.drop)
     ]
@@ -329,7 +330,7 @@ def read_table(
         raise DataError(
             "With ",
             Option("group", group) if time is None else Option("time", time),
-            " fewer than two classes stand in every part: expected classes spread over it.",
+            " fewer than two classes are in every part: expected classes spread over it.",
         )
     return dataset
 
@@ -378,8 +379,8 @@ def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]
     longest = max(names, key=len)
     if len(longest) > LONGEST_NAME:
         raise DataError(
-            f"Target column {quoted(target)} holds a cell of {len(longest)} signs ({quoted(longest)}): "
-            f"expected the names of classes, of {LONGEST_NAME} signs at most."
+            f"Target column {quoted(target)} holds a cell of {len(longest)} characters ({quoted(longest)}): "
+            f"expected the names of classes, of {LONGEST_NAME} characters at most."
         )
     _refuse_continuous(to_numbers(text), target)
     counts = text.value_counts()

@@ -1,4 +1,4 @@
-"""Text whose next word is to be told: words, blocks, vocabulary, windows."""
+"""Text whose next word is predicted: words, blocks, vocabulary, windows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RAREST_WORD = 2  # words seen once in training become <unk>, so that <unk> itsel
 
 
 def words_of(lines: Iterable[str]) -> list[str]:
-    """The words and signs of `lines`, each line taken once: repeated text would stand in two parts."""
+    """The words and punctuation marks of `lines`, each line taken once: repeated text would stand in two parts."""
     kept = dict.fromkeys(line.strip() for line in lines)
     return [word for line in kept for word in WORD.findall(line)]
 
@@ -49,7 +49,7 @@ class TextDataset:
 
     @property
     def task(self) -> Task:
-        """Text whose next word is to be told."""
+        """Text whose next word is predicted."""
         return "text"
 
     @property
@@ -141,7 +141,7 @@ def read_text(path: Path, options: ReadOptions) -> TextDataset:
     """Read a .txt file, or all .txt files of a folder in the order of their names.
 
     Raises:
-        DataError: a file is no text, or there is too little of it.
+        DataError: a file is not text, or there is too little of it.
     """
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     lines: list[str] = []
@@ -161,10 +161,8 @@ def of_lines(name: str, lines: Iterable[str], notes: Sequence[str], options: Rea
     """
     words = words_of(lines)
     if len(words) < FEWEST_WORDS:
-        raise DataError(
-            f"{of_path(name)} holds {len(words)} words in lines that differ: expected {FEWEST_WORDS} or more."
-        )
-    all_notes = [*notes, "A line that occurs again is left out."]
+        raise DataError(f"{of_path(name)} holds {len(words)} words in distinct lines: expected {FEWEST_WORDS} or more.")
+    all_notes = [*notes, "Repeated lines are left out."]
     dataset = TextDataset(
         name,
         words,
@@ -175,7 +173,7 @@ def of_lines(name: str, lines: Iterable[str], notes: Sequence[str], options: Rea
     )
     if len(dataset.vocabulary) < 3:
         raise DataError(
-            f"Fewer than two words stand {dataset.min_count} times in the training part of {of_path(name)}: expected "
+            f"Fewer than two words occur {dataset.min_count} times in the training part of {of_path(name)}: expected "
             "more text, a smaller ",
             Option("min_count"),
             " or a larger ",

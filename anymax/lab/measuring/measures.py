@@ -110,7 +110,7 @@ def _ranking(
 
 
 def constant(targets: Tensor, log_probs: Tensor) -> Outcome:
-    """The outcome of telling the same probabilities (num_classes,) for every item."""
+    """The outcome of predicting the same probabilities (num_classes,) for every item."""
     log_probs = log_probs.double()
     probs = log_probs.exp()
     law = Law(

@@ -20,7 +20,7 @@ from anymax.lab.storage import write_whole
 MOST_CLASSES = 50
 MOST_COLUMNS = 200
 MOST_NOTES = 100
-LONGEST_NAME = 200  # signs of the name of a column or class
+LONGEST_NAME = 200  # characters of the name of a column or class
 
 
 def write(comparison: Comparison, path: Path) -> None:

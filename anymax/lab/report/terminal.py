@@ -18,7 +18,7 @@ from rich.text import Text
 from anymax._core.sentences import of_path, printable
 from anymax.lab import summary
 from anymax.lab.measure import MEASURES
-from anymax.lab.results import Comparison, DataInfo
+from anymax.lab.results import NONE, Comparison, DataInfo
 from anymax.lab.training.events import (
     EpochDone,
     Event,
@@ -192,6 +192,8 @@ def _legend(comparison: Comparison) -> list[str]:
     titles = [MEASURES[key].short for key in lower]
     legend = [f"Lower is better in {summary.listed(titles)}."] if titles else []
     legend += [meaning for key in comparison.measure_keys if (meaning := MEASURES[key].legend)]
+    if not all(method.defines_law for method in comparison.methods):
+        legend.append(f"{NONE}: the method gives no probabilities.")
     legend += [note for note in [summary.measured_classes_note(comparison)] if note]
     return [" ".join(legend), *(f"{method.name}: {method.note}" for method in comparison.methods if method.note)]
 

@@ -106,7 +106,7 @@ def _decider(asked: str | None, task: Task, usual: str) -> str:
     """The measure that decides: the one that was asked for, if the task has it."""
     valid = sorted(deciders(task), key=lambda key: key != usual)
     if asked is not None and asked not in valid:
-        what = "is no measure of text" if asked in MEASURES and task == "text" else "is no measure here"
+        what = "is not a measure of text" if asked in MEASURES and task == "text" else "is not a measure here"
         raise OptionError(f"{quoted(asked)} {what}: expected one of {', '.join(valid)}.")
     return asked or usual
 

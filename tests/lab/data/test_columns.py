@@ -56,7 +56,7 @@ def test_times_a_microsecond_apart_are_in_order():
 
 @pytest.mark.parametrize(
     ("cells", "why"),
-    [(["1", "low"], "some of them no numbers ('low')"), (["IE", "low"], "which are no numbers ('IE')")],
+    [(["1", "low"], "some of them not numbers ('low')"), (["IE", "low"], "which are not numbers ('IE')")],
 )
 def test_a_category_says_how_many_of_its_values_are_no_numbers(cells, why):
     assert read_column("level", pd.Series(cells * 20)).info.why == f"2 different values, {why}"

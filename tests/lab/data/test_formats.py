@@ -76,7 +76,7 @@ def test_archives_that_do_not_fit(tmp_path):
     assert "without Python objects" in refused(path)
     for content in (b"", b"PK\x03\x04broken", b"text"):
         path.write_bytes(content)
-        assert "is no NumPy archive" in refused(path)
+        assert "is not a NumPy archive" in refused(path)
 
 
 def test_a_truncated_parquet_file(tmp_path):

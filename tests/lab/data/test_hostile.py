@@ -145,21 +145,21 @@ def test_two_encodings_in_one_file(compare, first):
 @pytest.mark.parametrize("header", ["size,kind", "größe,kind", "размер,вид"])
 def test_utf_16_without_its_mark(compare, header, encoding):
     assert compare(csv(header).encode(encoding)).sentence == (
-        "'d.csv' is named .csv but is UTF-16 without the mark that says so: write it as UTF-8."
+        "'d.csv' is named .csv but is UTF-16 without a byte order mark: write it as UTF-8."
     )
 
 
 @pytest.mark.parametrize("content", [csv().encode("utf-32"), csv().encode("utf-16") + b"x"], ids=["utf-32", "cut off"])
 def test_other_encodings_are_no_readable_text(compare, content):
-    assert compare(content).sentence == "'d.csv' is named .csv but is no readable text: write it as UTF-8."
+    assert compare(content).sentence == "'d.csv' is named .csv but is not readable text: write it as UTF-8."
 
 
-@pytest.mark.parametrize(("line", "sign"), [(1, "\0"), (61, "\x1b"), (20_000, "\0")])
-def test_a_control_sign_is_named_with_its_line(compare, line, sign):
+@pytest.mark.parametrize(("line", "character"), [(1, "\0"), (61, "\x1b"), (20_000, "\0")])
+def test_a_control_character_is_named_with_its_line(compare, line, character):
     lines = (csv() + "1,a\n" * 20_000).split("\n")
-    lines[line - 1] += sign
+    lines[line - 1] += character
     assert compare("\n".join(lines)).sentence == (
-        f"'d.csv' is named .csv but is a binary file (line {line} holds the byte {ord(sign):#04x}): "
+        f"'d.csv' is named .csv but is a binary file (line {line} holds the byte {ord(character):#04x}): "
         "write it as comma-separated text."
     )
 
@@ -252,15 +252,15 @@ LONG = "q" * 5_000_000
 )
 def test_a_long_name_is_refused(compare, header, name):
     assert compare(csv(header)).sentence == (
-        f"'d.csv' has a column whose name is longer than 10000 signs ('{name[:40]}…'): "
+        f"'d.csv' has a column whose name is longer than 10000 characters ('{name[:40]}…'): "
         "shorten it, or close a quote that is left open."
     )
 
 
 def test_a_long_class_is_refused(compare):
     assert compare(csv() + f"1.5,{LONG}\n").sentence == (
-        f"Target column 'kind' holds a cell of 5000000 signs ('{'q' * 40}…'): "
-        "expected the names of classes, of 10000 signs at most."
+        f"Target column 'kind' holds a cell of 5000000 characters ('{'q' * 40}…'): "
+        "expected the names of classes, of 10000 characters at most."
     )
 
 
@@ -390,7 +390,7 @@ def jsonl(more: str = "", **cells: str) -> str:
 def test_json_in_latin_1_says_so(compare):
     ended = compare(jsonl().replace('"a"', '"ä"').encode("latin-1"), name="d.jsonl")
     assert ended.data["class_names"] == ["b", "ä"]
-    assert "'d.jsonl' is no UTF-8 and was read as Latin-1." in " ".join(ended.out.split())
+    assert "'d.jsonl' is not valid UTF-8 and was read as Latin-1." in " ".join(ended.out.split())
 
 
 @pytest.mark.parametrize("missing", ['{"size": 1.5}', '{"kind": null, "size": 1.5}', '{"kind": NaN, "size": 1.5}'])
@@ -422,11 +422,11 @@ def test_numbers_in_json_are_read_as_they_stand_there(tmp_path):
         ),
         (
             r'{"size": 1, "kind": "\ud800"}',
-            "Line 61 of 'd.jsonl' holds half a sign (\\ud800 to \\udfff without the other ",
+            "Line 61 of 'd.jsonl' holds half a character (\\ud800 to \\udfff without the other ",
         ),
         (
             r'{"size\uDfff": 1, "kind": "a"}',
-            "Line 61 of 'd.jsonl' holds half a sign (\\ud800 to \\udfff without the other ",
+            "Line 61 of 'd.jsonl' holds half a character (\\ud800 to \\udfff without the other ",
         ),
         (
             r'{"si\u0000ze": 1, "kind": "a"}',
@@ -438,9 +438,12 @@ def test_numbers_in_json_are_read_as_they_stand_there(tmp_path):
             f"Feature column 'size' holds an infinite number ('1{'0' * 39}…', row 61): ",
         ),
         ('{"size": {"a": 1}, "kind": "a"}', "Column 'size' of 'd.jsonl' holds several values in one cell (row 61): "),
-        ("[" * 200_000, "Line 61 of 'd.jsonl' is no JSON: write one JSON object a line."),
-        ('{"size": 1, "kind": "a"', "Line 61 of 'd.jsonl' is no JSON: write one JSON object a line."),
-        (f'{{"{"q" * 20_000}": 1}}', f"'d.jsonl' has a column whose name is longer than 10000 signs ('{'q' * 40}…'): "),
+        ("[" * 200_000, "Line 61 of 'd.jsonl' is not JSON: write one JSON object a line."),
+        ('{"size": 1, "kind": "a"', "Line 61 of 'd.jsonl' is not JSON: write one JSON object a line."),
+        (
+            f'{{"{"q" * 20_000}": 1}}',
+            f"'d.jsonl' has a column whose name is longer than 10000 characters ('{'q' * 40}…'): ",
+        ),
         ('{"kind ": 1}', "'d.jsonl' has 2 columns named 'kind': rename all but one of them."),
     ],
     ids=["twice", "half", "half a name", "null", "infinite", "huge", "nested", "deep", "cut off", "long", "spaces"],
@@ -524,7 +527,9 @@ def test_an_array_that_is_larger_than_any_memory(compare):
         lying.writestr(
             "X.npy", archive.read("X.npy").replace(header, b"'shape': (1000000000000, 10), }".ljust(len(header)))
         )
-    assert compare(None, name="d.npz", target=None).sentence.startswith("'d.npz' is no NumPy archive of plain arrays: ")
+    assert compare(None, name="d.npz", target=None).sentence.startswith(
+        "'d.npz' is not a NumPy archive of plain arrays: "
+    )
 
 
 def test_parquet_whose_notes_to_pandas_are_wrong(compare):

@@ -50,7 +50,7 @@ def test_leaking_columns_are_named_and_strong_ones_are_not(rarest):
 def test_the_sentence_says_what_to_do():
     columns, classes = planted()
     (number, level) = leaks.notes(columns, NO_TEXT, classes)
-    assert number.startswith("Column 'leaking number' alone tells the class of ")
+    assert number.startswith("Column 'leaking number' alone predicts the class of ")
     assert "--drop" in level
 
 
@@ -104,7 +104,9 @@ def test_a_text_that_only_one_class_has_is_named_once():
     texts = pd.DataFrame({"plain": sentences(generator, classes, lambda label: "")})
     texts["reason"] = texts["plain"].where(classes == 1, "")
     (note,) = leaks.notes(NO_TEXT, texts, classes)
-    assert note.startswith("Column 'reason' alone tells the class of 100.0% of the rows it was not fitted on: if it is")
+    assert note.startswith(
+        "Column 'reason' alone predicts the class of 100.0% of the rows it was not fitted on: if it is"
+    )
     texts["reason"] = (texts["reason"] + " closed").where(classes == 1, "")
     assert leaks.notes(NO_TEXT, texts, classes) == [note]
 
@@ -115,7 +117,9 @@ def test_the_sentence_names_the_words():
         classes = generator.integers(0, num_classes, size=1500)
         texts = pd.DataFrame({"comment": sentences(generator, classes, lambda label: f"desk{label}")})
         (note,) = leaks.notes(NO_TEXT, texts, classes)
-        assert note.startswith("Column 'comment' alone tells the class of 100.0% of the rows it was not fitted on by ")
+        assert note.startswith(
+            "Column 'comment' alone predicts the class of 100.0% of the rows it was not fitted on by "
+        )
         assert said in note
 
 

@@ -126,7 +126,7 @@ def test_classes_that_came_later_are_noted():
     table.loc[290:, "kind"] = "new"
     info = read_table("drift", table, "kind", time="t").info()
     assert (info.measured_classes, info.num_classes) == (2, 3)
-    assert any("new (10)" in note and "as times are not torn apart" in note for note in info.notes)
+    assert any("new (10)" in note and "as the parts follow each other in time" in note for note in info.notes)
 
 
 def test_times_that_cannot_be_read_are_refused():
@@ -135,7 +135,7 @@ def test_times_that_cannot_be_read_are_refused():
     assert "too few different times" in refused(frame(when=[1] * 150 + [2] * 150), time="when")
     assert "the day may come first" in refused(frame(when=["01/02/2024", "02/03/2024"] * 150), time="when")
     ordered = frame(when=range(300)).assign(kind=["a"] * 150 + ["b"] * 150)
-    assert "fewer than two classes stand in every part" in refused(ordered, time="when")
+    assert "fewer than two classes are in every part" in refused(ordered, time="when")
     assert "give one of them" in refused(frame(when=range(300)), time="when", group="when")
 
 

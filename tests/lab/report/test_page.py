@@ -119,7 +119,7 @@ def test_says_what_the_results_say():
         assert f"{summary.mean:.3f} ± {summary.spread:.3f}" in page
     assert page.index("frequencies 0.100") < page.index("softmax 0.9")
     for expected in (
-        "no law",
+        "no probabilities",
         "sampled left out: 64 draws",
         "age number 3 every cell",
         "2.13.0",

@@ -262,13 +262,13 @@ def test_a_method_that_diverges_has_no_validation_value_and_is_still_reported(wi
         (
             {"decide_by": "auc"},
             OptionError,
-            "'auc' is no measure here: expected one of top1, macro_f1, average_precision, nll, brier, ece.",
+            "'auc' is not a measure here: expected one of top1, macro_f1, average_precision, nll, brier, ece.",
         ),
-        ({"decide_by": "perplexity"}, OptionError, "'perplexity' is no measure here"),
+        ({"decide_by": "perplexity"}, OptionError, "'perplexity' is not a measure here"),
         ({"device": "abacus"}, OptionError, "Device 'abacus' is not available here"),
         ({"precision": "8-true"}, OptionError, "There is no precision '8-true': expected one of 32-true, bf16-mixed,"),
         ({"methods": ["m" * 5_000_000]}, MethodError, f"There is no method '{'m' * 40}…': expected"),
-        ({"decide_by": "m" * 5_000_000}, OptionError, f"'{'m' * 40}…' is no measure here"),
+        ({"decide_by": "m" * 5_000_000}, OptionError, f"'{'m' * 40}…' is not a measure here"),
         ({"device": "m" * 5_000_000}, OptionError, f"Device '{'m' * 40}…' is not available here"),
         ({"precision": "m" * 5_000_000}, OptionError, f"There is no precision '{'m' * 40}…'"),
         ({"device": "cpu", "precision": "16-mixed"}, OptionError, "Precision '16-mixed' needs an accelerator"),
@@ -293,7 +293,7 @@ def test_what_a_reader_must_know_of_the_data_is_found_once_per_comparison(monkey
 
 
 def test_text_has_no_macro_f1(text):
-    with pytest.raises(OptionError, match="'macro_f1' is no measure of text: expected one of perplexity"):
+    with pytest.raises(OptionError, match="'macro_f1' is not a measure of text: expected one of perplexity"):
         run(text, decide_by="macro_f1")
 
 
