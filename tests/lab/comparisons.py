@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from anymax.lab.results import (
     ColumnInfo,
     Comparison,
@@ -129,6 +131,26 @@ def compared(**arguments) -> Comparison:
         columns=[ColumnInfo("born", "date", "every cell is a date", 2), ColumnInfo("note", "text", "long cells")],
         left_out=[LeftOut("sampled", "64 draws from 10 classes cost more than softmax")],
         **arguments,
+    )
+    comparison.verdict = judge(comparison)
+    return comparison
+
+
+def around(mean, spread, repeats=10, seed=0):
+    """Values of so many repeats about a mean."""
+    return list(mean + spread * np.random.default_rng(seed).standard_normal(repeats))
+
+
+HEADS = {"softmax": 0.9, "nce": 0.8, "sigmoid": 0.89}
+
+
+def three_heads(**arguments) -> Comparison:
+    """Five repeats that decide against nce and cannot decide about sigmoid, which defines no law."""
+    random = np.random.default_rng(0)
+    values = {name: list(mean + 0.01 * random.standard_normal(5)) for name, mean in HEADS.items()}
+    law = {name: [0.3] * 5 for name in ("softmax", "nce")}
+    comparison = make_comparison(
+        values, others={"nll": law, "ece": law, "brier": law}, without_law=["sigmoid"], **arguments
     )
     comparison.verdict = judge(comparison)
     return comparison

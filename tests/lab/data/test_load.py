@@ -9,7 +9,6 @@ import torch
 
 from anymax.lab.data.columns import read_column
 from anymax.lab.data.dataset import IGNORED
-from anymax.lab.data.table import TableDataset
 from anymax.lab.data.text import BLOCKS, TextDataset, words_of
 from anymax.lab.errors import DataError
 from tests.lab.calls import load, read_table
@@ -56,15 +55,6 @@ def test_built_in_tables_split_60_20_20_with_every_class_in_every_part(name, num
         assert set(part.targets.tolist()) == set(range(num_classes))
         assert torch.isfinite(part.inputs).all()
     assert parts.class_counts.tolist() == torch.bincount(parts.train.targets).tolist()
-
-
-def test_a_repeat_draws_the_split_anew_and_always_the_same():
-    dataset = load("wine")
-    assert isinstance(dataset, TableDataset)
-    assert not np.array_equal(dataset.rows(0)[2], dataset.rows(1)[2])
-    assert np.array_equal(dataset.rows(1)[2], load("wine").rows(1)[2])
-    rows = np.concatenate(dataset.rows(3))
-    assert sorted(rows) == list(range(len(dataset.classes)))
 
 
 def test_pydoc_takes_each_line_once_and_cuts_windows_within_blocks():
@@ -267,18 +257,6 @@ def test_a_class_with_one_row_goes_into_training_and_stays_a_class(write):
         assert alone not in parts.test.targets
     assert alone not in dataset.measured_ids
     assert any("alone (1)" in note and "the other 2 classes" in note for note in dataset.info().notes)
-
-
-@pytest.mark.parametrize("rows", [5, 6, 7, 8, 9])
-@pytest.mark.parametrize("total", [53, 60, 203])
-def test_the_smallest_split_class_is_in_every_part(rows, total):
-    frame = pd.DataFrame(
-        {"x": np.random.default_rng(0).normal(size=total), "y": ["rare"] * rows + ["common"] * (total - rows)}
-    )
-    dataset = read_table("rare", frame, "y")
-    for repeat in range(10):
-        for part in dataset.rows(repeat):
-            assert set(dataset.classes[part]) == {0, 1}
 
 
 def test_missing_values_and_rows_without_target_are_no_bad_input(write):

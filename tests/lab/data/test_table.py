@@ -1,4 +1,4 @@
-"""Parts by group and by time, features fitted on training rows alone, and what is left out on request."""
+"""Tables: roles of columns, features fitted on training rows alone, and what is left out on request."""
 
 import numpy as np
 import pandas as pd
@@ -8,16 +8,7 @@ import torch
 from anymax.lab.errors import DataError
 from anymax.lab.training import backbones
 from tests.lab.calls import read_table
-
-
-def frame(rows=300, **columns):
-    generator = np.random.default_rng(0)
-    size = generator.normal(size=rows).round(3)
-    return pd.DataFrame({"size": size, "kind": np.resize(["a", "b"], rows), **columns})
-
-
-def kinds(dataset):
-    return {column.name: column.kind for column in dataset.columns}
+from tests.lab.data.tables import frame, kinds
 
 
 def refused(table, target="kind", **options):
@@ -28,55 +19,6 @@ def refused(table, target="kind", **options):
 
 
 # ---------------------------------------------------------------- groups
-
-
-def test_no_group_stands_in_two_parts_and_each_repeat_draws_anew():
-    patients = [f"p{i // 6}" for i in range(300)]
-    dataset = read_table("patients", frame(patient=patients), "kind", group="patient")
-    assert kinds(dataset) == {"kind": "target", "patient": "group", "size": "number"}
-    assert dataset.info().splits_redrawn
-    parts = [[{patients[row] for row in rows} for rows in dataset.rows(repeat)] for repeat in range(4)]
-    for train, validation, test in parts:
-        assert not train & validation
-        assert not (train | validation) & test
-        assert len(test) == pytest.approx(10, abs=2)
-    assert parts[0][2] != parts[1][2]
-    assert all(np.array_equal(a, b) for a, b in zip(dataset.rows(1), dataset.rows(1), strict=True))
-
-
-def test_a_column_constant_in_each_group_tells_nothing_of_other_groups():
-    """Without groups the nearest training row has the class; with them it has a coin's toss."""
-    generator = np.random.default_rng(1)
-    group = np.repeat(np.arange(100), 6)
-    table = pd.DataFrame(
-        {
-            "trace": generator.normal(size=100)[group] + generator.normal(size=600) * 1e-6,
-            "group": group,
-            "y": generator.choice(["a", "b"], size=100)[group],
-        }
-    )
-
-    def found(dataset):
-        right = []
-        for repeat in range(5):
-            train, _, test = dataset.rows(repeat)
-            trace = dataset.numbers["trace"].to_numpy()
-            nearest = train[np.abs(trace[test][:, None] - trace[train]).argmin(1)]
-            right.append((dataset.classes[test] == dataset.classes[nearest]).mean())
-        return np.mean(right)
-
-    assert found(read_table("leaking", table, "y", drop=["group"])) > 0.99
-    assert found(read_table("grouped", table, "y", group="group")) < 0.7
-
-
-def test_a_group_of_most_rows_is_for_training():
-    group = np.where(np.arange(300) < 200, 0, np.arange(300))
-    dataset = read_table("uneven", frame(group=group), "kind", group="group")
-    for repeat in range(5):
-        train, validation, test = dataset.rows(repeat)
-        assert set(range(200)) <= set(train)
-        assert len(validation) > 0
-        assert len(test) > 0
 
 
 def test_a_class_of_few_groups_is_noted_and_not_measured():
@@ -98,27 +40,6 @@ def test_groups_that_cannot_be_split_are_refused():
 
 
 # ---------------------------------------------------------------- time
-
-
-@pytest.mark.parametrize("as_dates", [False, True])
-def test_the_latest_rows_are_tested(as_dates):
-    minutes = np.random.default_rng(2).permutation(300)
-    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(minutes, unit="h")
-    dataset = read_table("log", frame(when=when.astype(str) if as_dates else minutes), "kind", time="when")
-    train, validation, test = dataset.rows(0)
-    assert minutes[train].max() < minutes[validation].min()
-    assert minutes[validation].max() < minutes[test].min()
-    assert (len(train), len(validation), len(test)) == (180, 60, 60)
-    assert np.array_equal(dataset.rows(1)[2], test)
-    assert not dataset.info().splits_redrawn
-    assert kinds(dataset)["when"] == "time"
-    assert dataset.parts(0).train.inputs.shape[1] == 1
-
-
-def test_equal_times_stand_in_one_part():
-    days = np.random.default_rng(3).permutation(np.arange(300) // 50)
-    rows = read_table("days", frame(day=days), "kind", time="day").rows(0)
-    assert sum(len(set(days[part])) for part in rows) == 6
 
 
 def test_classes_that_came_later_are_noted():

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import subprocess
 import sys
 
@@ -410,7 +411,7 @@ def compare_failing(place, error):
     ],
 )
 def test_a_backbone_that_fails_in_training_is_one_sentence(place, says):
-    with pytest.raises(OptionError, match=rf"^The backbone test_backbones:Failing\(.* {says}") as caught:
+    with pytest.raises(OptionError, match=rf"^The backbone {re.escape(__name__)}:Failing\(.* {says}") as caught:
         compare_failing(place, KeyError("a thing.\x1b"))
     assert str(caught.value).isprintable()
     assert caught.value.__cause__ is not None

@@ -1,0 +1,118 @@
+"""The terminal: narrow, without surprises, and a progress that suits it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from anymax.lab.report import terminal
+from anymax.lab.training.events import EpochDone, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
+from anymax.lab.verdict import judge
+from tests.lab.comparisons import make_comparison, three_heads
+from tests.lab.report.reading import shown
+
+
+def test_reads_at_80_columns_without_colour():
+    methods = {name: [0.9] * 10 for name in ("softmax", "gumbel", "nce", "sampled", "sigmoid")}
+    law = {name: [0.3] * 10 for name in methods}
+    for decide_by in ("top1", "perplexity"):
+        comparison = make_comparison(
+            {name: [v * 1000 for v in vs] for name, vs in methods.items()} if decide_by == "perplexity" else methods,
+            decide_by=decide_by,
+            others=dict.fromkeys(
+                ("perplexity_known" if decide_by != "top1" else "macro_f1", "nll", "brier", "ece"), law
+            ),
+            peak_bytes={"nce": 999 << 20},
+            notes=["a long note " * 20],
+        )
+        comparison.verdict = judge(comparison)
+        for trial in comparison.trials if decide_by != "top1" else []:
+            del trial.tested.measures["average_precision"]  # text has none
+        for trial in comparison.of("nce")[1:]:
+            trial.curve.validation = [None] * 4
+        text = shown(comparison)
+        assert max(map(len, text.splitlines())) <= 80
+        assert "\x1b" not in text
+        assert "…" not in text
+        assert "999 MiB" in text
+        assert "(1 of 10)" in text
+        assert comparison.verdict.text in " ".join(text.split())
+
+
+def test_markup_in_names_is_shown_as_it_is():
+    text = shown(three_heads(name="[red]data[/red]", notes=["[bold]note[/bold] :smile:"]))
+    assert "[red]data[/red]" in text
+    assert "[bold]note[/bold] :smile:" in text
+
+
+def follow(stream):
+    progress = terminal.Following(stream)
+    with progress:
+        progress(Planned(4, 2, ["softmax", "nce"], [0.01], 3, None, 75.0, None, 0))
+        for repeat in range(2):
+            for i, method in enumerate(("softmax", "nce")):
+                progress(TrainingStarted(method, repeat, 0.01))
+                progress(EpochDone(method, repeat, 0.01, 1, 0.5))
+                progress(TrainingDone(method, repeat, 0.01, 0.5, 0.1, repeat * 2 + i + 1))
+            progress(RepeatDone(repeat))
+
+
+def test_progress_in_a_pipe_is_a_line_per_repeat():
+    stream = io.StringIO()
+    follow(stream)
+    lines = stream.getvalue().splitlines()
+    plan = "2 methods, learning rate 0.01, 2 repeats: 4 trainings of at most 3 epochs, about 1:15 in all."
+    assert lines[0] == plan
+    assert lines[1].startswith("repeat 1 of 2 after 0:0")
+    assert lines[1].endswith(" left")
+    assert lines[2].startswith("repeat 2 of 2 after 0:0")
+    assert len(lines) == 3
+
+
+def test_progress_in_a_terminal_is_a_bar(monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    follow(stream)
+    text = stream.getvalue()
+    assert "repeat 2/2, nce, rate 0.01" in text
+    assert "100%" in text
+    assert "of 2 after" not in text
+
+
+def test_a_method_without_probabilities_fits_into_80_columns_and_is_explained(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    methods = {name: [0.9] * 3 for name in ("softmax", "gumbel", "nce", "sampled", "sigmoid")}
+    law = {name: [0.3] * 3 for name in methods if name != "sigmoid"}
+    others = {"macro_f1": methods, **dict.fromkeys(("nll", "brier", "ece"), law)}
+    text = shown(make_comparison(methods, others=others, without_law=["sigmoid"]))
+    (row,) = [line for line in text.splitlines() if line.startswith("sigmoid") and line.endswith("none")]
+    assert row.split()[-3:] == ["none"] * 3
+    assert "none: the method gives no probabilities." in " ".join(text.split())
+    assert "…" not in text
+    assert "none" not in shown(make_comparison(methods, others=others | dict.fromkeys(law, methods)))
+
+
+def test_a_run_that_is_found_finished_says_where_and_how_to_train_again():
+    stream = io.StringIO()
+    with terminal.Following(stream) as progress:
+        progress(FoundFinished(Path("anymax-wine")))
+    assert "to train again, remove 'anymax-wine'" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("planned", "said"),
+    [
+        (Planned(4, 2, ["softmax"], [0.1, 0.2], None, 60.0, 240.0, None, 0), "4 trainings of 60 s of steps each"),
+        (Planned(4, 2, ["softmax"], [0.1, 0.2], 1, None, 240.0, None, 0), "at most 1 epoch, about 4:00 in all"),
+        (Planned(4, 2, ["softmax"], [0.1, 0.2], 1, None, 240.0, None, 3), "3 of them are done already."),
+        (Planned(4, 2, ["softmax"], [0.1], 1, None, 7200.0, 440.0, 0), "With --budget 440s it would take about half"),
+    ],
+)
+def test_the_plan_says_how_much_and_how_long(planned, said):
+    stream = io.StringIO()
+    with terminal.Following(stream) as progress:
+        progress(planned)
+    assert said in stream.getvalue()
