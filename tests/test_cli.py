@@ -398,8 +398,8 @@ def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[s
 
 
 EXTRAS = (
-    "filelock jinja2 lightning lightning_fabric matplotlib numpy pandas pyarrow pydantic rich sklearn scipy torchmetrics "
-    "typer"
+    "filelock jinja2 lightning lightning_fabric matplotlib numpy pandas pyarrow pydantic rich sklearn scipy "
+    "torchmetrics typer"
 )
 
 
