@@ -14,8 +14,8 @@ env: .venv/bin/pytest ## make .venv with everything that development needs
 test: env ## run the tests
 	$(PYTHON) -m pytest
 
-lint: env ## ruff: rules and format
-	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+lint: env ## ruff: rules and format; who may import whom
+	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && .venv/bin/lint-imports --no-cache
 
 types: env ## pyright
 	$(PYTHON) -m pyright --pythonpath $(PYTHON)
