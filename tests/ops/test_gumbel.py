@@ -244,6 +244,13 @@ def test_sample_shapes_and_word_indices():
     assert anymax.sample(torch.tensor(1.0), 0) == 0
 
 
+def test_a_tensor_without_axes_has_one_class_to_draw():
+    assert anymax.sample(torch.tensor(3.0), 0, num_samples=4).tolist() == [0, 0, 0, 0]
+    masked_out = torch.tensor(False)
+    with pytest.raises(ValueError, match="4 of 4 rows"):
+        anymax.sample(torch.tensor(3.0), 0, num_samples=4, mask=masked_out)
+
+
 def test_a_row_without_a_law_is_an_error_or_minus_one():
     x = torch.zeros(3, 2)
     x[1, 0], x[2] = float("nan"), -INFINITY

@@ -36,14 +36,12 @@ def sample(
 ) -> Tensor:
     """Ids along a leading axis of samples where `num_samples` is given; -1 for rows without probabilities."""
     scores = scores_of(input, dims, temperature=temperature, mask=mask, keep_dead_rows=True).values
-    scores = _from_maximum(scores, dims)
-    shape = input.shape if num_samples is None else (num_samples, *input.shape)
+    scores, axis = join(_from_maximum(scores, dims), dims)
+    shape = scores.shape if num_samples is None else (num_samples, *scores.shape)
     noise = random.gumbel(random.words(seed, shape, input.device), scores.dtype)
-    (axis,) = dims.axes
-    from_end = axis - dims.ndim
-    ids = (scores + noise).argmax(from_end if dims.ndim else -1)
-    spoilt = scores.isnan().any(axis) if dims.ndim else scores.isnan()
-    return torch.where(spoilt, -1, ids)
+    # counted from the end, behind the axis of the samples
+    ids = (scores + noise).argmax(axis - scores.ndim)
+    return torch.where(scores.isnan().any(axis), -1, ids)
 
 
 def perturbed(scores: Tensor, seed: Tensor) -> Tensor:
