@@ -72,7 +72,8 @@ def per_row(argument: str, value: object, shape: Sequence[int], dims: Dims) -> N
         broadcasts(argument, value, shape)
         for axis in dims.axes:
             at = axis - len(shape) + value.ndim
-            if at >= 0 and value.shape[at] != 1:
+            # a tensor without axes competes along axis 0, which has no size
+            if 0 <= at < value.ndim and value.shape[at] != 1:
                 raise ValueError(
                     f"{CALLER}: {argument} must have size 1 on axis {dims.label(axis)}, which is normalised, "
                     f"got shape {tuple(value.shape)} for scores of shape {tuple(shape)}"

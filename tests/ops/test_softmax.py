@@ -226,6 +226,23 @@ def test_a_tensor_without_axes():
     assert anymax.softmax(x, 0, temperature=3.0, sink=0.0).item() == pytest.approx(0.66075637)
 
 
+def test_a_tensor_without_axes_takes_options_that_are_tensors():
+    x = torch.tensor(2.0, requires_grad=True)
+    temperature, sink = torch.tensor(3.0, requires_grad=True), torch.tensor(0.0)
+    probs = anymax.softmax(x, 0, temperature=temperature, sink=sink)
+    expected = torch.sigmoid(x / temperature)
+    assert_close(probs, expected)
+    for mine, theirs in zip(
+        torch.autograd.grad(probs, [x, temperature]), torch.autograd.grad(expected, [x, temperature]), strict=True
+    ):
+        assert_close(mine, theirs)
+    assert anymax.log_softmax(x, -1, temperature=temperature) == 0
+    assert_close(anymax.logsumexp(x, 0, sink=sink), torch.logsumexp(torch.tensor([2.0, 0.0]), 0))
+    assert anymax.gumbel_softmax(x, temperature, dim=0) == 1
+    assert anymax.sample(x, 0, temperature=temperature) == 0
+    assert anymax.nn.GumbelSoftmax(dim=0)(x) == 1
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_types_are_summed_in_float32(dtype):
     # summed in bfloat16, 1000 equal terms stop growing at 256
