@@ -91,20 +91,36 @@ def scores_of(
         values = softcap * torch.tanh(values / softcap)
     offset = None
     if tempered and values.numel() > 0:
-        divisor = temperature if isinstance(temperature, Tensor) else values.new_tensor(temperature)
-        # a factor, not a choice: a temperature that is not positive spoils the gradient too
-        divisor = divisor.to(values.dtype) * torch.where(divisor > 0, 1.0, float("nan"))
         # The maximum goes first, so that 1e-30 does not overflow. It is a constant: what it takes from the
         # scores comes back with the offset, also in every derivative.
         top = torch.where(excluded, -INFINITY, values).amax(dims.axes, keepdim=True).detach()
         top = torch.where(top == -INFINITY, 0.0, top)
-        values = (values - top) / divisor
-        offset = top / divisor
+        values = _tempered(torch.where(excluded, top, values) - top, temperature)
+        offset = _tempered(top, temperature)
     values = torch.where(excluded, -INFINITY, values)
     if mask is None:
         return Scores(values, offset, None)
     alive = mask.expand(input.shape).any(dims.axes, keepdim=True) if dims.ndim else mask
     return Scores(values if keep_dead_rows else torch.where(alive, values, 0.0), offset, alive)
+
+
+def _tempered(values: Tensor, temperature: float | Tensor) -> Tensor:
+    """values / temperature, whose derivative in the temperature is 0 wherever the derivative of the result is 0.
+
+    A plain quotient makes 0 * inf of it for a score that has no chance, since v / T**2 overflows. So T divides as a
+    constant, and its derivative comes from a second factor, constant / T, which is 1.
+    """
+    divisor = temperature if isinstance(temperature, Tensor) else values.new_tensor(temperature)
+    # a factor, not a choice: a temperature that is not positive spoils the gradient too
+    divisor = divisor.to(values.dtype) * torch.where(divisor > 0, 1.0, float("nan"))
+    quotient = values / divisor.detach()
+    if not isinstance(temperature, Tensor):
+        return quotient
+    limits = torch.finfo(values.dtype)
+    # 1 / T is finite for every T, the smallest and infinity too, once small ones are scaled
+    divisor = divisor.clamp(max=limits.max) * torch.where(divisor < 1, 2.0**64, 1.0)
+    one = divisor.detach() / divisor
+    return quotient + quotient.clamp(limits.min, limits.max) * (one - 1)
 
 
 def times(weight: Tensor, value: Tensor) -> Tensor:

@@ -180,6 +180,34 @@ def test_log_prob_gives_all_three_per_row():
     assert (dead.log_prob, dead.log_z, dead.entropy) == (-INFINITY, -INFINITY, 0)
 
 
+def test_a_class_without_a_chance_gives_the_temperature_no_gradient():
+    x = torch.tensor([[1.0, 2.0, torch.finfo(torch.float32).min]])
+
+    def gradient(function, temperature):
+        leaf = torch.tensor(temperature, requires_grad=True)
+        return torch.autograd.grad(function(leaf), leaf)[0].item()
+
+    def loss(target):
+        return lambda t: anymax.cross_entropy(x, torch.tensor([target]), temperature=t)
+
+    def entropy(t):
+        return anymax.log_prob(x, torch.tensor([0]), temperature=t).entropy.sum()
+
+    # two classes at T = 0.5: p = sigmoid(2) of the second, d loss / d T = -p (2 - 1) / T^2 for the first
+    assert gradient(loss(0), 0.5) == pytest.approx(-3.5231883, rel=1e-6)
+    # H of two classes, with d H / d T = Var(x) / T^3
+    assert gradient(entropy, 0.5) == pytest.approx(8 * 0.1049935854, rel=1e-6)
+    for tiny in (1e-20, 1e-30, 1e-38, 1e-44):
+        assert gradient(loss(1), tiny) == 0
+        assert gradient(loss(0), tiny) == -INFINITY
+        assert gradient(entropy, tiny) == 0
+    # an ignored row takes no part, even where the log normaliser overflows
+    leaf = torch.tensor(0.5, requires_grad=True)
+    padded = torch.full((1, 2), torch.finfo(torch.float32).min)
+    ignored = anymax.cross_entropy(padded, torch.tensor([-100]), temperature=leaf, z_loss=0.1)
+    assert torch.autograd.grad(ignored, leaf)[0] == 0
+
+
 def test_half_types_and_autocast():
     x, target = scores(8, 50).float().bfloat16(), ids(50, 8)
     assert anymax.cross_entropy(x, target).dtype == torch.bfloat16

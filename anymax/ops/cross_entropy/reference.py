@@ -62,7 +62,7 @@ def row_losses(input: Tensor, target: Tensor, dims: Dims, options: Options) -> R
     row_weight = counted.to(log_probs.dtype)
     penalty = None
     if options.z_loss > 0:
-        penalty = torch.where(counted, options.z_loss * _log_z(scores, axis).square(), 0.0)
+        penalty = options.z_loss * torch.where(counted, _log_z(scores, axis), 0.0).square()
     weight = row_weight
     if class_weight is not None and not target.is_floating_point():
         index = look_up(target, log_probs.shape[axis], options.ignore_index).safe
