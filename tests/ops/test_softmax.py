@@ -172,6 +172,52 @@ def test_extreme_scores_and_temperatures_are_exact():
     assert_close(anymax.log_softmax(big.reshape(4, 2, 4), (1, 2)).reshape(4, 8), exact)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_sink_beside_scores_that_overflow_when_tempered(dtype):
+    lowest, highest = torch.finfo(dtype).min, torch.finfo(dtype).max
+    for temperature in (0.5, torch.tensor(0.5, requires_grad=True)):
+        padded = torch.full((1, 3), lowest, dtype=dtype, requires_grad=True)
+        probs = anymax.softmax(padded, 1, temperature=temperature, sink=0.0)
+        assert probs.tolist() == [[0.0, 0.0, 0.0]]
+        log_probs = anymax.log_softmax(padded, 1, temperature=temperature, sink=0.0)
+        assert (log_probs <= lowest).all()
+        leaves = [padded, temperature] if isinstance(temperature, torch.Tensor) else [padded]
+        for gradient in torch.autograd.grad(probs.sum(), leaves):
+            assert (gradient == 0).all()
+        # without its sink the row is uniform, and a sink of -inf is none
+        for sink in (None, -INFINITY):
+            assert_close(anymax.softmax(padded, 1, temperature=temperature, sink=sink), torch.full_like(padded, 1 / 3))
+        winning = torch.full((1, 2), highest, dtype=dtype)
+        assert anymax.softmax(winning, 1, temperature=temperature, sink=0.0).tolist() == [[0.5, 0.5]]
+        assert anymax.softmax(winning, 1, temperature=temperature, sink=INFINITY).isnan().all()
+
+
+def test_a_score_without_a_chance_gives_the_temperature_no_gradient():
+    lowest = torch.finfo(torch.float32).min
+    scores = torch.tensor([[1.0, 2.0, lowest]])
+
+    def gradient(function, temperature):
+        leaf = torch.tensor(temperature, requires_grad=True)
+        return torch.autograd.grad(function(leaf), leaf)[0].item()
+
+    def probs(temperature):
+        return anymax.softmax(scores, 1, temperature=temperature)[0, 1]
+
+    def log_prob(temperature):
+        return anymax.log_softmax(scores, 1, temperature=temperature)[0, 1]
+
+    # by hand, with q = exp(-2) the odds of the scores 1 and 2 at T = 0.5
+    q = torch.tensor(-2.0, dtype=torch.float64).exp().item()
+    assert gradient(log_prob, 0.5) == pytest.approx(-4 * q / (1 + q), rel=1e-6)
+    assert gradient(probs, 0.5) == pytest.approx(-4 * q / (1 + q) ** 2, rel=1e-6)
+    for tiny in (1e-20, 1e-30, 1e-38, 1e-44):
+        assert gradient(probs, tiny) == 0
+        assert gradient(log_prob, tiny) == 0
+        assert gradient(lambda t: anymax.log_softmax(scores, 1, temperature=t)[0, 0], tiny) == INFINITY
+        assert gradient(lambda t: anymax.softmax(scores, 1, temperature=t, sink=0.0)[0, 1], tiny) == 0
+    assert gradient(probs, INFINITY) == 0
+
+
 def test_the_sink_takes_its_share():
     # field values, float64
     probs = anymax.softmax(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64), 0, sink=0.0)

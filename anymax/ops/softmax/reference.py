@@ -49,11 +49,17 @@ def _normalised(
 
 def _competing(scores: Scores, dims: Dims, sink: Number | None) -> tuple[Tensor, int]:
     """The scores as rows along one axis, with the sink as one more score at the end."""
-    rows, axis = join(scores.values, dims)
     if sink is None:
-        return rows, axis
-    column = sink.to(rows.dtype) if isinstance(sink, Tensor) else rows.new_tensor(sink)
+        return join(scores.values, dims)
+    values = scores.values
+    column = sink.to(values.dtype) if isinstance(sink, Tensor) else values.new_tensor(sink)
     if scores.offset is not None:
-        column = column - scores.offset
-    column, _ = join(column.expand(reduced_shape(scores.values.shape, dims)), dims)
+        # A common shift changes nothing: the larger of the rows' maximum and the sink becomes 0, so that neither
+        # can overflow upwards. An offset that did has the largest finite number in its place.
+        limits = torch.finfo(values.dtype)
+        offset = scores.offset.clamp(limits.min, limits.max)
+        shift = torch.maximum(offset, column).detach()
+        values, column = values + (offset - shift), column - shift
+    rows, axis = join(values, dims)
+    column, _ = join(column.expand(reduced_shape(values.shape, dims)), dims)
     return torch.cat([rows, column], axis), axis
