@@ -180,6 +180,42 @@ def test_log_prob_gives_all_three_per_row():
     assert (dead.log_prob, dead.log_z, dead.entropy) == (-INFINITY, -INFINITY, 0)
 
 
+class Labelled(torch.Tensor):
+    """A subclass that adds nothing: torch rebuilds what a function returns, item by item."""
+
+
+def test_log_prob_of_a_tensor_subclass_is_a_log_prob():
+    x, target = scores(3, 4), ids(4, 3)
+    plain = anymax.log_prob(x, target)
+    result = anymax.log_prob(x.as_subclass(Labelled), target)
+    assert type(result) is anymax.LogProb
+    assert all(type(part) is Labelled for part in result)
+    assert_close(tuple(part.as_subclass(torch.Tensor) for part in result), tuple(plain))
+    linear = anymax.linear_log_prob(x.as_subclass(Labelled), scores(5, 4, seed=1), target)
+    assert type(linear) is anymax.LogProb
+    assert type(linear.entropy) is Labelled
+
+
+def test_log_prob_stays_a_named_tuple():
+    x, target = scores(3, 4), ids(4, 3)
+    plain = anymax.log_prob(x, target)
+    assert plain._fields == ("log_prob", "log_z", "entropy")
+    assert plain._replace(entropy=plain.log_z).entropy is plain.log_z
+    assert anymax.LogProb(log_prob=x, log_z=x, entropy=target).entropy is target
+    with pytest.raises(TypeError, match="missing"):
+        anymax.LogProb(x, x)
+    doubled = torch.utils._pytree.tree_map(lambda part: 2 * part, plain)
+    assert type(doubled) is anymax.LogProb
+    assert_close(doubled.log_z, 2 * plain.log_z)
+    batched = torch.vmap(lambda row, index: anymax.log_prob(row, index))(x, target)
+    compiled = torch.compile(lambda x: anymax.log_prob(x, target), fullgraph=True, backend="aot_eager")(x)
+    inside = torch.compile(lambda x: anymax.log_prob(x, target).entropy.sum(), fullgraph=True, backend="aot_eager")
+    assert_close(inside(x), plain.entropy.sum())
+    for result in (batched, compiled):
+        assert type(result) is anymax.LogProb
+        assert_close(tuple(result), tuple(plain))
+
+
 def test_a_class_without_a_chance_gives_the_temperature_no_gradient():
     x = torch.tensor([[1.0, 2.0, torch.finfo(torch.float32).min]])
 

@@ -28,6 +28,20 @@ class LogProb(NamedTuple):
     entropy: Tensor
 
 
+_from_fields = LogProb.__new__
+
+
+def _from_fields_or_parts(cls: type[LogProb], log_prob: Any, *fields: Any, **named: Any) -> LogProb:
+    """Make one of its fields, or of one iterable: so torch rebuilds a tuple when an input is a tensor subclass."""
+    if fields or named or isinstance(log_prob, Tensor):
+        return _from_fields(cls, log_prob, *fields, **named)
+    return _from_fields(cls, *log_prob)
+
+
+# A named tuple cannot have a `__new__` in its body, and a subclass would be none for pytree and Dynamo.
+LogProb.__new__ = _from_fields_or_parts
+
+
 def _plain(input: Any = None, target: Any = None, *positional: Any, **options: Any) -> Tensor | str:
     """torch's own loss for the calls that need no more: float32 or float64 scores on CPU, int64 ids and no option."""
     if options or positional:
