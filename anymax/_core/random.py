@@ -94,7 +94,10 @@ def _philox(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
             first & LOW_32,
         ]
         key = [(part + step) & LOW_32 for part, step in zip(key, KEY_STEPS, strict=True)]
-    return torch.stack(block, -1).flatten()[:count].reshape(shape)
+    found = torch.stack(block, -1).flatten()
+    # torch.export cannot prove for any size that a cut stays inside, so there the words are looked up
+    found = found[torch.arange(count, device=device)] if torch.compiler.is_exporting() else found[:count]
+    return found.reshape(shape)
 
 
 WORDS = Choice("random.words", _philox)

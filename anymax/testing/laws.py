@@ -154,17 +154,23 @@ def a_transform_of_it_compiles(case: Case) -> None:
 
 
 def exports(case: Case) -> None:
-    """torch.export takes it, and the exported program gives eager's values."""
-    floats, fixed = case.make(dtype=torch.float32)
+    """torch.export takes it with any number of rows, and the exported program gives eager's values."""
+    arguments, others = ([*floats, *fixed] for floats, fixed in (case.make(rows, torch.float32) for rows in (3, 6)))
 
     class Module(torch.nn.Module):
         def forward(self, *tensors: Tensor) -> Any:
             return case.call(*tensors)
 
-    program = torch.export.export(Module(), (*floats, *fixed))
-    exported = _leaves(program.module()(*floats, *fixed))
-    for mine, theirs in zip(exported, _leaves(case.call(*floats, *fixed)), strict=True):
-        assert_close(mine, theirs)
+    rows = torch.export.Dim("rows")
+    sizes = tuple(
+        {axis: rows for axis, size in enumerate(tensor.shape) if size != other.shape[axis]}
+        for tensor, other in zip(arguments, others, strict=True)
+    )
+    program = torch.export.export(Module(), tuple(arguments), dynamic_shapes=(sizes,))
+    for tensors in (arguments, others):
+        exported = _leaves(program.module()(*tensors))
+        for mine, theirs in zip(exported, _leaves(case.call(*tensors)), strict=True):
+            assert_close(mine, theirs)
 
 
 def strides_do_not_matter(case: Case) -> None:

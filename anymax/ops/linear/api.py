@@ -63,7 +63,8 @@ def linear_cross_entropy(
     Returns:
         A scalar, or one loss per row, in the input's dtype (at least float32 under autocast). The scores are computed
         as torch.nn.functional.linear would, everything after in float32, float64 for float64; so are the sums over
-        chunks of the gradients of table and bias. Under torch.func transforms and in forward mode there is one chunk.
+        chunks of the gradients of table and bias. Under torch.func transforms, in forward mode and in
+        an exported program, which takes any number of rows, there is one chunk.
 
     Raises:
         ValueError: shapes or values that do not fit, targets out of range, probability targets off the simplex.

@@ -125,11 +125,12 @@ def _number_of_chunks(
     # checkpoint knows no transforms and no tangents
     if num_rows <= 1 or transforms_active() or forward_mode(*tensors):
         return 1
+    if torch.compiler.is_exporting():
+        # an exported program must take any number of rows, which a split does not
+        return 1
     if torch.compiler.is_compiling():
-        # With fewer classes than features the scores are smaller than what is there already. An exported program
-        # must take any number of rows, which a split does not.
-        worth_it = num_classes > in_features and not torch.compiler.is_exporting()
-        count = chunks or (TRACED_CHUNKS if worth_it else 1)
+        # with fewer classes than features the scores are smaller than what is there already
+        count = chunks or (TRACED_CHUNKS if num_classes > in_features else 1)
         # chunks of no or one row would each be a case of their own to the compiler
         return count if num_rows >= 2 * count else 1
     if chunks is None:
