@@ -30,6 +30,21 @@ def test_top_p_keeps_the_fewest_that_reach_it():
     assert kept(scores, top_p=1.0) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_top_p_keeps_k_of_n_equal_classes_for_k_nths(dtype):
+    for n in range(1, 60):
+        scores = torch.full((n,), 0.3, dtype=dtype)
+        for k in range(1, n + 1):
+            assert len(kept(scores, top_p=k / n)) == k, (k, n)
+
+
+def test_top_p_of_one_keeps_whatever_has_a_chance():
+    assert kept(torch.tensor([20.0, 0.0]), top_p=1.0) == [0, 1]
+    assert kept(torch.tensor([0.0, -800.0, -INFINITY]), top_p=1.0) == [0, 1]
+    # the largest stays, however small top_p is
+    assert kept(torch.zeros(50), top_p=1e-300) == [0]
+
+
 def test_min_p_is_relative_to_the_largest():
     scores = law(0.4, 0.3, 0.2, 0.1)
     assert kept(scores, min_p=0.5) == [0, 1, 2]

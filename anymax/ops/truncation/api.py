@@ -24,7 +24,7 @@ def keep_mask(
     The rules act one after the other on p = softmax(input):
 
     * `top_k`: the k largest scores; among equal ones those with the lowest index.
-    * `top_p`: the fewest classes, in falling order, whose share of what is left reaches `top_p`.
+    * `top_p`: the fewest classes, in falling order, whose share of what is left reaches `top_p`; 1 keeps every class.
     * `min_p`: the classes with :math:`p_i \ge \mathrm{min\_p} \cdot \max_j p_j`.
 
     Args:
@@ -36,7 +36,8 @@ def keep_mask(
 
     Returns:
         A boolean tensor of the input's shape, not differentiable. Scores of -inf are never kept, and nothing is kept
-        in a row with NaN or +inf.
+        in a row with NaN or +inf. For `top_p` probabilities are summed in float64, and a sum within n * 2**-52 of
+        `top_p` has reached it, n being the number of classes.
 
     Raises:
         ValueError: no rule given, or a number out of range. IndexError, TypeError: as :func:`anymax.sample`.

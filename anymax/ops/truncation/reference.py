@@ -11,14 +11,16 @@ from anymax._core.scores import INFINITY, along, compute_dtype
 def keep_mask(input: Tensor, axis: int, top_k: int | None, top_p: float | None, min_p: float | None) -> Tensor:
     scores = input.detach().to(compute_dtype(input.dtype))
     ordered, order = scores.sort(dim=axis, descending=True, stable=True)
+    rank = along(torch.arange(scores.shape[axis], device=scores.device), scores.ndim, axis)
     kept = ordered > -INFINITY
     if top_k is not None:
-        rank = torch.arange(scores.shape[axis], device=scores.device)
-        kept = kept & along(rank < top_k, scores.ndim, axis)
-    if top_p is not None:
-        probs = torch.where(kept, ordered, -INFINITY).softmax(axis)
-        # the mass before a class decides, so that the class which crosses top_p stays
-        kept = kept & (probs.cumsum(axis) - probs < top_p)
+        kept = kept & (rank < top_k)
+    if top_p is not None and top_p < 1:
+        # The mass before a class decides, so that the class which crosses top_p stays. A sum that reaches top_p on
+        # paper may be short of it by the rounding of its terms; the first class stays however small top_p is.
+        probs = torch.where(kept, ordered, -INFINITY).double().softmax(axis)
+        before = probs.cumsum(axis).roll(1, axis)
+        kept = kept & ((rank == 0) | (before < top_p - scores.shape[axis] * 2.0**-52))
     if min_p is not None:
         # a ratio to the largest probability, the same before and after renormalising
         kept = kept & ((ordered - ordered.narrow(axis, 0, min(1, ordered.shape[axis]))).exp() >= min_p)
