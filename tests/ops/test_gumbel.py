@@ -77,6 +77,26 @@ def test_hard_samples_follow_softmax_for_every_tau():
         assert chisquare(samples.sum(0).numpy(), (torch.softmax(scores(), 0) * draws).numpy()).pvalue > 0.01
 
 
+@pytest.mark.parametrize("tau", [1e-30, 1.0, 1e30, INFINITY])
+def test_the_winner_is_the_largest_perturbed_score_whatever_tau_rounds(tau):
+    x = torch.randn(500, 6, generator=torch.Generator().manual_seed(0))
+    noise = random.gumbel(random.words(seed(15), x.shape, CPU), x.dtype)
+    perturbed = x - x.amax(1, keepdim=True) + noise
+    hard = anymax.gumbel_softmax(x, tau, True, dim=1, generator=seed(15))
+    assert torch.equal(hard.argmax(1), perturbed.argmax(1))
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_noise_is_not_lost_beside_large_scores(hard):
+    # float32 at 2^30 has steps of 128, in which noise of a few nats would vanish
+    x = 128.0 * torch.randint(2, (200, 5), generator=torch.Generator().manual_seed(1))
+    small = anymax.gumbel_softmax(x, 0.7, hard, dim=1, generator=seed(16))
+    large = anymax.gumbel_softmax(x + 2.0**30, 0.7, hard, dim=1, generator=seed(16))
+    assert torch.equal(large, small)
+    assert small.argmax(1).unique().numel() == 5
+    assert torch.equal(anymax.sample(x + 2.0**30, 1, generator=seed(16)), anymax.sample(x, 1, generator=seed(16)))
+
+
 @pytest.mark.parametrize(
     ("tau", "mean", "square"),
     [
