@@ -87,14 +87,30 @@ def number(argument: str, value: object) -> None:
         raise TypeError(f"{CALLER}: {argument} must be a number, got {value!r} of type {type(value).__name__}")
 
 
-def positive(argument: str, value: float | Tensor, hint: str = "") -> None:
-    """Greater than 0: numbers always; tensors where their values can be read."""
+# below these a number becomes 0
+SMALLEST = {torch.float32: 2.0**-149, torch.float64: 2.0**-1074}
+
+
+def positive(argument: str, value: float | Tensor, hint: str = "", dtype: torch.dtype = torch.float64) -> None:
+    """Greater than 0 in the dtype of the computation: numbers always; tensors where their values can be read."""
     if isinstance(value, Tensor):
-        if values_are_readable(value) and not bool((value > 0).all()):
-            smallest = value[~(value > 0)].flatten()[0].item()
+        if values_are_readable(value) and not bool((value.to(dtype) > 0).all()):
+            smallest = value[~(value.to(dtype) > 0)].flatten()[0].item()
             raise ValueError(f"{CALLER}: {argument} must be greater than 0 everywhere, got {smallest}{hint}")
     elif not value > 0:
         raise ValueError(f"{CALLER}: {argument} must be greater than 0, got {value}{hint}")
+    elif value < SMALLEST[dtype]:
+        raise ValueError(f"{CALLER}: {argument} must be greater than 0, got {value}, which is 0 in {dtype}{hint}")
+
+
+def softcap(value: object, dtype: torch.dtype) -> None:
+    """None, or a number that is positive and finite in the dtype of the computation."""
+    if value is None:
+        return
+    number("softcap", value)
+    positive("softcap", value, dtype=dtype)  # type: ignore[arg-type]
+    if value > torch.finfo(dtype).max:  # type: ignore[operator]
+        raise ValueError(f"{CALLER}: softcap must be finite in {dtype}, got {value}; leave it away for no cap")
 
 
 def at_least_zero(argument: str, value: object) -> None:

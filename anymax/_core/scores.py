@@ -76,7 +76,7 @@ def scores_of(
     softcap: float | None = None,
     keep_dead_rows: bool = False,
 ) -> Scores:
-    """softcap(input) / temperature, masked, in the compute dtype; a score of -inf stays -inf.
+    """softcap(input) / temperature, masked, in the compute dtype; -inf and +inf stay.
 
     `keep_dead_rows` leaves rows without a participant at -inf (for callers that add one more score).
     """
@@ -88,7 +88,8 @@ def scores_of(
     excluded = values == -INFINITY if mask is None else (values == -INFINITY) | ~mask
     values = torch.where(excluded, 0.0, values)
     if softcap is not None:
-        values = softcap * torch.tanh(values / softcap)
+        # +inf stays and spoils its row, as it does without a cap
+        values = torch.where(values == INFINITY, INFINITY, softcap * torch.tanh(values / softcap))
     offset = None
     if tempered and values.numel() > 0:
         # The maximum goes first, so that 1e-30 does not overflow. It is a constant: what it takes from the

@@ -244,6 +244,36 @@ def test_a_class_without_a_chance_gives_the_temperature_no_gradient():
     assert torch.autograd.grad(ignored, leaf)[0] == 0
 
 
+def test_a_score_of_plus_infinity_spoils_its_row_under_a_softcap_too():
+    x = torch.tensor([[1.0, INFINITY], [0.5, -INFINITY], [1.0, 2.0]], requires_grad=True)
+    rows = anymax.cross_entropy(x, torch.tensor([0, 0, 1]), softcap=3.0, reduction="none")
+    assert rows[0].isnan()
+    assert rows[1] == 0
+    (gradient,) = torch.autograd.grad(rows[1:].sum(), x)
+    assert gradient[1:].isfinite().all()
+    masked = torch.tensor([[True, False], [True, True], [True, True]])
+    rows = anymax.cross_entropy(x, torch.tensor([0, 0, 1]), softcap=3.0, mask=masked, reduction="none")
+    assert rows[0] == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_softcap_and_temperature_must_be_numbers_in_the_dtype_of_the_computation(dtype):
+    x, target = torch.zeros(1, 2, dtype=dtype), torch.tensor([0])
+    too_small = 1e-46 if dtype is not torch.float64 else 0.0
+    words = r"must be greater than 0, got .*"
+    with pytest.raises(ValueError, match=f"cross_entropy: temperature {words}"):
+        anymax.cross_entropy(x, target, temperature=too_small)
+    with pytest.raises(ValueError, match=f"log_prob: softcap {words}"):
+        anymax.log_prob(x, target, softcap=too_small)
+    with pytest.raises(ValueError, match=r"softcap must be finite in .*, got inf; leave it away for no cap"):
+        anymax.cross_entropy(x, target, softcap=INFINITY)
+    with pytest.raises(ValueError, match="linear_cross_entropy: softcap must be finite"):
+        anymax.linear_cross_entropy(x, x, torch.tensor([0]), softcap=INFINITY)
+    if dtype is not torch.float64:
+        with pytest.raises(ValueError, match=r"softcap must be finite in torch.float32, got 1e\+39"):
+            anymax.cross_entropy(x, target, softcap=1e39)
+
+
 def test_half_types_and_autocast():
     x, target = scores(8, 50).float().bfloat16(), ids(50, 8)
     assert anymax.cross_entropy(x, target).dtype == torch.bfloat16

@@ -289,6 +289,16 @@ def test_a_row_without_a_law_is_an_error_or_minus_one():
     [
         (lambda x: anymax.gumbel_softmax(x, 1.0, True, 0), ValueError, r"eps has no effect .* got 0; .* dim=\.\.\."),
         (lambda x: anymax.gumbel_softmax(x, 0.0, dim=1), ValueError, "tau must be greater than 0, got 0.0"),
+        (
+            lambda x: anymax.gumbel_softmax(x, 1e-46, dim=1),
+            ValueError,
+            "tau must .* which is 0 in torch.float32; write",
+        ),
+        (
+            lambda x: anymax.sample(x, 1, temperature=1e-46),
+            ValueError,
+            "temperature must .* which is 0 in torch.float32",
+        ),
         (lambda x: anymax.gumbel_softmax(x, -1, dim=1), ValueError, "tau must be greater than 0, got -1"),
         (lambda x: anymax.gumbel_softmax(x, 1.0, 1, dim=1), TypeError, "hard must be True or False, got 1"),
         (lambda x: anymax.gumbel_softmax(x.int(), dim=1), TypeError, "logits must be a floating-point tensor"),

@@ -218,6 +218,12 @@ def test_a_score_without_a_chance_gives_the_temperature_no_gradient():
     assert gradient(probs, INFINITY) == 0
 
 
+def test_the_smallest_temperatures_there_are():
+    x = torch.tensor([1.0, 3.0, 2.0])
+    assert anymax.softmax(x, 0, temperature=2.0**-149).tolist() == [0, 1, 0]
+    assert anymax.softmax(x.double(), 0, temperature=1e-320).tolist() == [0, 1, 0]
+
+
 def test_the_sink_takes_its_share():
     # field values, float64
     probs = anymax.softmax(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64), 0, sink=0.0)
@@ -334,6 +340,16 @@ def test_integers_in_logsumexp_are_torchs():
         (lambda x: anymax.softmax(x.to(torch.float8_e5m2), 1), TypeError, r"got torch.float8_e5m2; write input.float"),
         (lambda x: anymax.softmax(x, 1, temperature=0.0), ValueError, "temperature must be greater than 0, got 0.0"),
         (lambda x: anymax.softmax(x, 1, temperature=NAN), ValueError, "greater than 0, got nan"),
+        (
+            lambda x: anymax.softmax(x, 1, temperature=1e-46),
+            ValueError,
+            "got 1e-46, which is 0 in torch.float32; the limit at 0 is",
+        ),
+        (
+            lambda x: anymax.softmax(x.half(), 1, temperature=torch.tensor(1e-46, dtype=torch.float64)),
+            ValueError,
+            "temperature must be greater than 0 everywhere, got 1e-46",
+        ),
         (lambda x: anymax.softmax(x, 1, temperature="2"), TypeError, "temperature must be a number, got '2'"),
         (
             lambda x: anymax.softmax(x, 1, temperature=torch.tensor([[1.0], [-2.0]])),

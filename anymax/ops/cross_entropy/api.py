@@ -14,7 +14,7 @@ from anymax._core.context import is_eager
 from anymax._core.dims import Dim, Dims, resolve_one
 from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
-from anymax._core.scores import loss_dtype
+from anymax._core.scores import compute_dtype, loss_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values
 from anymax.ops.cross_entropy import reference
 from anymax.ops.cross_entropy.reference import Options
@@ -98,7 +98,7 @@ def cross_entropy(
             (probability targets: by the number of rows), as torch, and the second by the number of rows not ignored.
         label_smoothing: in [0, 1]: the share of the target that is spread evenly over the classes that take part.
         z_loss: the factor of the squared log normaliser, >= 0.
-        softcap: c > 0: scores become c tanh(x / c). A score of -inf stays -inf.
+        softcap: c > 0: scores become c tanh(x / c). Scores of -inf and +inf stay what they are.
         temperature: T > 0, a number or a tensor that broadcasts and has size 1 along the class axis.
         mask: boolean, broadcasts against `input`; True takes part. A masked target costs +inf.
 
@@ -170,7 +170,7 @@ def _check(input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> 
     if input.ndim == 0:
         raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
     dims = resolve_one(min(1, input.ndim - 1) if dim is None else dim, input.ndim)
-    check_options(options, input.shape, dims)
+    check_options(options, input.dtype, input.shape, dims)
     target = as_target(target, options.ignore_index)
     check_shape(target, input.shape, dims, dim)
     return dims, target
@@ -181,8 +181,8 @@ def _check_values(loss: Tensor, target: Tensor, input: Tensor, dims: Dims, optio
     check_values(target, input.shape[axis], axis, options.ignore_index, loss)
 
 
-def check_options(options: Options, shape: torch.Size, dims: Dims) -> None:
-    """Check what shapes the probabilities and the loss, for scores of `shape`."""
+def check_options(options: Options, dtype: torch.dtype, shape: torch.Size, dims: Dims) -> None:
+    """Check what shapes the probabilities and the loss, for scores of `dtype` and `shape`."""
     num_classes = shape[dims.axes[0]]
     if num_classes == 0:
         raise ValueError(f"{CALLER}: the class axis {dims.label(dims.axes[0])} has size 0")
@@ -192,9 +192,8 @@ def check_options(options: Options, shape: torch.Size, dims: Dims) -> None:
     if not 0 <= options.label_smoothing <= 1:
         raise ValueError(f"{CALLER}: label_smoothing must be in [0, 1], got {options.label_smoothing}")
     checks.at_least_zero("z_loss", options.z_loss)
-    if options.softcap is not None:
-        checks.number("softcap", options.softcap)
-        checks.positive("softcap", options.softcap)
+    dtype = compute_dtype(dtype)
+    checks.softcap(options.softcap, dtype)
     checks.per_row("temperature", options.temperature, shape, dims)
-    checks.positive("temperature", options.temperature)
+    checks.positive("temperature", options.temperature, dtype=dtype)
     checks.mask(options.mask, shape)

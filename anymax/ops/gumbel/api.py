@@ -9,7 +9,7 @@ from anymax._core.context import values_are_readable
 from anymax._core.dims import Dim, resolve_one, resolve_or_last
 from anymax._core.dispatch import implementation, public
 from anymax._core.random import Generator
-from anymax._core.scores import map_dtype
+from anymax._core.scores import compute_dtype, map_dtype
 from anymax.ops.gumbel import reference
 
 EPS = 1e-10
@@ -68,7 +68,8 @@ def gumbel_softmax(
     checks.flag("hard", hard, "; the axis is a keyword: gumbel_softmax(logits, tau, dim=...)")
     dims = resolve_or_last("gumbel_softmax", dim, logits.shape)
     checks.per_row("tau", tau, logits.shape, dims)
-    checks.positive("tau", tau, "; write hard=True for one-hot samples, logits.argmax(dim) for no noise")
+    dtype = compute_dtype(logits.dtype)
+    checks.positive("tau", tau, "; write hard=True for one-hot samples, logits.argmax(dim) for no noise", dtype)
     checks.mask(mask, logits.shape)
     random.check_generator(generator)
     seed = random.seed_from(generator)
@@ -121,7 +122,7 @@ def sample(
     if num_samples is not None:
         checks.count("num_samples", num_samples)
     checks.per_row("temperature", temperature, input.shape, dims)
-    checks.positive("temperature", temperature)
+    checks.positive("temperature", temperature, dtype=compute_dtype(input.dtype))
     checks.mask(mask, input.shape)
     random.check_generator(generator)
     seed = random.seed_from(generator)

@@ -164,7 +164,7 @@ def _check(
     if linear_bias is not None:
         _check_dtype("linear_bias", linear_bias, input)
     scores_shape = torch.Size((*input.shape[:-1], num_classes))
-    check_options(options, scores_shape, Dims(input.ndim, (input.ndim - 1,)))
+    check_options(options, input.dtype, scores_shape, Dims(input.ndim, (input.ndim - 1,)))
     target = as_target(target, options.ignore_index)
     _check_shape(target, scores_shape)
     return target

@@ -13,7 +13,7 @@ from anymax._core import checks
 from anymax._core.dims import Dim, Dims, resolve, resolve_or_implicit
 from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
-from anymax._core.scores import map_dtype
+from anymax._core.scores import compute_dtype, map_dtype
 from anymax.ops.softmax import reference
 
 
@@ -209,7 +209,8 @@ def _check_options(
     sink: float | Tensor | None,
 ) -> None:
     checks.per_row("temperature", temperature, input.shape, dims)
-    checks.positive("temperature", temperature, "; the limit at 0 is input.argmax(dim)")
+    dtype = compute_dtype(input.dtype)
+    checks.positive("temperature", temperature, "; the limit at 0 is input.argmax(dim)", dtype)
     checks.mask(mask, input.shape)
     if sink is not None:
         checks.per_row("sink", sink, input.shape, dims)
