@@ -7,6 +7,7 @@ compete (`"batch [class] h w"`), or None for torch's legacy rule.
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from numbers import Integral
@@ -18,6 +19,10 @@ from torch import Tensor
 from anymax._core.errors import CALLER
 
 Dim = int | Sequence[int] | str
+
+
+# packages whose lines no warning about a call names
+NOT_THE_USER = ("anymax", "torch")
 
 
 class ImplicitDimWarning(UserWarning):
@@ -214,5 +219,12 @@ _warn_implicit_once._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _warn(message: str) -> None:
-    # user -> public wrapper -> api function -> resolve_or_* -> _warn_implicit -> here
-    warnings.warn(message, ImplicitDimWarning, stacklevel=6)
+    """Warn at the line of whoever called: the first frame that belongs neither to this package nor to torch.
+
+    Between the two may stand a module's forward, torch's call of it, a transform or a tracer, so no fixed number of
+    frames would do; and warnings are shown once per line.
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in NOT_THE_USER:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, ImplicitDimWarning, stacklevel=level)

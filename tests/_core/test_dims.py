@@ -1,5 +1,6 @@
 """A dim in all its spellings, and what each mistake is told."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -102,6 +103,37 @@ def test_no_dim_follows_torch_and_says_so(shape, axis):
     assert f"{scores.numel() // shape[axis]} separate distributions over {shape[axis]} entries" in message
     assert f"softmax(..., dim={axis})" in message
     assert caught[0].filename == __file__
+
+
+def call_from_here(function):
+    return function(torch.zeros(2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        anymax.softmax,
+        anymax.gumbel_softmax,
+        anymax.nn.Softmax(),
+        anymax.nn.GumbelSoftmax(),
+        torch.nn.Sequential(torch.nn.Identity(), anymax.nn.LogSoftmax()),
+        functools.partial(anymax.log_softmax, temperature=2.0),
+        torch.vmap(functools.partial(anymax.softmax), in_dims=1),
+    ],
+)
+def test_the_warning_names_the_line_of_the_caller_each_time(function):
+    with warnings.catch_warnings(record=True) as caught:
+        # what Python does by default: each line of a file is warned once
+        warnings.simplefilter("default")
+        for _ in range(2):
+            call_from_here(function)
+        function(torch.zeros(2, 3, 4))
+    here = call_from_here.__code__.co_firstlineno + 1
+    lines = [(warning.filename, warning.lineno) for warning in caught]
+    assert len(lines) == 2
+    assert lines[0] == (__file__, here)
+    assert lines[1][0] == __file__
+    assert lines[1][1] != here
 
 
 @pytest.mark.parametrize("function", [anymax.softmin, anymax.log_softmax])
