@@ -52,7 +52,8 @@ def test_infinite_scores_cost_nothing_where_the_target_agrees():
 
 def test_targets_of_any_real_dtype():
     x = torch.tensor([0.3, -2.0])
-    for dtype in (torch.bool, torch.uint8, torch.int64, torch.float16, torch.float64):
+    unsigned = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+    for dtype in (torch.bool, *unsigned, torch.int64, torch.float16, torch.float64):
         assert_close(loss(x, torch.tensor([1, 0]).to(dtype)), loss(x, torch.tensor([1.0, 0.0])))
 
 
@@ -84,6 +85,17 @@ def test_a_bad_target_is_nan_where_it_cannot_be_read():
             lambda: loss(torch.zeros(2), torch.tensor([-1.0, 1.0])),
             ValueError,
             r"target must be in \[0, 1\], got entries from -1.0 to 1.0",
+        ),
+        (
+            lambda: loss(torch.zeros(2), torch.tensor([0, 2]).to(torch.uint16)),
+            ValueError,
+            r"target must be in \[0, 1\], got entries from 0.0 to 2.0$",
+        ),
+        (lambda: loss(torch.zeros(2), torch.zeros(2) + 0j), TypeError, r"in \[0, 1\], got torch.complex64$"),
+        (
+            lambda: loss(torch.zeros(2), torch.zeros(2).to(torch.float8_e4m3fn)),
+            TypeError,
+            r"target must be a floating-point tensor, got torch.float8_e4m3fn; write target.float\(\)$",
         ),
         (lambda: loss(torch.zeros(2).long(), torch.zeros(2)), TypeError, "input must be a floating-point tensor"),
         (

@@ -49,7 +49,7 @@ def binary_cross_entropy_with_logits(
     """
     checks.one_of("reduction", reduction, REDUCTIONS)
     checks.floating("input", input)
-    checks.tensor("target", target)
+    _check_dtype(target)
     if target.shape != input.shape:
         hint = ""
         if target.numel() == input.numel():
@@ -65,8 +65,21 @@ def binary_cross_entropy_with_logits(
             checks.broadcasts(argument, value, input.shape)
     loss = implementation("binary_cross_entropy_with_logits")(input, target, weight, reduction, pos_weight)
     # a bad target makes the loss NaN; looking at the targets first would cost more than a small loss itself
-    if values_are_readable(target, loss) and bool(loss.isnan().any()) and not bool(in_range(target).all()):
+    if values_are_readable(target, loss) and bool(loss.isnan().any()):
+        _check_values(target.to(loss.dtype))
+    return loss.to(loss_dtype(input))
+
+
+def _check_dtype(target: Tensor) -> None:
+    checks.tensor("target", target)
+    if target.is_complex():
+        raise TypeError(f"{CALLER}: target must hold real numbers in [0, 1], got {target.dtype}")
+    if target.is_floating_point():
+        checks.floating("target", target)
+
+
+def _check_values(target: Tensor) -> None:
+    if not bool(in_range(target).all()):
         low, high = target.min().item(), target.max().item()
         hint = "; write (target + 1) / 2 for a target of -1 and 1" if (low, high) == (-1, 1) else ""
         raise ValueError(f"{CALLER}: target must be in [0, 1], got entries from {low} to {high}{hint}")
-    return loss.to(loss_dtype(input))
