@@ -220,6 +220,9 @@ def as_page() -> str:
         lines.append(f"| {names} | {row.when} | {row.in_torch} | {row.in_anymax} | {row.why} |")
     lines += [
         "",
+        "`dtype` of the maps is taken by name only. The third position, which is `dtype` in `torch.softmax` and",
+        "`_stacklevel` in `torch.nn.functional.softmax`, is an error that shows the call.",
+        "",
         "`torch.masked.softmax(input, dim, mask=mask)` is `anymax.softmax(input, dim, mask=mask)`, and so on: in both",
         "True takes part.",
     ]

@@ -317,6 +317,25 @@ def test_dtype_and_out_are_torchs():
         anymax.softmax(x.requires_grad_(), 1, out=torch.empty(2, 3))
 
 
+@pytest.mark.parametrize("name", ["temperature", "sink"])
+def test_out_has_no_derivative_whichever_argument_asks_for_one(name):
+    x, parameter = randn(2, 3), torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
+    for function in MAPS:
+        out = torch.empty_like(x)
+        with pytest.raises(RuntimeError, match=f"{function.__name__}: out= has no derivative"):
+            function(x, 1, out=out, **{name: parameter})
+        assert not out.requires_grad
+        with torch.no_grad():
+            assert_close(function(x, 1, out=out, **{name: parameter}), function(x, 1, **{name: 1.0}))
+
+
+def test_dtype_is_named_not_counted():
+    with pytest.raises(
+        TypeError, match=r"positional arguments but 3 were given; the call is softmax\(input, dim=None, \*"
+    ):
+        anymax.softmax(torch.zeros(2, 3), 1, torch.float64)
+
+
 def test_autocast_on_cpu_keeps_the_maps_dtype():
     x = randn(2, 3, dtype=torch.float32).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):

@@ -67,7 +67,8 @@ def softmax(
         temperature: T > 0, a number or a tensor that broadcasts against `input` and has size 1 along `dim`.
         mask: boolean, broadcasts against `input`; True takes part. Entries under False are never read and get 0.
         sink: one more score per row whose share is left out of the result; not divided by the temperature.
-        dtype: cast the input to this dtype first, as in torch.
+        dtype: cast the input to this dtype first, as in torch, but by name only: the third position, which is `dtype`
+            in torch.softmax and `_stacklevel` in torch.nn.functional.softmax, is an error.
         out: write the result here (no derivative then).
 
     Returns:
@@ -90,7 +91,7 @@ def softmax(
     dims = resolve_or_implicit("softmax", dim, input.shape)
     _check_options(input, dims, temperature, mask, sink)
     probs = implementation("softmax")(input, dims, temperature, mask, sink)
-    return _written(probs.to(map_dtype(input)), out, input)
+    return _written(probs.to(map_dtype(input)), out)
 
 
 @public(reference=reference.softmax, shortcut=_plain(lambda input, dim: torch.softmax(-input, dim)))
@@ -118,7 +119,7 @@ def softmin(
     dims = resolve_or_implicit("softmin", dim, input.shape)
     _check_options(input, dims, temperature, mask, sink)
     probs = implementation("softmin")(-input, dims, temperature, mask, sink)
-    return _written(probs.to(map_dtype(input)), out, input)
+    return _written(probs.to(map_dtype(input)), out)
 
 
 @public(reference=reference.log_softmax, shortcut=_plain(torch.log_softmax))
@@ -146,7 +147,7 @@ def log_softmax(
     dims = resolve_or_implicit("log_softmax", dim, input.shape)
     _check_options(input, dims, temperature, mask, sink)
     log_probs = implementation("log_softmax")(input, dims, temperature, mask, sink)
-    return _written(log_probs.to(map_dtype(input)), out, input)
+    return _written(log_probs.to(map_dtype(input)), out)
 
 
 @public(reference=reference.logsumexp, shortcut=_plain(torch.logsumexp))
@@ -190,7 +191,7 @@ def logsumexp(
     log_z = implementation("logsumexp")(input, dims, mask, sink)
     if not keepdim and dims.ndim:
         log_z = log_z.squeeze(dims.axes)
-    return _written(log_z.to(map_dtype(input)), out, input)
+    return _written(log_z.to(map_dtype(input)), out)
 
 
 def _scores(input: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -216,12 +217,12 @@ def _check_options(
         checks.per_row("sink", sink, input.shape, dims)
 
 
-def _written(result: Tensor, out: Tensor | None, input: Tensor) -> Tensor:
+def _written(result: Tensor, out: Tensor | None) -> Tensor:
     """`result`, or `out` after it was written there, resized if it has to be, as torch does."""
     if out is None:
         return result
     checks.tensor("out", out)
-    if torch.is_grad_enabled() and (input.requires_grad or out.requires_grad):
+    if torch.is_grad_enabled() and (result.requires_grad or out.requires_grad):
         raise RuntimeError(f"{CALLER}: out= has no derivative; call it under torch.no_grad() or leave out= away")
     if out.dtype != result.dtype:
         raise TypeError(f"{CALLER}: out must have the dtype {result.dtype}, got {out.dtype}")
