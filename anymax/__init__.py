@@ -6,6 +6,7 @@ from anymax._core.dispatch import explain_backend, use_backend
 from anymax.inspect.explain import explain
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
+from anymax.ops.entropy.api import entropy
 from anymax.ops.gumbel.api import gumbel_softmax, sample
 from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
@@ -19,6 +20,7 @@ __all__ = [
     "LogProb",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "entropy",
     "explain",
     "explain_backend",
     "gumbel_softmax",

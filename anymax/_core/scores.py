@@ -130,6 +130,11 @@ def times(weight: Tensor, value: Tensor) -> Tensor:
     return torch.where(void, 0.0, weight * torch.where(void, 0.0, value))
 
 
+def entropy_of(log_probs: Tensor, axis: int) -> Tensor:
+    """-sum of p log p along one axis; a probability of 0 adds nothing, also where its log is -inf."""
+    return times(log_probs.exp(), -log_probs).sum(axis)
+
+
 def mean_of(total: Tensor, count: Tensor) -> Tensor:
     """total / count, and 0 with zero gradient where there is nothing to take a mean of."""
     empty = count == 0

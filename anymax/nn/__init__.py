@@ -8,11 +8,12 @@ from anymax.nn.losses import (
     NCELoss,
     SampledSoftmaxLoss,
 )
-from anymax.nn.maps import GumbelSoftmax, LogSoftmax, LogSumExp, Softmax, Softmax2d, Softmin
+from anymax.nn.maps import Entropy, GumbelSoftmax, LogSoftmax, LogSumExp, Softmax, Softmax2d, Softmin
 
 __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "Entropy",
     "GumbelSoftmax",
     "GumbelSoftmaxHead",
     "LinearCrossEntropyLoss",

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from anymax._core.dims import Dim
 from anymax._core.random import Generator
 from anymax.nn._arguments import describe, store
+from anymax.ops.entropy.api import entropy
 from anymax.ops.gumbel.api import gumbel_softmax
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
 
@@ -116,6 +117,34 @@ class LogSumExp(nn.Module):
 
     def extra_repr(self) -> str:
         return describe(self, "dim", "keepdim", "sink")
+
+
+class Entropy(nn.Module):
+    """:func:`anymax.entropy` as a module.
+
+    Args:
+        dim, temperature: as in the function. A Parameter learns, a tensor becomes a buffer.
+
+    Shape:
+        input and mask as in the function; the output has the input's shape without `dim`.
+
+    Example:
+        >>> anymax.nn.Entropy(dim=1)(torch.zeros(1, 2))
+        tensor([0.6931])
+    """
+
+    temperature: float | Tensor
+
+    def __init__(self, dim: Dim, *, temperature: float | Tensor = 1.0) -> None:
+        super().__init__()
+        self.dim = dim
+        store(self, "temperature", temperature)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return entropy(input, self.dim, temperature=self.temperature, mask=mask)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "temperature")
 
 
 class GumbelSoftmax(nn.Module):

@@ -116,6 +116,10 @@ def _logsumexp(x: Tensor, sink: Tensor, mask: Tensor) -> Tensor:
     return anymax.logsumexp(x, 1, True, mask=mask, sink=sink)
 
 
+def _entropy(x: Tensor, temperature: Tensor, mask: Tensor) -> Tensor:
+    return anymax.entropy(x, "b [class] w", temperature=temperature, mask=mask)
+
+
 def _gumbel(x: Tensor, tau: Tensor, mask: Tensor, seed: Tensor) -> Tensor:
     return anymax.gumbel_softmax(x, tau, dim=1, mask=mask, generator=seed)
 
@@ -205,6 +209,16 @@ CASES: tuple[Case, ...] = (
         "everything",
         _logsumexp,
         lambda g, rows: [_randn(g, rows, 5, 4), _randn(g, rows, 1, 1)],
+        lambda g, rows: [_mask(g, rows, 5, 4)],
+    ),
+    Case("entropy", "last", lambda x: anymax.entropy(x, -1), _scores(7)),
+    Case("entropy", "tuple", lambda x: anymax.entropy(x, (0, 2)), _scores(3, 4)),
+    Case("entropy", "pattern", lambda x: anymax.entropy(x, "b [h w]"), _scores(3, 4)),
+    Case(
+        "entropy",
+        "everything",
+        _entropy,
+        lambda g, rows: [_randn(g, rows, 5, 4), _positive(g, rows, 1, 4)],
         lambda g, rows: [_mask(g, rows, 5, 4)],
     ),
     Case(

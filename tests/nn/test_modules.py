@@ -30,6 +30,7 @@ MASK = torch.tensor([True, False, True, True])
         (anymax.nn.Softmin("a [b]", temperature=2.0), lambda x: anymax.softmin(x, 1, temperature=2.0)),
         (anymax.nn.LogSoftmax(dim=1, sink=0.5), lambda x: anymax.log_softmax(x, 1, sink=0.5)),
         (anymax.nn.LogSumExp((0, 1), True), lambda x: anymax.logsumexp(x, (0, 1), True)),
+        (anymax.nn.Entropy(1, temperature=2.0), lambda x: anymax.entropy(x, 1, temperature=2.0)),
     ],
 )
 def test_maps_call_their_function(module, function):
@@ -46,6 +47,16 @@ def test_a_mask_goes_into_forward():
         anymax.nn.GumbelSoftmax(dim=1)(x, MASK, torch.tensor(1)),
         anymax.gumbel_softmax(x, dim=1, mask=MASK, generator=torch.tensor(1)),
     )
+
+
+def test_entropy_takes_a_mask_and_learns_its_temperature():
+    x = scores(3, 4)
+    module = anymax.nn.Entropy("a [b]", temperature=nn.Parameter(torch.tensor(2.0)))
+    result = module(x, MASK)
+    assert torch.equal(result, anymax.entropy(x, 1, temperature=2.0, mask=MASK))
+    result.sum().backward()
+    assert module.temperature.grad > 0
+    assert repr(module) == "Entropy(dim='a [b]', temperature=2)"
 
 
 def test_softmax2d_is_per_pixel():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anymax._core.dims import Dims
-from anymax._core.scores import INFINITY, Scores, along, mean_of, scores_of, times
+from anymax._core.scores import INFINITY, Scores, along, entropy_of, mean_of, scores_of, times
 from anymax._core.targets import look_up, simplex_rows, spoilt_unless
 
 
@@ -42,8 +42,7 @@ def log_prob(input: Tensor, target: Tensor, dims: Dims, options: Options) -> tup
     scores = _scores(input, dims, options)
     log_probs = _log_probs(scores, axis, options.mask)
     taken, counted = _target_term(log_probs, target, axis, None, options.ignore_index)
-    entropy = -times(log_probs.exp(), log_probs).sum(axis)
-    return torch.where(counted, -taken, 0.0), _log_z(scores, axis), entropy
+    return torch.where(counted, -taken, 0.0), _log_z(scores, axis), entropy_of(log_probs, axis)
 
 
 def row_losses(input: Tensor, target: Tensor, dims: Dims, options: Options) -> Rows:
