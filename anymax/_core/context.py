@@ -22,6 +22,11 @@ def forward_mode(*tensors: Tensor) -> bool:
     return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
 
 
+def is_exporting() -> bool:
+    """True while torch.export traces. Dynamo of torch 2.10 answers torch's own function with True for any tracing."""
+    return torch.compiler._is_exporting_flag
+
+
 def is_eager() -> bool:
     """True where torch just computes: nothing is traced, and no transform or dispatch mode is active."""
     return not (torch.compiler.is_compiling() or transforms_active() or torch._C._len_torch_dispatch_stack())

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from anymax._core.context import forward_mode, transforms_active
+from anymax._core.context import forward_mode, is_exporting, transforms_active
 from anymax._core.errors import KINDS, with_name
 
 P = ParamSpec("P")
@@ -278,7 +278,7 @@ def _reference_only(args: tuple[Any, ...]) -> str | None:
         return "a torch.func transform is active"
     if forward_mode(*_tensors_of(args)):
         return "forward-mode differentiation is active"
-    if torch.compiler.is_exporting():
+    if is_exporting():
         return "torch.export takes the reference"
     return None
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from anymax._core.context import transforms_active
+from anymax._core.context import is_exporting, transforms_active
 from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER
 
@@ -76,12 +76,17 @@ def words(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
     return WORDS(seed, shape, device)
 
 
-def _philox(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
-    """Philox4x32-10 in int64 tensor arithmetic."""
+def words_of_each(seeds: Tensor, shape: Sequence[int]) -> Tensor:
+    """The words of `shape` under each of a vector of seeds, on their device."""
+    return WORDS(seeds, shape, seeds.device)
+
+
+def _philox(seeds: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Philox4x32-10 in int64 tensor arithmetic; the axes of the seeds come first."""
     count = math.prod(shape)
     counter = torch.arange((count + 3) // 4, device=device)
-    seed = seed.to(device)
-    key = [seed & LOW_32, (seed >> 32) & LOW_32]
+    seeds = seeds.to(device).unsqueeze(-1)
+    key = [seeds & LOW_32, (seeds >> 32) & LOW_32]
     zero = torch.zeros_like(counter)
     block = [counter & LOW_32, counter >> 32, zero, zero]
     for _ in range(ROUNDS):
@@ -94,10 +99,13 @@ def _philox(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
             first & LOW_32,
         ]
         key = [(part + step) & LOW_32 for part, step in zip(key, KEY_STEPS, strict=True)]
-    found = torch.stack(block, -1).flatten()
+    found = torch.stack(block, -1).flatten(-2)
     # torch.export cannot prove for any size that a cut stays inside, so there the words are looked up
-    found = found[torch.arange(count, device=device)] if torch.compiler.is_exporting() else found[:count]
-    return found.reshape(shape)
+    if is_exporting():
+        found = found.index_select(-1, torch.arange(count, device=device))
+    else:
+        found = found[..., :count]
+    return found.reshape((*seeds.shape[:-1], *shape))
 
 
 WORDS = Choice("random.words", _philox)

@@ -239,7 +239,7 @@ def _completed(
 def _all_classes(law: Law, wanted: int, seeds: Tensor, start: Tensor, arrived: Tensor | None) -> tuple[Tensor, Tensor]:
     """A race of all classes but those that have arrived; class j of a row uses words 2j, 2j + 1 of the row's seed."""
     classes = torch.arange(law.num_classes, device=law.device)
-    times = start + _exponential(_words_of(seeds, (law.num_classes, 2))) / law.log_q(classes).exp()
+    times = start + _exponential(random.words_of_each(seeds, (law.num_classes, 2))) / law.log_q(classes).exp()
     if arrived is not None:
         times = times.scatter(-1, arrived, INFINITY)
     times, ids = times.topk(min(wanted, law.num_classes), largest=False)
@@ -251,15 +251,6 @@ def _all_classes(law: Law, wanted: int, seeds: Tensor, start: Tensor, arrived: T
 def _row_seeds(seed: Tensor, rows: int, device: torch.device) -> Tensor:
     """A seed per row for the race of all classes, apart from the seed of the tries: other keys, other words."""
     return ~seed.to(device) + torch.arange(rows, device=device) * ROW_STEP
-
-
-def _words_of(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The words of `shape` under each of `seeds`."""
-    if len(seeds) == 0:
-        return seeds.new_zeros(0, *shape)
-    if len(seeds) == 1:
-        return random.words(seeds[0], shape, seeds.device)[None]
-    return torch.vmap(lambda seed: random.words(seed, shape, seed.device))(seeds)
 
 
 def _exponential(words: Tensor) -> Tensor:

@@ -190,6 +190,13 @@ def _importance(x: Tensor, table: Tensor, bias: Tensor, target: Tensor, seed: Te
     )
 
 
+def _per_row(x: Tensor, table: Tensor, bias: Tensor, target: Tensor, seed: Tensor) -> Tensor:
+    law = noise.LogUniform(table.shape[0])
+    return anymax.sampled_softmax_loss(
+        x, table, target, law, num_noise=4, shared=False, linear_bias=bias, generator=seed
+    )
+
+
 def _features(generator: torch.Generator, rows: int) -> list[Tensor]:
     table = _randn(generator, 9, 6) / 2
     return [_randn(generator, rows, 6), table, _randn(generator, 9)]
@@ -320,5 +327,6 @@ CASES: tuple[Case, ...] = (
         lambda g, rows: [_targets(g, 300, rows), *_seed(g, rows)],
         roundings=8.0,
     ),
+    Case("sampled_softmax_loss", "per-row", _per_row, _features, _targets_and_seed, roundings=8.0),
     Case("sampled_softmax_loss", "importance", _importance, _features, _targets_and_seed, roundings=8.0),
 )

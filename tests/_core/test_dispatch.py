@@ -57,7 +57,7 @@ class Zeros(Kernel):
         return None
 
     def __call__(self, seed, shape, device):
-        return torch.zeros(tuple(shape), dtype=torch.int64, device=device)
+        return torch.zeros((*seed.shape, *shape), dtype=torch.int64, device=device)
 
 
 @pytest.fixture

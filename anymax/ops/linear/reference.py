@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
-from anymax._core.context import forward_mode, transforms_active
+from anymax._core.context import forward_mode, is_exporting, transforms_active
 from anymax._core.dims import Dims
 from anymax._core.scores import autocast_is_on, compute_dtype
 from anymax.ops.cross_entropy import reference as cross_entropy_reference
@@ -125,7 +125,7 @@ def _number_of_chunks(
     # checkpoint knows no transforms and no tangents
     if num_rows <= 1 or transforms_active() or forward_mode(*tensors):
         return 1
-    if torch.compiler.is_exporting():
+    if is_exporting():
         # an exported program must take any number of rows, which a split does not
         return 1
     if torch.compiler.is_compiling():
