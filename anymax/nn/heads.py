@@ -1,12 +1,13 @@
-"""Output heads: features in, loss out, with one interface, so that one can be swapped for another.
+"""Output heads: features in, scores or a loss out, with one interface, so that one can be swapped for another.
 
-Every head has `forward(input, target) -> loss`, `log_prob(input) -> (..., C)`, `predict(input, k)` and
-`sample(input, ...)`. `eval()` changes none of them.
+Every head has `head(input) -> scores`, as the `nn.Linear` whose place it takes, `head(input, target) -> loss`,
+`log_prob(input) -> (..., C)`, `predict(input, k)` and `sample(input, ...)`. `eval()` changes none of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TypedDict
 
 import torch
@@ -58,6 +59,8 @@ class _DenseHead(nn.Module):
 
     weight: nn.Parameter
     bias: nn.Parameter | None
+    # nn.Module says Any
+    __call__: Callable[..., Tensor]
 
     @named_after_class
     def __init__(
@@ -136,10 +139,12 @@ class SoftmaxHead(_DenseHead):
         device, dtype: of the parameters.
 
     Shape:
-        input (..., d), target (...) of class ids.
+        input (..., d), target (...) of class ids; without a target the scores, (..., C).
 
     Example:
         >>> head = anymax.nn.SoftmaxHead(3, 10)
+        >>> head(torch.zeros(2, 3)).shape, head(torch.zeros(2, 3), torch.tensor([1, 7])).shape
+        (torch.Size([2, 10]), torch.Size([]))
         >>> head.log_prob(torch.zeros(2, 3)).exp().sum(-1)
         tensor([1.0000, 1.0000], grad_fn=<SumBackward1>)
     """
@@ -157,7 +162,9 @@ class SoftmaxHead(_DenseHead):
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
+        if target is None:
+            return self.scores(input)
         return linear_cross_entropy(
             input,
             self.weight,
@@ -184,7 +191,7 @@ class GumbelSoftmaxHead(_DenseHead):
             :class:`SoftmaxHead`.
 
     Shape:
-        input (..., d), target (...) of class ids.
+        input (..., d), target (...) of class ids; without a target the scores, (..., C).
 
     Example:
         >>> head = anymax.nn.GumbelSoftmaxHead(3, 10, tau=0.5)
@@ -207,8 +214,10 @@ class GumbelSoftmaxHead(_DenseHead):
         super().__init__(in_features, num_classes, **options)
         store(self, "tau", tau if isinstance(tau, Tensor) else torch.tensor(float(tau), device=self.weight.device))
 
-    def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
         scores = self.scores(input)
+        if target is None:
+            return scores
         loss = cross_entropy(
             perturbed(scores, seed_from(generator)),
             target,
@@ -231,7 +240,7 @@ class SigmoidHead(_DenseHead):
             :class:`SoftmaxHead`.
 
     Shape:
-        input (..., d), target (...) of class ids.
+        input (..., d), target (...) of class ids; without a target the scores, (..., C).
 
     Example:
         >>> head = anymax.nn.SigmoidHead(3, 10)
@@ -243,7 +252,9 @@ class SigmoidHead(_DenseHead):
         return frequency.logit()
 
     @named_after_class
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
+        if target is None:
+            return self.scores(input)
         scores = self.scores(input)
         target = as_int64(target)
         ids = look_up(target, self.num_classes, self.ignore_index)
@@ -316,7 +327,7 @@ class NCEHead(_NoiseHead):
         in_features, num_classes, bias, reduction, ignore_index, device, dtype: as :class:`SoftmaxHead`.
 
     Shape:
-        input (..., d), target (...) of class ids.
+        input (..., d), target (...) of class ids; without a target the scores, (..., C).
 
     Example:
         >>> head = anymax.nn.NCEHead(3, 10, class_counts=torch.arange(10))
@@ -337,7 +348,9 @@ class NCEHead(_NoiseHead):
             with torch.no_grad():
                 self.bias.add_(log_partition - (math.log(num_classes) if options.get("class_counts") is None else 0.0))
 
-    def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
+        if target is None:
+            return self.scores(input)
         return nce_loss(
             input,
             self.weight,
@@ -365,7 +378,7 @@ class SampledSoftmaxHead(_NoiseHead):
         in_features, num_classes, bias, reduction, ignore_index, device, dtype: as :class:`SoftmaxHead`.
 
     Shape:
-        input (..., d), target (...) of class ids.
+        input (..., d), target (...) of class ids; without a target the scores, (..., C).
 
     Example:
         >>> head = anymax.nn.SampledSoftmaxHead(3, 10, noise=anymax.noise.All(10))
@@ -388,7 +401,9 @@ class SampledSoftmaxHead(_NoiseHead):
         self.correction = correction
         self.unique = unique
 
-    def forward(self, input: Tensor, target: Tensor, generator: Generator = None) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
+        if target is None:
+            return self.scores(input)
         return sampled_softmax_loss(
             input,
             self.weight,

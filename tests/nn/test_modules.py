@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import typing
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -182,6 +184,22 @@ def test_every_head_has_the_interface(make):
     assert values.shape == indices.shape == (4, 3, 3)
     assert torch.equal(indices, head.scores(features).topk(3, -1).indices)
     assert "in_features=6, num_classes=12" in repr(head)
+
+
+def test_without_a_target_a_head_is_a_linear_layer(make):
+    head = make()
+    features, target = scores(4, 3, 6), torch.randint(12, (4, 3), generator=generator(1))
+    expected = nn.functional.linear(features, head.weight, head.bias)
+    assert torch.equal(head(features), expected)
+    compiled = torch.compile(head, fullgraph=True, backend="aot_eager")
+    assert_close(compiled(features), expected)
+    assert compiled(features, target).shape == ()
+    assert_close(compiled(features), expected)
+
+
+def test_a_call_of_a_head_is_typed(make):
+    # nn.Module says Any, which `mypy --strict` refuses to return
+    assert typing.get_type_hints(type(make()))["__call__"] == Callable[..., torch.Tensor]
 
 
 @pytest.mark.parametrize("name", LAWFUL)
