@@ -7,8 +7,8 @@ Every head has `head(input) -> scores`, as the `nn.Linear` whose place it takes,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,11 @@ from anymax._core import checks
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator, seed_from
 from anymax._core.scores import compute_dtype, loss_dtype
+from anymax._core.start import restore
 from anymax._core.targets import REDUCTIONS, as_int64, check_values, look_up, reduce, spoilt_unless
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise, Unigram
+from anymax.noise.draws import can_branch
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import cross_entropy
 from anymax.ops.gumbel.api import sample
@@ -35,7 +37,7 @@ class DenseOptions(TypedDict, total=False):
     """What every head takes beside its own arguments."""
 
     bias: bool
-    class_counts: Tensor | None
+    class_counts: Tensor | Sequence[float] | None
     reduction: str
     ignore_index: int
     device: torch.device | str | None
@@ -50,17 +52,18 @@ class NoiseOptions(DenseOptions, total=False):
     sparse: bool
 
 
-class _DenseHead(nn.Module):
-    """A class table: weight (C, d) and bias (C,), named as in nn.Linear, whose state dict loads.
+class _DenseHead(nn.Linear):
+    """A class table: an nn.Linear, so that its state dict loads and loaders that initialise layers know what it is.
 
     The weight starts as nn.Linear's; the bias at the log of the smoothed class frequency (n_c + 1) / (N + C), or at 0
     without counts.
     """
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
     # nn.Module says Any
     __call__: Callable[..., Tensor]
+    # No buffer: a loader would leave raw memory in it, and an nn.Linear's state dict has none. The class says what
+    # nn.Linear's constructor starts from, before the counts are known.
+    class_counts: Tensor | None = None
 
     @named_after_class
     def __init__(
@@ -69,34 +72,53 @@ class _DenseHead(nn.Module):
         num_classes: int,
         *,
         bias: bool = True,
-        class_counts: Tensor | None = None,
+        class_counts: Tensor | Sequence[float] | None = None,
         reduction: str = "mean",
         ignore_index: int = -100,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
         checks.count("in_features", in_features)
         checks.count("num_classes", num_classes)
         checks.one_of("reduction", reduction, REDUCTIONS)
-        self.in_features = in_features
-        self.num_classes = num_classes
+        if class_counts is not None:
+            class_counts = _checked(class_counts, num_classes)
+            if not bias:
+                raise ValueError(f"{CALLER}: class_counts set where the bias starts, and there is none (bias=False)")
+        super().__init__(in_features, num_classes, bias, device=device, dtype=dtype)
         self.reduction = reduction
         self.ignore_index = ignore_index
-        self.weight = nn.Parameter(torch.empty(num_classes, in_features, device=device, dtype=dtype))
-        bound = 1 / math.sqrt(in_features)
-        nn.init.uniform_(self.weight, -bound, bound)
-        frequency = None if class_counts is None else _smoothed(class_counts, num_classes)
-        if bias:
-            start = torch.zeros(num_classes) if frequency is None else self._start(frequency)
-            self.bias = nn.Parameter(start.to(device=device, dtype=self.weight.dtype))
-        else:
-            self.register_parameter("bias", None)
-            if class_counts is not None:
-                raise ValueError(f"{CALLER}: class_counts set where the bias starts, and there is none (bias=False)")
+        self.class_counts = class_counts
+        self._reset_bias()
 
-    def _start(self, frequency: Tensor) -> Tensor:
-        return frequency.log()
+    @property
+    def num_classes(self) -> int:
+        """The size of the class table, `out_features` of nn.Linear."""
+        return self.out_features
+
+    @named_after_class
+    def reset_parameters(self) -> None:
+        """Put weight and bias (and tau) where they started: the weight drawn anew, the bias as the class counts say.
+
+        A noise law is a module of its own, with its own `reset_parameters`.
+        """
+        bound = 1 / math.sqrt(self.in_features)
+        nn.init.uniform_(self.weight, -bound, bound)
+        self._reset_bias()
+
+    def _reset_bias(self) -> None:
+        if self.bias is not None:
+            restore(self.bias, self._bias_start(), "class_counts")
+
+    def _bias_start(self) -> float | Tensor:
+        return 0.0 if self.class_counts is None else _smoothed(self.class_counts).log()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # the state of an nn.Linear has no tau and no noise law: the head keeps its own
+        for name, value in self.state_dict(prefix=prefix).items():
+            if name not in (f"{prefix}weight", f"{prefix}bias"):
+                state_dict.setdefault(name, value)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def scores(self, input: Tensor) -> Tensor:
         """The scores of all classes, (..., C)."""
@@ -134,7 +156,8 @@ class SoftmaxHead(_DenseHead):
         in_features: d, the size of a feature vector.
         num_classes: C.
         bias: whether each class has one.
-        class_counts: (C,), how often each class occurs in training; sets where the bias starts.
+        class_counts: (C,), how often each class occurs in training; sets where the bias starts. A list keeps its values
+            where a model is built on the meta device, a tensor made there has none.
         label_smoothing, z_loss, reduction, ignore_index: as in :func:`anymax.cross_entropy`.
         device, dtype: of the parameters.
 
@@ -213,6 +236,14 @@ class GumbelSoftmaxHead(_DenseHead):
     ) -> None:
         super().__init__(in_features, num_classes, **options)
         store(self, "tau", tau if isinstance(tau, Tensor) else torch.tensor(float(tau), device=self.weight.device))
+        self._tau_start = tau.detach().clone() if isinstance(tau, Tensor) else float(tau)
+
+    @named_after_class
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        # nn.Linear's constructor comes here before there is a tau
+        if hasattr(self, "tau"):
+            restore(self.tau, self._tau_start, "tau")
 
     def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
         scores = self.scores(input)
@@ -248,8 +279,12 @@ class SigmoidHead(_DenseHead):
         torch.Size([2, 5])
     """
 
-    def _start(self, frequency: Tensor) -> Tensor:
-        return frequency.logit()
+    def _bias_start(self) -> float | Tensor:
+        if self.class_counts is None:
+            return 0.0
+        mine = self.class_counts + 1
+        # the other classes, counted as smoothed; one if there is none, so that the odds of an only class are finite
+        return (mine / (mine.sum() - mine).clamp(min=1)).log()
 
     @named_after_class
     def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
@@ -299,7 +334,7 @@ class _NoiseHead(_DenseHead):
                     f"{CALLER}: give noise= (a law of anymax.noise) or class_counts= (which makes a Unigram law); no "
                     "law fits by default"
                 )
-            noise = Unigram(_smoothed(class_counts, num_classes))
+            noise = Unigram(_smoothed(_checked(class_counts, num_classes)))
             if not options.get("bias", True):
                 # the law was all that they were for
                 options["class_counts"] = None
@@ -308,7 +343,8 @@ class _NoiseHead(_DenseHead):
             raise ValueError(
                 f"{CALLER}: the noise law must cover the {num_classes} classes of the head, got {noise.num_classes}"
             )
-        self.noise = noise.to(self.weight.device)
+        # a head on the meta device has no values yet; those of the law would be lost there
+        self.noise = noise if self.weight.is_meta else noise.to(self.weight.device)
         self.num_noise = num_noise
         self.sparse = sparse
 
@@ -337,6 +373,8 @@ class NCEHead(_NoiseHead):
     Source: Gutmann and Hyvarinen 2010; Mnih and Teh 2012, arXiv 1206.6426.
     """
 
+    log_partition: float = 0.0
+
     @named_after_class
     def __init__(
         self, in_features: int, num_classes: int, *, log_partition: float = 0.0, **options: Unpack[NoiseOptions]
@@ -344,9 +382,12 @@ class NCEHead(_NoiseHead):
         super().__init__(in_features, num_classes, **options)
         checks.number("log_partition", log_partition)
         self.log_partition = log_partition
-        if self.bias is not None:
-            with torch.no_grad():
-                self.bias.add_(log_partition - (math.log(num_classes) if options.get("class_counts") is None else 0.0))
+        self._reset_bias()
+
+    def _bias_start(self) -> float | Tensor:
+        if self.class_counts is None:
+            return self.log_partition - math.log(self.num_classes)
+        return super()._bias_start() + self.log_partition
 
     def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
         if target is None:
@@ -420,15 +461,23 @@ class SampledSoftmaxHead(_NoiseHead):
         )
 
 
-def _smoothed(class_counts: Tensor, num_classes: int) -> Tensor:
-    """Class frequencies with one more count each, so that none is 0."""
+def _checked(class_counts: Tensor | Sequence[float], num_classes: int) -> Tensor:
+    """The counts in float64: a sequence on the CPU, so that it keeps its values where modules are built on meta."""
+    if isinstance(class_counts, (list, tuple)):
+        class_counts = torch.tensor(class_counts, dtype=torch.float64, device="cpu")
     checks.tensor("class_counts", class_counts)
+    assert isinstance(class_counts, Tensor)
     if class_counts.shape != (num_classes,):
         raise ValueError(
             f"{CALLER}: class_counts must have one entry per class, shape ({num_classes},), "
             f"got {tuple(class_counts.shape)}"
         )
-    counts = class_counts.double()
-    if not bool(((counts >= 0) & counts.isfinite()).all()):
+    counts = class_counts.detach().double()
+    if can_branch(counts) and not bool(((counts >= 0) & counts.isfinite()).all()):
         raise ValueError(f"{CALLER}: class_counts must be finite and at least 0")
+    return counts
+
+
+def _smoothed(counts: Tensor) -> Tensor:
+    """Class frequencies with one more count each, so that none is 0."""
     return (counts + 1) / (counts + 1).sum()

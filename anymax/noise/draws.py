@@ -207,7 +207,7 @@ def _first_arrivals(law: Law, rows: int, wanted: int, seed: Tensor) -> tuple[Ten
     if torch.compiler.is_compiling() and not transforms_active() and rows == 1:
         # not for more rows: a vmap inside torch.cond does not survive torch.export
         return torch.cond(missing.any(), lambda *state: _packed(_completed(law, *state)), _unchanged, state)
-    if not _can_branch(times):
+    if not can_branch(times):
         return _completed(law, *state)
     short = missing.any(-1)
     if bool(short.any()):
@@ -266,6 +266,6 @@ def _log_inclusion(log_q: Tensor, time: Tensor) -> Tensor:
     return torch.log(-torch.expm1(-log_q.exp() * time))
 
 
-def _can_branch(tensor: Tensor) -> bool:
-    # on an accelerator one flag is read, which costs less than a race of all classes
+def can_branch(tensor: Tensor) -> bool:
+    """Whether Python may depend on a value, on an accelerator too: one flag read costs less than a pass over all."""
     return values_are_readable() and not tensor.is_meta and not isinstance(tensor, FakeTensor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,21 @@ from anymax._core.context import values_are_readable
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator
 from anymax._core.scores import INFINITY
+from anymax._core.start import restore
 from anymax._core.targets import as_ids
 from anymax.noise import draws
-from anymax.noise.draws import Candidates
+from anymax.noise.draws import Candidates, can_branch
 
 # the high half of a product of a 32-bit word and a number of classes must fit int64
 MOST_CLASSES = 2**31
+# Float64 probabilities that went through bfloat16 sum to 1 within this; unfilled memory does not.
+SUM_TOLERANCE = 1e-2
 
 
 class Noise(nn.Module):
     """A distribution over class ids that can be drawn from.
 
-    Tables are buffers: `.to()` moves them, casts leave them alone.
+    Its tensors are buffers: `.to()` moves them, casts leave them alone.
 
     A noise law defines `log_q`, and `ids_of`, which turns a pair of random words into an id.
 
@@ -43,14 +46,21 @@ class Noise(nn.Module):
         if num_classes > MOST_CLASSES:
             raise ValueError(f"{CALLER}: num_classes must be at most 2**31, got {num_classes}")
         self.num_classes = num_classes
-        self.support = num_classes if support is None else support
-        # says where a law without tables lives
-        self.register_buffer("_anchor", torch.empty(0, dtype=torch.uint8), persistent=False)
+        self._support = num_classes if support is None else support
+        # says where a law without a tensor of its own lives
+        self.register_buffer("_anchor", torch.empty(0, dtype=torch.uint8, device=_device_of_values()), persistent=False)
 
     @property
     def device(self) -> torch.device:
         """Where draws are made."""
         return self._anchor.device
+
+    @property
+    def support(self) -> int:
+        return self._support
+
+    def reset_parameters(self) -> None:
+        """Give the law back what it was made from, for loaders that leave its memory unfilled."""
 
     def log_q(self, ids: Tensor) -> Tensor:
         """The log-probability of ids that are in range, in float64."""
@@ -123,13 +133,14 @@ class Noise(nn.Module):
         return draws.unique(self, shape, seed) if unique else draws.with_replacement(self, shape, seed)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        # a float16 table would be another law: follow to the device, keep the dtype
-        tables = dict(self._buffers)
+        # Probabilities in float16 would be another law, and those that `to_empty` makes none: follow to the device,
+        # keep dtype and values.
+        kept = dict(self._buffers)
         super()._apply(fn, recurse)
-        for name, table in tables.items():
+        for name, buffer in kept.items():
             moved = self._buffers[name]
-            if table is not None and moved is not None and moved.dtype != table.dtype:
-                self._buffers[name] = table.to(moved.device)
+            if buffer is not None and moved is not None and not buffer.is_meta:
+                self._buffers[name] = buffer.to(moved.device)
         return self
 
     def extra_repr(self) -> str:
@@ -191,49 +202,153 @@ class Unigram(Noise):
             class of count 0 is never drawn, so it must not be a target: smooth the counts where it may be.
         power: a >= 0; 0.75 is word2vec's choice.
 
+    The probabilities are the law's state: `state_dict` holds them in float64, and loading one takes them over. Counts
+    on the meta device hold no values, so such a law can only be loaded; a sequence of numbers is kept even where
+    modules are built on the meta device.
+
     Raises:
-        ValueError: counts that are negative, infinite, NaN, all 0, or not along one axis.
+        ValueError: counts that are negative, infinite, NaN, all 0, or not along one axis; an infinite power; a draw
+            from a law that was made without values and never loaded.
 
     Example:
         >>> anymax.noise.Unigram([3, 1, 0]).log_prob(torch.tensor([0, 1, 2])).exp()
         tensor([0.7500, 0.2500, 0.0000], dtype=torch.float64)
     """
 
-    _cumulative: Tensor
-    _log_probs: Tensor
+    probabilities: Tensor
+    _tables: _Tables | None
+    _tables_of: Tensor | None
+    _tables_state: tuple[int, int] | None
 
     @named_after_class
     def __init__(self, counts: Tensor | Sequence[float], power: float = 1.0) -> None:
         checks.at_least_zero("power", power)
-        counts = torch.as_tensor(counts).detach().double()
+        if math.isinf(power):
+            raise ValueError(f"{CALLER}: power must be finite, got {power}")
+        if not isinstance(counts, Tensor):
+            counts = torch.as_tensor(counts, dtype=torch.float64, device=_device_of_values())
+        counts = counts.detach().double()
         if counts.ndim != 1 or counts.numel() == 0:
             raise ValueError(f"{CALLER}: counts must have one entry per class, got shape {tuple(counts.shape)}")
-        possible = counts > 0
-        if not bool((counts.isfinite() & (counts >= 0)).all()) or not bool(possible.any()):
+        if can_branch(counts) and not bool((counts.isfinite() & (counts >= 0)).all() & (counts > 0).any()):
             raise ValueError(
                 f"{CALLER}: counts must be at least 0, finite, and not all 0, "
                 f"got values from {counts.min().item():g} to {counts.max().item():g}"
             )
-        super().__init__(counts.numel(), int(possible.sum()))
-        self._anchor = self._anchor.to(counts.device)
+        super().__init__(counts.numel())
         self.power = power
-        log_weights = torch.where(possible, power * torch.log(counts), -INFINITY)
-        log_probs = torch.log_softmax(log_weights, 0)
-        self.register_buffer("_log_probs", log_probs, persistent=False)
-        self.register_buffer("_cumulative", log_probs.exp().cumsum(0), persistent=False)
-        self._last = int(possible.nonzero()[-1])
+        # the largest is divided out before the power, which no finite power can then turn into infinity
+        log_weights = torch.where(counts > 0, power * torch.log(counts / counts.max()), -INFINITY)
+        probabilities = torch.softmax(log_weights, 0)
+        self._start = probabilities.clone()
+        self.register_buffer("probabilities", probabilities)
+        self._make_tables()
+
+    @property
+    def device(self) -> torch.device:
+        return self.probabilities.device
+
+    @property
+    def support(self) -> int:
+        return self._current().support
+
+    @named_after_class
+    def reset_parameters(self) -> None:
+        restore(self.probabilities, self._start, "counts")
+        self._make_tables()
 
     def log_q(self, ids: Tensor) -> Tensor:
         # not [ids]: Dynamo would read a 0-d index as a number
-        return self._log_probs.index_select(0, ids.flatten()).reshape(ids.shape)
+        return self._current().log_probs.index_select(0, ids.flatten()).reshape(ids.shape)
 
     def ids_of(self, words: Tensor) -> Tensor:
+        tables = self._current()
         # right: the first entry above, so that an entry which adds nothing is never the one
-        point = draws.uniform(words) * self._cumulative[-1]
-        return torch.searchsorted(self._cumulative, point, right=True).clamp(max=self._last)
+        point = draws.uniform(words) * tables.cumulative[-1]
+        return torch.minimum(torch.searchsorted(tables.cumulative, point, right=True), tables.last)
+
+    def _current(self) -> _Tables:
+        """The tables of the probabilities as they are now, whoever set them: some loaders call no hook.
+
+        Compiled code asks for the identity only, on which Dynamo guards. What cannot be kept (fake tensors, wrappers
+        of transforms) is made in place, as plain tensor arithmetic.
+        """
+        tables, probabilities = self._tables, self.probabilities
+        if (
+            tables is not None
+            and self._tables_of is probabilities
+            and (torch.compiler.is_compiling() or self._tables_state == _state_of(probabilities))
+        ):
+            return tables
+        if not can_branch(probabilities):
+            if probabilities.is_meta:
+                raise ValueError(_UNFILLED)
+            return _derived(probabilities, self.num_classes)
+        made = self._make_tables()
+        if made is None:
+            raise ValueError(_UNFILLED)
+        return made
+
+    def _make_tables(self) -> _Tables | None:
+        """Make and keep the tables; None where there are no probabilities yet."""
+        self._tables = self._tables_of = self._tables_state = None
+        if not can_branch(self.probabilities):
+            return None
+        tables = _derived(self.probabilities, int((self.probabilities > 0).sum()))
+        if bool(tables.log_probs[0].isnan()):
+            return None
+        self._tables, self._tables_of, self._tables_state = tables, self.probabilities, _state_of(self.probabilities)
+        return tables
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        super()._apply(fn, recurse)
+        # here and not at the next draw, which may be compiled
+        self._make_tables()
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        # another tensor, so that compiled code sees it
+        self.probabilities = self.probabilities.clone()
+        super()._load_from_state_dict(*args, **kwargs)
+        self._make_tables()
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, power={self.power}"
+
+
+_UNFILLED = (
+    f"{CALLER}: Unigram holds no probabilities: it was made on the meta device, or a loader left its memory unfilled; "
+    "load a state dict that has them, or call its reset_parameters()"
+)
+
+
+class _Tables(NamedTuple):
+    """What draws need, as derived from the probabilities."""
+
+    log_probs: Tensor
+    cumulative: Tensor
+    last: Tensor  # the last class that can be drawn
+    support: int
+
+
+def _derived(probabilities: Tensor, support: int) -> _Tables:
+    """The tables; full of NaN if these are no probabilities."""
+    wide = probabilities.double()
+    total = wide.sum()
+    valid = (wide >= 0).all() & ((total - 1).abs() < SUM_TOLERANCE)
+    wide = wide * torch.where(valid, 1 / total, float("nan"))
+    classes = torch.arange(wide.shape[0], device=wide.device)
+    return _Tables(wide.log(), wide.cumsum(0), torch.where(wide > 0, classes, 0).amax(), support)
+
+
+def _state_of(tensor: Tensor) -> tuple[int, int]:
+    """What changes when a tensor is written to, or given other memory."""
+    return 0 if tensor.is_inference() else tensor._version, tensor.data_ptr()
+
+
+def _device_of_values() -> str | None:
+    """None for torch's default device; the CPU where that is meta, on which values would be lost."""
+    return "cpu" if torch.get_default_device().type == "meta" else None
 
 
 class All(Noise):

@@ -239,13 +239,106 @@ def test_a_linear_layer_loads_and_an_embedding_ties(make):
     linear = nn.Linear(6, 12)
     head = make()
     missing, unexpected = head.load_state_dict(linear.state_dict(), strict=False)
-    assert set(missing) <= {"tau"}
-    assert unexpected == []
+    assert missing == unexpected == []
     assert torch.equal(head.scores(scores(2, 6)), linear(scores(2, 6)))
     embedding = nn.Embedding(12, 6)
     head.weight = embedding.weight
     head(scores(2, 6), torch.tensor([1, 2])).backward()
     assert embedding.weight.grad is not None
+
+
+COUNTS = torch.arange(12)
+
+
+def heads_with_a_state():
+    """Heads that hold more than a class table."""
+    return {
+        "tau": anymax.nn.GumbelSoftmaxHead(6, 12, tau=0.25),
+        "tau-tensor": anymax.nn.GumbelSoftmaxHead(6, 12, tau=torch.full((1,), 0.25)),
+        "nce": anymax.nn.NCEHead(6, 12, class_counts=COUNTS),
+        "sampled": anymax.nn.SampledSoftmaxHead(6, 12, noise=noise.Unigram(COUNTS + 1, 0.5), num_noise=5),
+    }
+
+
+@pytest.mark.parametrize("name", heads_with_a_state())
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_linear_layer_loads_strictly_and_leaves_tau_and_law(name, assign):
+    head, linear = heads_with_a_state()[name], nn.Linear(6, 12)
+    own = {key: value.clone() for key, value in head.state_dict().items() if key not in ("weight", "bias")}
+    assert len(own) == 1
+    # within a model as well, whose prefix the keys then have
+    nn.Sequential(nn.Identity(), head).load_state_dict(nn.Sequential(nn.Identity(), linear).state_dict(), assign=assign)
+    head.load_state_dict(linear.state_dict(), assign=assign)
+    assert torch.equal(head.weight, linear.weight)
+    for key, value in own.items():
+        assert torch.equal(head.state_dict()[key], value)
+    # nothing else may be missing
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "bias"'):
+        head.load_state_dict({"weight": linear.weight})
+    with pytest.raises(RuntimeError, match=r"Missing key\(s\) in state_dict: \"probabilities\""):
+        noise.Unigram(COUNTS).load_state_dict({})
+
+
+def test_a_state_dict_brings_its_law():
+    features, target, at = scores(6, 6), torch.tensor([1, 2, 3, 4, 5, 6]), torch.tensor(1)
+    one = anymax.nn.NCEHead(6, 12, class_counts=COUNTS, num_noise=4)
+    other = anymax.nn.NCEHead(6, 12, class_counts=COUNTS.flip(0) ** 3, num_noise=4)
+    assert not torch.equal(other.noise.log_prob(COUNTS), one.noise.log_prob(COUNTS))
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(other.noise.log_prob(COUNTS), one.noise.log_prob(COUNTS))
+    assert torch.equal(other(features, target, at), one(features, target, at))
+
+
+@pytest.mark.parametrize("counts", [None, COUNTS, COUNTS.tolist()], ids=["no-counts", "tensor", "list"])
+@pytest.mark.parametrize("how", ["device", "context", "reset"])
+def test_a_head_made_on_meta_starts_as_any_other(make, counts, how):
+    options = {} if counts is None else {"class_counts": counts, "noise": None}
+    if make in (HEADS["softmax"], HEADS["gumbel"], HEADS["sigmoid"]):
+        options.pop("noise", None)
+    expected = make(**options)
+    if how == "device":
+        head = make(**options, device="meta")
+    elif how == "context":
+        with torch.device("meta"):
+            head = make(**options)
+    else:
+        head = make(**options)
+    if how != "reset":
+        assert head.weight.is_meta
+        assert head.bias.is_meta
+        head.to_empty(device="cpu")
+    for tensor in (*head.parameters(), *head.buffers(recurse=False)):
+        tensor.detach().fill_(7.0)
+    torch.manual_seed(0)
+    head.reset_parameters()
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(head.state_dict()[name], tensor), name
+    features, target = scores(4, 6), torch.tensor([0, 3, 11, 7])
+    torch.manual_seed(5)
+    loss = head(features, target)
+    torch.manual_seed(5)
+    assert torch.equal(loss, expected(features, target))
+
+
+def test_counts_made_on_meta_are_missed_when_they_are_needed():
+    with torch.device("meta"):
+        head = anymax.nn.NCEHead(6, 12, class_counts=torch.arange(12))
+    head.to_empty(device="cpu")
+    with pytest.raises(ValueError, match=r"NCEHead\.reset_parameters: there are no values in class_counts, made on"):
+        head.reset_parameters()
+    with pytest.raises(ValueError, match="Unigram holds no probabilities"):
+        head(scores(2, 6), torch.tensor([1, 2]))
+    trained = anymax.nn.NCEHead(6, 12, class_counts=COUNTS)
+    head.load_state_dict(trained.state_dict())
+    assert torch.equal(
+        head(scores(2, 6), torch.tensor([1, 2]), torch.tensor(1)),
+        trained(scores(2, 6), torch.tensor([1, 2]), torch.tensor(1)),
+    )
+
+
+def test_an_only_class_has_finite_odds():
+    head = anymax.nn.SigmoidHead(5, 1, class_counts=torch.tensor([9]))
+    assert_close(head.bias.detach(), torch.tensor([10.0]).log())
 
 
 def test_ignored_rows_and_bad_targets(make):

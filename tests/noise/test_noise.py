@@ -136,7 +136,8 @@ def test_unigram_beyond_2_to_the_24():
 def test_unigram_holds_its_law_in_float64():
     counts = torch.rand(10_000, generator=torch.Generator().manual_seed(0)).double() ** 4
     law = noise.Unigram(counts, power=0.75)
-    widths = torch.cat([law._cumulative[:1], law._cumulative.diff()]) / law._cumulative[-1]
+    cumulative = law._current().cumulative
+    widths = torch.cat([cumulative[:1], cumulative.diff()]) / cumulative[-1]
     expected = counts**0.75 / (counts**0.75).sum()
     assert_close(widths, expected, rtol=0, atol=1e-15)
     assert_close(law_of(law), expected, rtol=1e-12, atol=0)
@@ -145,7 +146,8 @@ def test_unigram_holds_its_law_in_float64():
 def test_a_class_of_count_zero_is_never_drawn():
     law = noise.Unigram([0, 1, 0, 0, 2, 0])
     # every edge of the table, and its neighbours
-    edges = (law._cumulative / law._cumulative[-1] * 2.0**53).long()
+    cumulative = law._current().cumulative
+    edges = (cumulative / cumulative[-1] * 2.0**53).long()
     positions = (edges[:, None] + torch.arange(-3, 4)).clamp(0, 2**53 - 1)
     assert set(law.ids_of(words_at(positions)).flatten().tolist()) == {1, 4}
     assert law.log_prob(torch.tensor([0, 5])).tolist() == [-float("inf")] * 2
@@ -417,14 +419,118 @@ def test_casts_of_a_model_leave_its_law_alone(make, cast):
 
 
 @pytest.mark.parametrize("make", [*LAWS, pytest.param(lambda: noise.All(12), id="All")])
-def test_laws_move_and_save_nothing(make):
+def test_laws_move_and_save_what_they_were_made_from(make):
     law = make()
     assert list(law.parameters()) == []
-    assert law.state_dict() == {}
+    if isinstance(law, noise.Unigram):
+        assert_close(law.state_dict()["probabilities"], law_of(law))
+    assert list(law.state_dict()) == (["probabilities"] if isinstance(law, noise.Unigram) else [])
     assert law.device.type == "cpu"
     law.to("meta")
     assert law.device.type == "meta"
     assert all(buffer.device.type == "meta" for buffer in law.buffers())
+
+
+OTHER = noise.Unigram([1.0, 9.0, 3.0, 2.0, 4.0, 0.5, 7.0, 0.0, 0.0, 1.0])
+
+
+def set_directly(law):
+    law.probabilities = OTHER.probabilities.clone()
+
+
+def write_in_place(law):
+    law.probabilities.copy_(OTHER.probabilities)
+
+
+def give_other_memory(law):
+    law.probabilities.data = OTHER.probabilities.clone()
+
+
+def load(law):
+    law.load_state_dict(OTHER.state_dict())
+
+
+def load_by_assignment(law):
+    law.load_state_dict(OTHER.state_dict(), assign=True)
+
+
+@pytest.mark.parametrize("change", [set_directly, write_in_place, give_other_memory, load, load_by_assignment])
+@pytest.mark.parametrize("law", [lambda: noise.Unigram(COUNTS), lambda: noise.Unigram(COUNTS, power=0.5)])
+def test_a_draw_follows_the_probabilities_whoever_set_them(change, law):
+    law = law()
+    law.sample(3)
+    change(law)
+    assert torch.equal(law_of(law), law_of(OTHER))
+    assert law.support == OTHER.support
+    for unique in (False, True):
+        drawn, expected = (each.sample(5, unique=unique, generator=seed(1)) for each in (law, OTHER))
+        assert torch.equal(drawn.ids, expected.ids)
+        assert torch.equal(drawn.log_expected_count, expected.log_expected_count)
+
+
+@pytest.mark.parametrize("change", [set_directly, load, load_by_assignment])
+def test_compiled_code_follows_the_probabilities_too(change):
+    law = noise.Unigram(COUNTS)
+    compiled = torch.compile(
+        lambda generator: law.sample(50, generator=generator).ids, backend="aot_eager", fullgraph=True
+    )
+    assert torch.equal(compiled(seed(1)), law.sample(50, generator=seed(1)).ids)
+    change(law)
+    # before any eager draw, and after one
+    assert torch.equal(compiled(seed(1)), OTHER.sample(50, generator=seed(1)).ids)
+    law.sample(2)
+    assert torch.equal(compiled(seed(2)), OTHER.sample(50, generator=seed(2)).ids)
+
+
+def test_a_law_starts_again_and_stays_apart_from_its_copies():
+    law = noise.Unigram(COUNTS)
+    twin, before = copy.deepcopy(law), law_of(law)
+    for _ in range(2):
+        law.reset_parameters()
+        assert torch.equal(law_of(law), before)
+    load(law)
+    assert torch.equal(law_of(twin), before)
+    law.reset_parameters()
+    assert torch.equal(law_of(law), before)
+
+
+def test_laws_are_made_on_the_meta_device():
+    with torch.device("meta"):
+        given, lost = noise.Unigram([3, 1]), noise.Unigram(torch.tensor([3, 1]))
+        uniform = noise.Uniform(2)
+    # numbers keep their values, and no step of a loader takes them away
+    for law in (given, uniform):
+        law.to_empty(device="cpu")
+        law.sample(2, generator=seed(1))
+    assert_close(law_of(given), torch.tensor([0.75, 0.25]).double())
+    with pytest.raises(ValueError, match=r"Unigram\.sample: Unigram holds no probabilities: it was made on the meta"):
+        lost.sample(2)
+    lost.to_empty(device="cpu")
+    with pytest.raises(ValueError, match=r"Unigram\.reset_parameters: there are no values in counts, made on the meta"):
+        lost.reset_parameters()
+    lost.load_state_dict(given.state_dict())
+    assert torch.equal(law_of(lost), law_of(given))
+
+
+@pytest.mark.parametrize("memory", [0.0, 1e-310, 4.0, float("nan"), -0.25])
+def test_memory_that_nobody_filled_is_no_law(memory):
+    law = noise.Unigram(COUNTS)
+    law.probabilities = torch.full((10,), memory).double()
+    with pytest.raises(ValueError, match="Unigram holds no probabilities"):
+        law.sample(2)
+    with pytest.raises(ValueError, match="Unigram holds no probabilities"):
+        law.log_prob(torch.tensor([1]))
+    law.reset_parameters()
+    assert torch.equal(law_of(law), law_of(noise.Unigram(COUNTS)))
+
+
+def test_a_steep_power_leaves_the_classes_that_have_a_probability():
+    law = noise.Unigram([1.0, 2.0, 3.0], power=1e4)
+    assert law_of(law).tolist() == [0.0, 0.0, 1.0]
+    assert law.sample(2, generator=seed(0)).ids.tolist() == [2, 2]
+    with pytest.raises(ValueError, match="2 unique draws are not fewer than the 1 classes that Unigram can draw"):
+        law.sample(2, unique=True)
+    assert_close(law_of(noise.Unigram([2.0, 2.0, 1.0], power=1e308)), torch.tensor([0.5, 0.5, 0.0]).double())
 
 
 # --------------------------------------------------------------------------------------------------------- errors
@@ -441,6 +547,7 @@ def test_laws_move_and_save_nothing(make):
         (lambda: noise.Unigram([0, 0]), ValueError, r"Unigram: counts must be at least 0, finite, and not all 0"),
         (lambda: noise.Unigram(torch.ones(2, 2)), ValueError, r"one entry per class, got shape \(2, 2\)"),
         (lambda: noise.Unigram([1, 2], power=-1.0), ValueError, r"Unigram: power must be at least 0, got -1\.0"),
+        (lambda: noise.Unigram([1, 2], power=float("inf")), ValueError, r"Unigram: power must be finite, got inf"),
         (lambda: noise.Uniform(9).sample(2.0), TypeError, r"Uniform\.sample: size must be an int or a tuple of ints"),
         (lambda: noise.Uniform(9).sample((4, 0)), ValueError, r"must end in the number of draws, at least 1"),
         (lambda: noise.Uniform(9).sample(3, unique=1), TypeError, r"unique must be True or False, got 1"),

@@ -1,0 +1,35 @@
+"""How a module puts its tensors back to where they started."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from anymax._core.errors import CALLER
+
+NAN = float("nan")
+
+
+def restore(tensor: Tensor, start: float | Tensor, source: str) -> None:
+    """Set `tensor` to its start, except where a loader has filled it.
+
+    Loaders that initialise what a checkpoint lacks (transformers) guard the functions of `torch.nn.init`, so that
+    these do nothing to a tensor that was loaded. A start that is a tensor is written only where such a function could
+    write as well. `source` names the argument that a start without values came from.
+    """
+    if not isinstance(start, Tensor):
+        nn.init.constant_(tensor, start)
+        return
+    if tensor.is_meta:
+        return
+    with torch.no_grad():
+        nn.init.constant_(tensor, NAN)
+        unset = tensor.isnan()
+        if start.is_meta:
+            if bool(unset.any()):
+                raise ValueError(
+                    f"{CALLER}: there are no values in {source}, made on the meta device, to start from; give a list "
+                    "of numbers, which keeps them, or a tensor on the CPU"
+                )
+            return
+        tensor.copy_(torch.where(unset, start.to(device=tensor.device, dtype=tensor.dtype), tensor))
