@@ -12,22 +12,19 @@ from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, logsigmoid, one_hot
+from torch.nn.functional import linear, logsigmoid
 from typing_extensions import Unpack  # torch depends on it; typing has it from Python 3.11 on
 
 from anymax._core import checks
 from anymax._core.errors import CALLER, named_after_class
-from anymax._core.random import Generator, seed_from
-from anymax._core.scores import compute_dtype, loss_dtype
+from anymax._core.random import Generator
 from anymax._core.start import restore
-from anymax._core.targets import REDUCTIONS, as_int64, check_values, look_up, reduce, spoilt_unless
+from anymax._core.targets import REDUCTIONS
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise, Unigram
 from anymax.noise.draws import can_branch
-from anymax.ops.binary.api import binary_cross_entropy_with_logits
-from anymax.ops.cross_entropy.api import cross_entropy
-from anymax.ops.gumbel.api import sample
-from anymax.ops.gumbel.reference import perturbed
+from anymax.ops.binary.api import one_vs_rest_loss
+from anymax.ops.gumbel.api import gumbel_softmax_loss, sample
 from anymax.ops.linear.api import linear_cross_entropy
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 from anymax.ops.softmax.api import log_softmax
@@ -120,8 +117,15 @@ class _DenseHead(nn.Linear):
                 state_dict.setdefault(name, value)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
+    @named_after_class
     def scores(self, input: Tensor) -> Tensor:
         """The scores of all classes, (..., C)."""
+        checks.floating("input", input)
+        if input.ndim == 0 or input.shape[-1] != self.in_features:
+            raise ValueError(
+                f"{CALLER}: input must end in the {self.in_features} features of the class table, "
+                f"got shape {tuple(input.shape)}"
+            )
         return linear(input, self.weight, self.bias)
 
     def log_prob(self, input: Tensor) -> Tensor:
@@ -249,15 +253,15 @@ class GumbelSoftmaxHead(_DenseHead):
         scores = self.scores(input)
         if target is None:
             return scores
-        loss = cross_entropy(
-            perturbed(scores, seed_from(generator)),
+        return gumbel_softmax_loss(
+            scores,
             target,
             dim=-1,
-            temperature=self.tau,
+            tau=self.tau,
             ignore_index=self.ignore_index,
             reduction=self.reduction,
+            generator=generator,
         )
-        return loss.to(loss_dtype(scores))
 
 
 class SigmoidHead(_DenseHead):
@@ -286,19 +290,11 @@ class SigmoidHead(_DenseHead):
         # the other classes, counted as smoothed; one if there is none, so that the odds of an only class are finite
         return (mine / (mine.sum() - mine).clamp(min=1)).log()
 
-    @named_after_class
     def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
-        if target is None:
-            return self.scores(input)
         scores = self.scores(input)
-        target = as_int64(target)
-        ids = look_up(target, self.num_classes, self.ignore_index)
-        labels = one_hot(ids.safe, self.num_classes)
-        wide = scores.to(compute_dtype(scores.dtype))
-        rows = binary_cross_entropy_with_logits(wide, labels, reduction="none").sum(-1)
-        loss = reduce(torch.where(ids.counted, spoilt_unless(ids.valid, rows), 0.0), self.reduction, ids.counted)
-        check_values(target, self.num_classes, -1, self.ignore_index, loss)
-        return loss.to(loss_dtype(scores))
+        if target is None:
+            return scores
+        return one_vs_rest_loss(scores, target, dim=-1, ignore_index=self.ignore_index, reduction=self.reduction)
 
     def log_prob(self, input: Tensor) -> Tensor:
         raise NotImplementedError(

@@ -12,6 +12,8 @@ from torch import Tensor
 
 import anymax
 from anymax import noise
+from anymax.ops.binary.api import one_vs_rest_loss
+from anymax.ops.gumbel.api import gumbel_softmax_loss
 
 Make = Callable[[torch.Generator, int], list[Tensor]]
 
@@ -152,6 +154,10 @@ def _log_prob(x: Tensor, temperature: Tensor, target: Tensor) -> tuple[Tensor, .
 
 def _binary(x: Tensor, target: Tensor, weight: Tensor, pos_weight: Tensor) -> Tensor:
     return anymax.binary_cross_entropy_with_logits(x, target.sigmoid(), weight, pos_weight=pos_weight)
+
+
+def _gumbel_loss(x: Tensor, tau: Tensor, target: Tensor, seed: Tensor) -> Tensor:
+    return gumbel_softmax_loss(x, target, dim="b [class] w", tau=tau, generator=seed)
 
 
 def _linear_loss(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tensor:
@@ -300,6 +306,28 @@ CASES: tuple[Case, ...] = (
         "everything",
         _binary,
         lambda g, rows: [_randn(g, rows, 4), _randn(g, rows, 4), _positive(g, rows, 1), _positive(g, 4)],
+    ),
+    Case(
+        "gumbel_softmax_loss",
+        "last",
+        lambda x, target, seed: gumbel_softmax_loss(x, target, reduction="none", generator=seed),
+        _scores(7),
+        lambda g, rows: [_targets(g, 7, rows), *_seed(g, rows)],
+    ),
+    Case(
+        "gumbel_softmax_loss",
+        "everything",
+        _gumbel_loss,
+        lambda g, rows: [_randn(g, rows, 5, 4), _positive(g, rows, 1, 4)],
+        lambda g, rows: [_targets(g, 5, rows, 4), *_seed(g, rows)],
+    ),
+    Case("one_vs_rest_loss", "last", one_vs_rest_loss, _scores(7), lambda g, rows: [_targets(g, 7, rows)]),
+    Case(
+        "one_vs_rest_loss",
+        "everything",
+        lambda x, target: one_vs_rest_loss(x, target, dim=-1, reduction="none", ignore_index=2),
+        _scores(4, 5),
+        lambda g, rows: [torch.randint(5, (rows, 4), generator=g)],
     ),
     Case(
         "linear_cross_entropy",

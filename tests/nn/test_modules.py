@@ -336,6 +336,15 @@ def test_counts_made_on_meta_are_missed_when_they_are_needed():
     )
 
 
+def test_features_of_a_wrong_width_are_one_sentence(make):
+    for call in (lambda head: head(torch.zeros(2, 5)), lambda head: head(torch.zeros(2, 5), torch.tensor([0, 1]))):
+        with pytest.raises(ValueError, match=r"\(2, 5\)|\(classes, 5\)") as raised:
+            call(make())
+        assert "\n" not in str(raised.value)
+    with pytest.raises(TypeError, match=r"Head\.scores: input must be a floating-point tensor, got torch\.int64"):
+        make()(torch.zeros(2, 6).long())
+
+
 def test_an_only_class_has_finite_odds():
     head = anymax.nn.SigmoidHead(5, 1, class_counts=torch.tensor([9]))
     assert_close(head.bias.detach(), torch.tensor([10.0]).log())

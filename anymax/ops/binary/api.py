@@ -1,11 +1,12 @@
-"""binary_cross_entropy_with_logits: independent yes/no decisions, from scores."""
+"""binary_cross_entropy_with_logits and one_vs_rest_loss: independent yes/no decisions, from scores."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from anymax._core import checks
+from anymax._core import checks, targets
 from anymax._core.context import values_are_readable
+from anymax._core.dims import Dim, resolve_one
 from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
 from anymax._core.scores import loss_dtype
@@ -83,3 +84,45 @@ def _check_values(target: Tensor) -> None:
         low, high = target.min().item(), target.max().item()
         hint = "; write (target + 1) / 2 for a target of -1 and 1" if (low, high) == (-1, 1) else ""
         raise ValueError(f"{CALLER}: target must be in [0, 1], got entries from {low} to {high}{hint}")
+
+
+
+@public(reference=reference.one_vs_rest_loss)
+def one_vs_rest_loss(
+    input: Tensor, target: Tensor, *, dim: Dim | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    r"""Measure how many nats a yes/no decision per class needs for the target: yes for its class, no for all others.
+
+    .. math:: \ell = \mathrm{softplus}(-x_y) + \sum_{j \ne y} \mathrm{softplus}(x_j)
+
+    The loss of :class:`anymax.nn.SigmoidHead`.
+
+    Args:
+        input, dim, ignore_index, reduction: as in :func:`anymax.cross_entropy`.
+        target: class ids, any integer dtype, the input's shape without the class axis.
+
+    Returns:
+        A scalar, or one loss per row, in the input's dtype (at least float32 under autocast); computed in float32,
+        float64 for float64. A mean over nothing is 0.
+
+    Raises:
+        ValueError: shapes that do not fit, targets out of range (NaN where values cannot be read). IndexError: `dim`
+            out of range. TypeError: wrong dtypes.
+
+    Example:
+        >>> from anymax.ops.binary.api import one_vs_rest_loss
+        >>> one_vs_rest_loss(torch.zeros(1, 4), torch.tensor([2]))  # four times log 2
+        tensor(2.7726)
+    """
+    checks.one_of("reduction", reduction, REDUCTIONS)
+    checks.floating("input", input)
+    if input.ndim == 0:
+        raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
+    dims = resolve_one(min(1, input.ndim - 1) if dim is None else dim, input.ndim)
+    (axis,) = dims.axes
+    checks.integer("ignore_index", ignore_index)
+    target = targets.as_ids("target", target)
+    targets.check_shape(target, input.shape, dims, dim)
+    loss = implementation("one_vs_rest_loss")(input, target, dims, ignore_index, reduction)
+    targets.check_values(target, input.shape[axis], axis, ignore_index, loss)
+    return loss.to(loss_dtype(input))

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from anymax._core.scores import compute_dtype, times
-from anymax._core.targets import reduce
+from anymax._core.dims import Dims
+from anymax._core.scores import along, compute_dtype, times
+from anymax._core.targets import look_up, reduce, spoilt_unless
 
 
 def binary_cross_entropy_with_logits(
@@ -23,6 +24,18 @@ def binary_cross_entropy_with_logits(
     if weight is not None:
         loss = times(weight.to(scores.dtype), loss)
     return reduce(loss, reduction, torch.ones_like(loss))
+
+
+def one_vs_rest_loss(input: Tensor, target: Tensor, dims: Dims, ignore_index: int, reduction: str) -> Tensor:
+    (axis,) = dims.axes
+    scores = input.to(compute_dtype(input.dtype))
+    num_classes = scores.shape[axis]
+    ids = look_up(target, num_classes, ignore_index)
+    classes = along(torch.arange(num_classes, device=scores.device), scores.ndim, axis)
+    # one logsigmoid of the score for the decision that is right, so that small losses keep their digits
+    right = torch.where(classes == ids.safe.unsqueeze(axis), scores, -scores)
+    rows = -logsigmoid(right).sum(axis)
+    return reduce(torch.where(ids.counted, spoilt_unless(ids.valid, rows), 0.0), reduction, ids.counted)
 
 
 def in_range(target: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from torch import Tensor
 from anymax._core import random
 from anymax._core.dims import Dims, join, split
 from anymax._core.scores import compute_dtype, scores_of
+from anymax.ops.cross_entropy import reference as cross_entropy_reference
+from anymax.ops.cross_entropy.reference import Options
 
 
 def gumbel_softmax(
@@ -42,6 +44,20 @@ def sample(
     # counted from the end, behind the axis of the samples
     ids = (scores + noise).argmax(axis - scores.ndim)
     return torch.where(scores.isnan().any(axis), -1, ids)
+
+
+def gumbel_softmax_loss(
+    input: Tensor,
+    target: Tensor,
+    dims: Dims,
+    tau: float | Tensor,
+    ignore_index: int,
+    reduction: str,
+    seed: Tensor,
+) -> Tensor:
+    noisy = perturbed(_from_maximum(scores_of(input, dims).values, dims), seed)
+    options = Options(ignore_index=ignore_index, temperature=tau)
+    return cross_entropy_reference.cross_entropy(noisy, target, dims, options, reduction)
 
 
 def perturbed(scores: Tensor, seed: Tensor) -> Tensor:
