@@ -163,6 +163,7 @@ class SoftmaxHead(_DenseHead):
         class_counts: (C,), how often each class occurs in training; sets where the bias starts. A list keeps its values
             where a model is built on the meta device, a tensor made there has none.
         label_smoothing, z_loss, reduction, ignore_index: as in :func:`anymax.cross_entropy`.
+        chunks, memory_budget: as in :func:`anymax.linear_cross_entropy`.
         device, dtype: of the parameters.
 
     Shape:
@@ -183,11 +184,15 @@ class SoftmaxHead(_DenseHead):
         *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
+        chunks: int | None = None,
+        memory_budget: int | None = None,
         **options: Unpack[DenseOptions],
     ) -> None:
         super().__init__(in_features, num_classes, **options)
         self.label_smoothing = label_smoothing
         self.z_loss = z_loss
+        self.chunks = chunks
+        self.memory_budget = memory_budget
 
     def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
         if target is None:
@@ -201,6 +206,8 @@ class SoftmaxHead(_DenseHead):
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
             z_loss=self.z_loss,
+            chunks=self.chunks,
+            memory_budget=self.memory_budget,
         )
 
 
