@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -367,6 +369,52 @@ def test_words_are_those_the_docstring_states():
     # tries: pairs 0, 2, 4, ... give the classes, in the order of their arrival
     tried = law.ids_of(words[::2])[: 4 * 12].tolist()
     assert law.sample(10, unique=True, generator=seed(5)).ids.tolist() == list(dict.fromkeys(tried))[:10]
+
+
+def exponential_of(high: int, low: int) -> float:
+    """The exponential variate of 64 bits, by exact fractions up to the logarithm."""
+    fraction = Fraction(2 * (high * 2**32 + low) + 1, 2**65)
+    return -math.log1p(-float(fraction)) if fraction < Fraction(1, 2) else -math.log(float(1 - fraction))
+
+
+def test_race_times_have_64_bits():
+    words = torch.tensor([[0, 0], [0, 1], [5, 7], [2**31 - 1, 3], [2**31, 3], [random.LOW_32, random.LOW_32]])
+    expected = torch.tensor([exponential_of(*pair) for pair in words.tolist()], dtype=torch.float64)
+    assert_close(draws._exponential(words), expected, rtol=1e-15, atol=0)
+    assert_close(expected[[0, -1]], torch.tensor([2.0**-65, 65 * math.log(2)], dtype=torch.float64), rtol=1e-15, atol=0)
+    for value in range(5):
+        # tries: two words for the class, two for the gap
+        gap = random.words(seed(value), (1, 4), torch.device("cpu"))[0, 2:].tolist()
+        first = ZIPF.sample(4, unique=True, generator=seed(value)).times[0].item()
+        assert math.isclose(first, exponential_of(*gap), rel_tol=1e-14)
+        # a pass over all classes: two words per class, under the row's seed
+        (row_seed,) = draws._row_seeds(seed(value), 1, torch.device("cpu"))
+        all_words = random.words(row_seed, (9, 2), torch.device("cpu")).tolist()
+        first = UNIFORM.sample(4, unique=True, generator=seed(value)).times[0].item()
+        assert math.isclose(first, 9 * min(exponential_of(*pair) for pair in all_words), rel_tol=1e-14)
+
+
+@pytest.mark.parametrize("value", [0, -1, 4, 2**62])
+def test_a_race_that_goes_on_has_words_of_its_own(value, monkeypatch):
+    used = []
+    words_of = draws._words_of
+    monkeypatch.setattr(draws, "_words_of", lambda seeds, shape: used.append(seeds) or words_of(seeds, shape))
+    for law, size in ((STEEP_LAW, (400, 2)), (STEEPER_LAW, (1, 2)), (UNIFORM, (50, 3))):
+        used.clear()
+        law.sample(size, unique=True, generator=seed(value))
+        (seeds,) = used
+        # neither those of the tries, which the seed itself gives, nor those of another row
+        assert value not in seeds.tolist()
+        assert seeds.unique().numel() == seeds.numel() > 0
+
+
+def test_seeds_have_64_bits():
+    for generator in (None, torch.Generator().manual_seed(0)):
+        torch.manual_seed(0)
+        seeds = torch.stack([random.seed_from(generator) for _ in range(200)])
+        bits = seeds.unsqueeze(1) >> torch.arange(64) & 1
+        # 0.5 within five standard errors
+        assert bool(((bits.double().mean(0) - 0.5).abs() < 5 * 0.5 / 200**0.5).all())
 
 
 @pytest.mark.parametrize("draw", DRAWS)
