@@ -32,4 +32,15 @@ def restore(tensor: Tensor, start: float | Tensor, source: str) -> None:
                     "of numbers, which keeps them, or a tensor on the CPU"
                 )
             return
-        tensor.copy_(torch.where(unset, start.to(device=tensor.device, dtype=tensor.dtype), tensor))
+        start = start.to(device=tensor.device, dtype=tensor.dtype)
+        if type(tensor).__name__ == "DTensor":
+            start = _sharded_as(start, tensor)
+        tensor.copy_(torch.where(unset, start, tensor))
+
+
+def _sharded_as(start: Tensor, tensor: Tensor) -> Tensor:
+    # whoever has such a tensor has imported this, which takes a second
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(tensor, DTensor)
+    return distribute_tensor(start, tensor.device_mesh, tensor.placements)

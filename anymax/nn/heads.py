@@ -21,6 +21,7 @@ from anymax._core.random import Generator
 from anymax._core.start import restore
 from anymax._core.targets import REDUCTIONS
 from anymax.nn._arguments import describe, store
+from anymax.nn._distributed import is_sharded, reducer_of
 from anymax.noise import Noise, Unigram
 from anymax.noise.draws import can_branch
 from anymax.ops.binary.api import one_vs_rest_loss
@@ -121,6 +122,12 @@ class _DenseHead(nn.Linear):
     def scores(self, input: Tensor) -> Tensor:
         """The scores of all classes, (..., C)."""
         checks.floating("input", input)
+        if is_sharded(self.weight):
+            raise NotImplementedError(
+                f"{CALLER}: the class table is sharded outside of a forward pass; shard the head itself "
+                "(fully_shard(model.head)), whose call, log_prob, predict and sample then gather it, or call "
+                "model.unshard() before"
+            )
         if input.ndim == 0 or input.shape[-1] != self.in_features:
             raise ValueError(
                 f"{CALLER}: input must end in the {self.in_features} features of the class table, "
@@ -130,7 +137,8 @@ class _DenseHead(nn.Linear):
 
     def log_prob(self, input: Tensor) -> Tensor:
         """Exactly normalised log-probabilities (nats) of all classes, (..., C)."""
-        return log_softmax(self.scores(input), -1)
+        # a call, whose hooks gather the class table where it is sharded
+        return log_softmax(self(input), -1)
 
     def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
         """The k largest log-probabilities and their class ids, (..., k) each, as in torch.topk."""
@@ -311,7 +319,7 @@ class SigmoidHead(_DenseHead):
 
     def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
         """The k largest log-probabilities of a class's own decision, and their ids, (..., k) each."""
-        values, indices = logsigmoid(self.scores(input)).topk(k, -1)
+        values, indices = logsigmoid(self(input)).topk(k, -1)
         return values, indices
 
 
@@ -350,6 +358,14 @@ class _NoiseHead(_DenseHead):
         self.noise = noise if self.weight.is_meta else noise.to(self.weight.device)
         self.num_noise = num_noise
         self.sparse = sparse
+
+    def _check_sparse(self) -> None:
+        reducer = reducer_of(self) if self.sparse else None
+        if reducer is not None:
+            raise NotImplementedError(
+                f"{CALLER}: sparse=True gives sparse gradients, which {reducer} cannot average over processes; write "
+                "sparse=False, or leave the head out of what is wrapped and average its gradients yourself"
+            )
 
 
 class NCEHead(_NoiseHead):
@@ -392,9 +408,11 @@ class NCEHead(_NoiseHead):
             return self.log_partition - math.log(self.num_classes)
         return super()._bias_start() + self.log_partition
 
+    @named_after_class
     def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
         if target is None:
             return self.scores(input)
+        self._check_sparse()
         return nce_loss(
             input,
             self.weight,
@@ -445,9 +463,11 @@ class SampledSoftmaxHead(_NoiseHead):
         self.correction = correction
         self.unique = unique
 
+    @named_after_class
     def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
         if target is None:
             return self.scores(input)
+        self._check_sparse()
         return sampled_softmax_loss(
             input,
             self.weight,

@@ -195,6 +195,8 @@ def test_without_a_target_a_head_is_a_linear_layer(make):
     assert_close(compiled(features), expected)
     assert compiled(features, target).shape == ()
     assert_close(compiled(features), expected)
+    predict = torch.compile(head.predict, fullgraph=True, backend="aot_eager")
+    assert torch.equal(predict(features, 2)[1], head.predict(features, 2)[1])
 
 
 def test_a_call_of_a_head_is_typed(make):
