@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -278,7 +279,8 @@ def test_compiled_graphs_do_not_follow_the_number_of_rows() -> None:
         return graph.forward
 
     torch._dynamo.reset()
-    compiled = torch.compile(anymax.linear_cross_entropy, backend=backend, fullgraph=True, dynamic=True)
+    chunked = partial(anymax.linear_cross_entropy, chunks=16)
+    compiled = torch.compile(chunked, backend=backend, fullgraph=True, dynamic=True)
     table = problem()[1]
     for rows in (100, 64, 33, 999, 32):
         features, target = draw(rows, IN_FEATURES), torch.arange(rows) % NUM_CLASSES
@@ -289,6 +291,25 @@ def test_compiled_graphs_do_not_follow_the_number_of_rows() -> None:
         features, target = draw(rows, IN_FEATURES), torch.arange(rows) % NUM_CLASSES
         assert_close(compiled(features, table, target), anymax.linear_cross_entropy(features, table, target))
     assert len(graphs) == 2
+
+
+def test_compiled_code_has_one_chunk_where_the_scores_are_small() -> None:
+    def products(num_classes: int) -> int:
+        counts = []
+
+        def backend(graph, example_inputs):
+            nodes = [node for module in graph.modules() for node in getattr(module, "graph", torch.fx.Graph()).nodes]
+            counts.append(sum(node.target is torch._C._nn.linear for node in nodes))
+            return graph.forward
+
+        torch._dynamo.reset()
+        compiled = torch.compile(anymax.linear_cross_entropy, backend=backend, fullgraph=True)
+        with torch.no_grad():
+            compiled(draw(64, 3), draw(num_classes, 3), torch.zeros(64, dtype=torch.long))
+        return counts[0]
+
+    assert products(5000) == 1
+    assert products(2**14) == 16
 
 
 @pytest.mark.parametrize("rows", [37, 64])
@@ -302,7 +323,15 @@ def test_compiled_gradients(rows: int) -> None:
 
     def function(features: Tensor, table: Tensor, bias: Tensor) -> Tensor:
         return anymax.linear_cross_entropy(
-            features, table, target, linear_bias=bias, ignore_index=-1, z_loss=0.1, temperature=temperature, mask=mask
+            features,
+            table,
+            target,
+            linear_bias=bias,
+            ignore_index=-1,
+            z_loss=0.1,
+            temperature=temperature,
+            mask=mask,
+            chunks=16,
         )
 
     loss = torch.compile(function, backend="aot_eager", fullgraph=True)(*inputs)

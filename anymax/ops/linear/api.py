@@ -54,7 +54,7 @@ def linear_cross_entropy(
         ignore_index: as there; None means -100.
         temperature, mask: as there; they broadcast against the scores, whose shape is (..., C).
         chunks: how many. None: as many as keep the scores of a chunk within the size of the class table, but at
-            least 16 MiB; in compiled code 16, or 1 if there are fewer classes than features.
+            least 16 MiB; in compiled code 16, or 1 below 16,384 classes or with fewer classes than features.
         memory_budget: bytes that the scores of a chunk may take, in the dtype of the computation (a chunk has at
             least one row). A backward pass holds about three such blocks, and the table's gradient twice. Not in
             compiled code, where the number of chunks is fixed.
