@@ -62,7 +62,7 @@ def main() -> None:
     print(f"perplexity before training: {before:.1f}")
     print(f"perplexity after training:  {perplexity():.1f}")
     true_nll = -laws[test_contexts, test_words].mean()
-    print(f"perplexity of the true law: {true_nll.exp().item():.1f}")
+    print(f"perplexity of the true distribution: {true_nll.exp().item():.1f}")
     with torch.no_grad():
         log_z = anymax.logsumexp(table(embedding.weight), dim=1)
     print(f"log of the normaliser, by context: {log_z.min().item():.2f} to {log_z.max().item():.2f}")

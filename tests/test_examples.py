@@ -186,7 +186,7 @@ def test_nce_training(shown):
     (frequencies,) = numbers(text, "perplexity of the frequencies alone:")
     (before,) = numbers(text, "perplexity before training:")
     (after,) = numbers(text, "perplexity after training:")
-    (true,) = numbers(text, "perplexity of the true law:")
+    (true,) = numbers(text, "perplexity of the true distribution:")
     assert true < after < 0.5 * frequencies < 0.5 * before
     low, high = numbers(text, "log of the normaliser, by context:")
     assert -1 < low < high < 1.5, "scores are close to log-probabilities: NCE with log_partition=0 normalises itself"

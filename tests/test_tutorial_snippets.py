@@ -176,12 +176,12 @@ WRONG = {
         "import torch.nn.functional as F\nF.cross_entropy(x.argmax(1), y)",
         TypeError,
         "cross_entropy: input must be a floating-point tensor, got torch.int64; scores come first, ids second, and an "
-        "argmax is no score: cross_entropy(scores, ids)",
+        "argmax is not a score: cross_entropy(scores, ids)",
     ),
     "target first, as in Keras": (
         "import torch.nn.functional as F\nF.cross_entropy(y, x)",
         TypeError,
-        "scores come first, ids second, and an argmax is no score: cross_entropy(scores, ids)",
+        "scores come first, ids second, and an argmax is not a score: cross_entropy(scores, ids)",
     ),
     "soft targets that are logits": (
         "import torch.nn.functional as F\nF.cross_entropy(x, torch.randn(4, 3))",

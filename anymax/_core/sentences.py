@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-LONGEST_NAME = 40  # signs of a name or cell that a sentence shows,
+LONGEST_NAME = 40  # characters of a name or cell that a sentence shows,
 LONGEST_PATH = 250  # of a path,
 LONGEST_DETAIL = 200  # and of what a library says
 
 
 def printable(text: str) -> str:
-    """The text with each sign that a terminal would act on, or that none can show, written as its code."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    """The text with each character that a terminal would act on, or that none can show, written as its code."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def shown(value: object, longest: int = LONGEST_NAME) -> str:

@@ -112,7 +112,7 @@ DIFFERENCES = (
         _is_off_the_simplex,
         "weighs the log-probabilities with whatever is there",
         "`ValueError`: write `target / target.sum(1, keepdim=True)` for counts",
-        "Such a row is no law that could be learnt; scores or counts given as a target are a common mistake.",
+        "Such a row is not a distribution; scores or counts given as a target are a common mistake.",
     ),
     Difference(
         ("nn.functional.binary_cross_entropy_with_logits",),

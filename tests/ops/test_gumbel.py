@@ -274,7 +274,7 @@ def test_a_tensor_without_axes_has_one_class_to_draw():
 def test_a_row_without_a_law_is_an_error_or_minus_one():
     x = torch.zeros(3, 2)
     x[1, 0], x[2] = float("nan"), -INFINITY
-    with pytest.raises(ValueError, match="sample: 2 of 3 rows define no law"):
+    with pytest.raises(ValueError, match="sample: 2 of 3 rows define no probabilities"):
         anymax.sample(x, 1)
     with pytest.raises(ValueError, match="1 of 1 rows"):
         anymax.sample(torch.zeros(1, 2), 1, mask=torch.zeros(1, 2, dtype=torch.bool))

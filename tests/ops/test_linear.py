@@ -264,6 +264,16 @@ def test_memory_budget_is_kept(budget: int) -> None:
     assert whole.bytes == 1000 * NUM_CLASSES * 8
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_memory_budget_counts_scores_of_half_types_in_float32(dtype: torch.dtype) -> None:
+    budget = 4 * NUM_CLASSES * 600
+    features, table = draw(1000, IN_FEATURES, dtype=dtype), problem(dtype=dtype)[1]
+    with LargestResult() as largest:
+        anymax.linear_cross_entropy(features, table, torch.zeros(1000).long(), memory_budget=budget).backward()
+    # 500 rows are a chunk; counted in the half type, all 1000 would be one
+    assert largest.bytes == 4 * NUM_CLASSES * 500
+
+
 def test_default_keeps_scores_of_a_chunk_within_the_table() -> None:
     table = torch.zeros(2**20, 8)
     with torch.no_grad(), LargestResult() as largest:

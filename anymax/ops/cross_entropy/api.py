@@ -165,7 +165,7 @@ def log_prob(
 
 def _check(input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> tuple[Dims, Tensor]:
     checks.floating(
-        "input", input, f"; scores come first, ids second, and an argmax is no score: {CALLER}(scores, ids)"
+        "input", input, f"; scores come first, ids second, and an argmax is not a score: {CALLER}(scores, ids)"
     )
     if input.ndim == 0:
         raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")

@@ -130,8 +130,8 @@ def sample(
     ids = implementation("sample")(input, dims, num_samples, temperature, mask, seed)
     if values_are_readable(input) and bool((ids < 0).any()):
         raise ValueError(
-            f"sample: {int((ids < 0).sum())} of {ids.numel()} rows define no law: every score masked or -inf, or one "
-            "of them NaN or +inf"
+            f"sample: {int((ids < 0).sum())} of {ids.numel()} rows define no probabilities: every score masked or "
+            "-inf, or one of them NaN or +inf"
         )
     return ids
 

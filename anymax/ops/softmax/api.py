@@ -223,7 +223,7 @@ def _written(result: Tensor, out: Tensor | None) -> Tensor:
         return result
     checks.tensor("out", out)
     if torch.is_grad_enabled() and (result.requires_grad or out.requires_grad):
-        raise RuntimeError(f"{CALLER}: out= has no derivative; call it under torch.no_grad() or leave out= away")
+        raise RuntimeError(f"{CALLER}: out= has no derivative; call it under torch.no_grad() or omit out=")
     if out.dtype != result.dtype:
         raise TypeError(f"{CALLER}: out must have the dtype {result.dtype}, got {out.dtype}")
     if out.shape != result.shape:

@@ -24,6 +24,6 @@ def keep_mask(input: Tensor, axis: int, top_k: int | None, top_p: float | None, 
     if min_p is not None:
         # a ratio to the largest probability, the same before and after renormalising
         kept = kept & ((ordered - ordered.narrow(axis, 0, min(1, ordered.shape[axis]))).exp() >= min_p)
-    # NaN and +inf define no law: nothing is kept
+    # NaN and +inf leave no probabilities: nothing is kept
     kept = kept & ~(ordered.isnan() | (ordered == INFINITY)).any(axis, keepdim=True)
     return torch.zeros_like(kept).scatter(axis, order, kept)
