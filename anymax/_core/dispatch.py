@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,10 +28,17 @@ R = TypeVar("R")
 
 REFERENCE = "reference"
 
-# Plain globals, not context variables: Dynamo guards on them, so that compiled code follows `use_backend`.
-_forced: str | None = os.environ.get("ANYMAX_BACKEND") or None
-# What `explain_backend` reads: per choice, in the order in which they are made, a line per backend.
-_record: dict[str, list[str]] | None = None
+
+class State:
+    """What holds for every call; an object and no context variable, since Dynamo guards on its attributes."""
+
+    # the backend of `use_backend`
+    forced: str | None = os.environ.get("ANYMAX_BACKEND") or None
+    # what `explain_backend` reads: per choice, in the order in which they are made, a line per backend
+    record: dict[str, list[str]] | None = None
+
+
+state = State()
 
 
 class Kernel(ABC):
@@ -65,37 +72,37 @@ class Choice:
         CHOICES[name] = self
 
     def __call__(self, *args: Any) -> Any:
-        if not self.kernels and _forced is None and _record is None:
+        if not self.kernels and state.forced is None and state.record is None:
             return self.reference(*args)
         return self._best(args)(*args)
 
     def _best(self, args: tuple[Any, ...]) -> Callable[..., Any]:
-        best, lines = self._asked_for(args) if _forced is not None else self._fastest(args)
-        if _record is not None:
-            _record.setdefault(self.name, lines)
+        best, lines = self._asked_for(args) if state.forced is not None else self._fastest(args)
+        if state.record is not None:
+            state.record.setdefault(self.name, lines)
         if isinstance(best, str):
             raise NotImplementedError(best)
         return best
 
     def _asked_for(self, args: tuple[Any, ...]) -> tuple[Callable[..., Any] | str, list[str]]:
         """The forced backend's implementation, or the sentence that refuses the call."""
-        assert _forced is not None
+        assert state.forced is not None
         asked = "asked for by use_backend or ANYMAX_BACKEND"
-        if _forced == REFERENCE:
+        if state.forced == REFERENCE:
             return self.reference, [f"{REFERENCE}: taken, {asked}"]
         reason = _reference_only(args)
         if reason is not None:
-            return self.reference, [f"{_forced}: not taken, {reason}", f"{REFERENCE}: taken"]
-        kernel = next((kernel for kernel in self.kernels if kernel.backend == _forced), None)
+            return self.reference, [f"{state.forced}: not taken, {reason}", f"{REFERENCE}: taken"]
+        kernel = next((kernel for kernel in self.kernels if kernel.backend == state.forced), None)
         if kernel is None:
-            _check_backend(_forced)
+            _check_backend(state.forced)
             reason = f"it does not have {self.name}"
         else:
             reason = kernel.cannot(*args)
             if reason is None:
-                return kernel, [f"{_forced}: taken, {asked}"]
-        refusal = f"{self.name}: the backend {_forced!r} was asked for and cannot serve this call: {reason}"
-        return refusal, [f"{_forced}: {asked}, and refused: {reason}"]
+                return kernel, [f"{state.forced}: taken, {asked}"]
+        refusal = f"{self.name}: the backend {state.forced!r} was asked for and cannot serve this call: {reason}"
+        return refusal, [f"{state.forced}: {asked}, and refused: {reason}"]
 
     def _fastest(self, args: tuple[Any, ...]) -> tuple[Callable[..., Any], list[str]]:
         """The first kernel that can serve the call and is worth it; else the reference."""
@@ -112,18 +119,42 @@ class Choice:
         return self.reference, [*lines, f"{REFERENCE}: taken, {why}"]
 
 
+class Plain(NamedTuple):
+    """torch's own op for the calls that need no more.
+
+    `around` makes the public function of the general one and its choice: it serves these calls itself, while no
+    backend is forced and the choice has no kernels, and hands on all others. It is in front of everything, so it has to
+    be cheap.
+    """
+
+    around: Callable[[Callable[..., Any], Choice], Callable[..., Any]]
+    calls: str  # which calls these are, for `explain_backend`
+
+
 @dataclass(frozen=True)
 class Op:
-    """A public function and what computes it.
-
-    `shortcut` takes the arguments of the function. It returns torch's own answer where that is the answer and needs no
-    more than the bare call, and otherwise a string: the reason why it does not serve the call.
-    """
+    """A public function and what computes it."""
 
     name: str
     function: Callable[..., Any]
     choice: Choice
-    shortcut: Callable[..., Any] | None
+    plain: Plain | None
+
+
+MISSING: Any = object()
+
+
+def hand_on(
+    general: Callable[..., R],
+    first: tuple[str, Any],
+    second: tuple[str, Any],
+    positional: tuple[Any, ...],
+    options: Any,
+) -> R:
+    """Call the general function with what was given of the two arguments that a plain one takes by name."""
+    if first[1] is not MISSING and second[1] is not MISSING:
+        return general(first[1], second[1], *positional, **options)
+    return general(**{name: value for name, value in (first, second) if value is not MISSING}, **options)
 
 
 CHOICES: dict[str, Choice] = {}
@@ -131,7 +162,7 @@ OPS: dict[str, Op] = {}
 
 
 def public(
-    *, reference: Callable[..., Any], kernels: tuple[Kernel, ...] = (), shortcut: Callable[..., Any] | None = None
+    *, reference: Callable[..., Any], kernels: tuple[Kernel, ...] = (), plain: Plain | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a public function with its implementations, and let tensor subclasses and modes see it whole."""
 
@@ -142,12 +173,7 @@ def public(
         call = f"{name}{signature.replace(parameters=bare, return_annotation=signature.empty)}"
         choice = Choice(name, reference, kernels)
 
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            if shortcut is not None and _forced is None and not choice.kernels:
-                answer = shortcut(*args, **kwargs)
-                if type(answer) is not str:
-                    return answer
+        def general(*args: P.args, **kwargs: P.kwargs) -> R:
             arguments = (*args, *kwargs.values())
             if has_torch_function(arguments):
                 return handle_torch_function(wrapper, arguments, *args, **kwargs)
@@ -162,7 +188,8 @@ def public(
                     raise
                 raise named from None
 
-        OPS[name] = Op(name, wrapper, choice, shortcut)
+        wrapper = functools.wraps(function)(general if plain is None else plain.around(general, choice))
+        OPS[name] = Op(name, wrapper, choice, plain)
         return wrapper
 
     return register
@@ -192,13 +219,12 @@ def use_backend(name: str) -> Iterator[None]:
         ...     anymax.softmax(torch.zeros(2), dim=0)
         tensor([0.5000, 0.5000])
     """
-    global _forced
     _check_backend(name)
-    before, _forced = _forced, name
+    before, state.forced = state.forced, name
     try:
         yield
     finally:
-        _forced = before
+        state.forced = before
 
 
 def explain_backend(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
@@ -218,36 +244,29 @@ def explain_backend(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     Example:
         >>> print(anymax.explain_backend(anymax.softmax, torch.zeros(2), dim=0))
         softmax:
-          torch: taken, a plain call of torch's own op
+          torch: taken, float32 or float64, an int dim and no option
         >>> print(anymax.explain_backend(anymax.softmax, torch.zeros(2), dim=0, temperature=0.5))
         softmax:
-          torch: not taken, there are options: temperature
+          torch: not taken, it is for float32 or float64, an int dim and no option
           reference: taken, the only backend that this build has for it
     """
-    global _record
     op = OPS.get(getattr(function, "__name__", ""))
     if op is None or op.function is not function:
         raise ValueError(f"explain_backend: expected a public function of anymax, got {function!r}")
-    lines = []
     with _generators_restored((*args, *kwargs.values())):
-        if op.shortcut is not None:
-            if _forced is not None or op.choice.kernels:
-                answer: Any = "a backend was asked for" if _forced is not None else "this build has kernels for it"
-            else:
-                answer = op.shortcut(*args, **kwargs)
-            if type(answer) is not str:
-                return f"{op.name}:\n  torch: taken, a plain call of torch's own op"
-            lines.append(f"torch: not taken, {answer}")
-        before, _record = _record, {}
+        before, state.record = state.record, {}
         try:
             function(*args, **kwargs)
         except NotImplementedError:
             # a refusal is in the record; whatever came before any choice is the caller's to see
-            if not _record:
+            if not state.record:
                 raise
         finally:
-            record, _record = _record, before
-    record[op.name] = lines + record.get(op.name, [])
+            record, state.record = state.record, before
+    if op.plain is not None:
+        # no choice was made where torch answered
+        taken = "not taken, it is for" if record else "taken,"
+        record[op.name] = [f"torch: {taken} {op.plain.calls}", *record.get(op.name, [])]
     return "\n".join(f"{name}:\n" + "\n".join(f"  {line}" for line in found) for name, found in record.items())
 
 

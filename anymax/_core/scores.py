@@ -14,6 +14,8 @@ from torch import Tensor
 from anymax._core.dims import Dims
 
 INFINITY = float("inf")
+# computed as they are, so that torch's own ops give the same answer
+PLAIN_DTYPES = (torch.float32, torch.float64)
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:

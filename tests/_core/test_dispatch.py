@@ -162,9 +162,8 @@ def test_the_laws_of_a_backend_meet_what_it_serves_and_say_what_it_refuses(tripl
 
 def test_explain_backend_asks_the_objects_that_choose(tripled):
     x = torch.randn(2, 3)
-    assert anymax.explain_backend(anymax.softmax, x, 1) == (
-        "softmax:\n  torch: not taken, this build has kernels for it\n  tripled: taken"
-    )
+    plain = "  torch: not taken, it is for float32 or float64, an int dim and no option"
+    assert anymax.explain_backend(anymax.softmax, x, 1).splitlines() == ["softmax:", plain, "  tripled: taken"]
     lines = anymax.explain_backend(anymax.softmax, x, 1, mask=x > 0).splitlines()
     assert lines[2:] == [
         "  tripled: not taken, it knows no mask",
@@ -183,19 +182,41 @@ def test_explain_backend_asks_the_objects_that_choose(tripled):
     ]
 
 
-def test_explain_backend_names_torch_s_own_op_and_what_keeps_a_call_from_it():
+def test_explain_backend_names_torch_s_own_op_and_which_calls_it_is_for():
     x = torch.randn(2, 3)
-    assert anymax.explain_backend(anymax.softmax, x, 1) == "softmax:\n  torch: taken, a plain call of torch's own op"
-    for call, reason in (
-        ({"temperature": 2.0}, "there are options: temperature"),
-        ({"dim": (0, 1)}, "dim is not an int"),
-        ({"input": x.bfloat16()}, "the input is torch.bfloat16"),
-    ):
+    calls = "float32 or float64, an int dim and no option"
+    assert anymax.explain_backend(anymax.softmax, x, 1) == f"softmax:\n  torch: taken, {calls}"
+    for call in ({"temperature": 2.0}, {"dim": (0, 1)}, {"input": x.bfloat16()}):
         text = anymax.explain_backend(anymax.softmax, **{"input": x, "dim": 1, **call})
         assert text.splitlines()[1:] == [
-            f"  torch: not taken, {reason}",
+            f"  torch: not taken, it is for {calls}",
             "  reference: taken, the only backend that this build has for it",
         ]
+    ids = torch.tensor([0, 2])
+    assert "torch: taken" in anymax.explain_backend(anymax.cross_entropy, x, ids)
+    ignored = torch.full((2,), -100)
+    for targets, options in ((ids.int(), {}), (ids, {"z_loss": 0.1}), (ignored, {})):
+        assert "reference: taken" in anymax.explain_backend(anymax.cross_entropy, x, targets, **options)
+
+
+def test_a_plain_call_says_what_the_general_one_says():
+    x, ids = torch.randn(2, 3), torch.tensor([0, 2])
+    for function, call, error, words in (
+        (anymax.softmax, {}, TypeError, "missing 1 required positional argument: 'input'; the call is softmax"),
+        (anymax.softmax, {"dim": 1}, TypeError, "missing 1 required positional argument: 'input'"),
+        (anymax.softmax, {"input": x, "dim": 2}, IndexError, "softmax: dim must be in"),
+        (anymax.logsumexp, {"input": x}, TypeError, "missing 1 required positional argument: 'dim'"),
+        (anymax.cross_entropy, {"target": ids}, TypeError, "missing 1 required positional argument: 'input'"),
+        (anymax.cross_entropy, {"input": x, "target": ids + 1}, ValueError, "write target - 1"),
+        (anymax.cross_entropy, {"input": x, "target": ids[:1]}, ValueError, "target must have the input's shape"),
+        (anymax.cross_entropy, {"input": x[0], "target": torch.tensor([0, 1, 2])}, ValueError, "target must have the"),
+    ):
+        with pytest.raises(error, match=words):
+            function(**call)
+    with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
+        anymax.softmax(x, 1, 3)
+    assert torch.equal(anymax.softmax(dim=1, input=x), torch.softmax(x, 1))
+    assert anymax.cross_entropy(x, torch.full((2,), -100)) == 0
 
 
 def test_explain_backend_leaves_generators_as_they_were_and_raises_what_the_call_raises():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,9 +13,9 @@ from torch.overrides import has_torch_function_unary
 from anymax._core import checks
 from anymax._core.context import is_eager
 from anymax._core.dims import Dim, Dims, resolve_one
-from anymax._core.dispatch import implementation, public
+from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
-from anymax._core.scores import compute_dtype, loss_dtype
+from anymax._core.scores import PLAIN_DTYPES, compute_dtype, loss_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values
 from anymax.ops.cross_entropy import reference
 from anymax.ops.cross_entropy.reference import Options
@@ -42,28 +43,36 @@ def _from_fields_or_parts(cls: type[LogProb], log_prob: Any, *fields: Any, **nam
 LogProb.__new__ = _from_fields_or_parts
 
 
-def _plain(input: Any = None, target: Any = None, *positional: Any, **options: Any) -> Tensor | str:
-    """torch's own loss for the calls that need no more: float32 or float64 scores on CPU, int64 ids and no option."""
-    if options or positional:
-        return f"there are options: {', '.join(options) or 'weight'}"
-    if type(input) is not Tensor or type(target) is not Tensor or has_torch_function_unary(input):
-        return "input or target is not a plain tensor, or a torch-function mode is active"
-    dtype = input.dtype
-    if dtype is not torch.float32 and dtype is not torch.float64:
-        return f"the input is {dtype}"
-    if target.dtype is not torch.int64 or target.ndim != input.ndim - 1:
-        return "the target does not hold int64 ids, one per row"
-    if not (input.is_cpu and target.is_cpu and is_eager()):
-        return "values cannot be read: an accelerator, tracing, a transform or a dispatch mode"
-    try:
-        loss = torch.nn.functional.cross_entropy(input, target)
-    except (IndexError, RuntimeError, ValueError):
-        return "torch refuses it"
-    # ids out of range are errors in torch too; a mean over nothing is not NaN here
-    return "its result is NaN" if math.isnan(loss.item()) else loss
+def _around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Tensor]:
+    def plain(input: Any = MISSING, target: Any = MISSING, *positional: Any, **options: Any) -> Tensor:
+        if (
+            type(input) is Tensor
+            and type(target) is Tensor
+            and input.dtype in PLAIN_DTYPES
+            and target.dtype is torch.int64
+            and not (options or positional or choice.kernels or has_torch_function_unary(input))
+            and state.forced is None
+            and target.ndim == input.ndim - 1
+            and input.is_cpu
+            and target.is_cpu
+            and is_eager()
+        ):
+            try:
+                loss = torch.nn.functional.cross_entropy(input, target)
+                # torch's mean over nothing is NaN, ours is 0
+                if not math.isnan(loss.item()):
+                    return loss
+            except (IndexError, RuntimeError, ValueError):
+                pass  # the general function says what is wrong with the target
+        return hand_on(general, ("input", input), ("target", target), positional, options)
+
+    return plain
 
 
-@public(reference=reference.cross_entropy, shortcut=_plain)
+_PLAIN = Plain(_around, "float32 or float64 on the CPU, int64 ids and no option, in eager mode")
+
+
+@public(reference=reference.cross_entropy, plain=_PLAIN)
 def cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -11,37 +11,36 @@ from torch.overrides import has_torch_function_unary
 
 from anymax._core import checks
 from anymax._core.dims import Dim, Dims, resolve, resolve_or_implicit
-from anymax._core.dispatch import implementation, public
+from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
-from anymax._core.scores import compute_dtype, map_dtype
+from anymax._core.scores import PLAIN_DTYPES, compute_dtype, map_dtype
 from anymax.ops.softmax import reference
 
 
-def _plain(function: Callable[..., Tensor]) -> Callable[..., Tensor | str]:
-    """torch's own op for the calls that need no more: a float32 or float64 tensor, an int dim and no option.
+def _plain(function: Callable[..., Tensor]) -> Plain:
+    """torch's own op where it is enough; its gradient for float16 and bfloat16 has the larger error."""
 
-    Its gradient for float16 and bfloat16 has the larger error.
-    """
+    def around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Tensor]:
+        def plain(input: Any = MISSING, dim: Any = MISSING, *positional: Any, **options: Any) -> Tensor:
+            if (
+                type(input) is Tensor
+                and type(dim) is int
+                and input.dtype in PLAIN_DTYPES
+                and not (options or positional or choice.kernels or has_torch_function_unary(input))
+                and state.forced is None
+            ):
+                try:
+                    return function(input, dim)
+                except IndexError:
+                    pass  # the general function says what is wrong with dim
+            return hand_on(general, ("input", input), ("dim", dim), positional, options)
 
-    def shortcut(input: Any = None, dim: Any = None, *positional: Any, **options: Any) -> Tensor | str:
-        if options or positional:
-            return f"there are options: {', '.join(options) or positional}"
-        if type(input) is not Tensor or has_torch_function_unary(input):
-            return "the input is not a plain tensor, or a torch-function mode is active"
-        dtype = input.dtype
-        if dtype is not torch.float32 and dtype is not torch.float64:
-            return f"the input is {dtype}"
-        if type(dim) is not int:
-            return "dim is not an int"
-        try:
-            return function(input, dim)
-        except IndexError:
-            return "dim is out of range"
+        return plain
 
-    return shortcut
+    return Plain(around, "float32 or float64, an int dim and no option")
 
 
-@public(reference=reference.softmax, shortcut=_plain(torch.softmax))
+@public(reference=reference.softmax, plain=_plain(torch.softmax))
 def softmax(
     input: Tensor,
     dim: Dim | None = None,
@@ -94,7 +93,7 @@ def softmax(
     return _written(probs.to(map_dtype(input)), out)
 
 
-@public(reference=reference.softmax, shortcut=_plain(lambda input, dim: torch.softmax(-input, dim)))
+@public(reference=reference.softmax, plain=_plain(lambda input, dim: torch.softmax(-input, dim)))
 def softmin(
     input: Tensor,
     dim: Dim | None = None,
@@ -122,7 +121,7 @@ def softmin(
     return _written(probs.to(map_dtype(input)), out)
 
 
-@public(reference=reference.log_softmax, shortcut=_plain(torch.log_softmax))
+@public(reference=reference.log_softmax, plain=_plain(torch.log_softmax))
 def log_softmax(
     input: Tensor,
     dim: Dim | None = None,
@@ -150,7 +149,7 @@ def log_softmax(
     return _written(log_probs.to(map_dtype(input)), out)
 
 
-@public(reference=reference.logsumexp, shortcut=_plain(torch.logsumexp))
+@public(reference=reference.logsumexp, plain=_plain(torch.logsumexp))
 def logsumexp(
     input: Tensor,
     dim: Dim,
