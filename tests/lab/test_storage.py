@@ -24,9 +24,9 @@ def test_saved_and_loaded_is_the_same_and_so_is_its_report(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no JSON"),
-        (b"\xff\xfe\x00", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"", "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b"[1, 2]", "format 2"),
         (b'{"some": "thing"}', "format 2"),
         (b'{"format": 1, "trials": []}', "format 2"),
