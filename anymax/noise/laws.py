@@ -351,6 +351,10 @@ def _device_of_values() -> str | None:
     return "cpu" if torch.get_default_device().type == "meta" else None
 
 
+# Dynamo cannot trace what is no tensor; a constant is computed once, while tracing
+_device_of_values._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 class All(Noise):
     """No draw at all: every class once. Turns a sampled loss into the exact one, at its full cost.
 

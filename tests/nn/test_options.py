@@ -153,6 +153,7 @@ SUBJECTS = {
     "Softmax": of_map(anymax.nn.Softmax, anymax.softmax, **SOFTMAX),
     "Softmin": of_map(anymax.nn.Softmin, anymax.softmin, **SOFTMAX),
     "LogSoftmax": of_map(anymax.nn.LogSoftmax, anymax.log_softmax, **SOFTMAX),
+    "Entropy": of_map(anymax.nn.Entropy, anymax.entropy, dim=0, temperature=2.0),
     "LogSumExp": of_map(anymax.nn.LogSumExp, anymax.logsumexp, dim=0, keepdim=True, sink=1.0),
     "Softmax2d": Subject(
         anymax.nn.Softmax2d, lambda _: anymax.softmax(SQUARE.expand(2, 5, 5), -3), (SQUARE.expand(2, 5, 5),), {}

@@ -397,8 +397,8 @@ def test_race_times_have_64_bits():
 @pytest.mark.parametrize("value", [0, -1, 4, 2**62])
 def test_a_race_that_goes_on_has_words_of_its_own(value, monkeypatch):
     used = []
-    words_of = draws._words_of
-    monkeypatch.setattr(draws, "_words_of", lambda seeds, shape: used.append(seeds) or words_of(seeds, shape))
+    words_of = random.words_of_each
+    monkeypatch.setattr(random, "words_of_each", lambda seeds, shape: used.append(seeds) or words_of(seeds, shape))
     for law, size in ((STEEP_LAW, (400, 2)), (STEEPER_LAW, (1, 2)), (UNIFORM, (50, 3))):
         used.clear()
         law.sample(size, unique=True, generator=seed(value))
