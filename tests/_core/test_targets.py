@@ -6,15 +6,12 @@ from torch.testing import assert_close
 
 import anymax
 from anymax import noise
+from anymax.testing.inputs import randn
 
 UNSIGNED = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
 SIGNED = (torch.int8, torch.int16, torch.int32, torch.int64)
 # -100 in a narrow dtype, and ids that its comparisons with the number of classes would wrap
 IDS = [156, 3, 0, 255]
-
-
-def randn(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 LOSSES = {

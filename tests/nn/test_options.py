@@ -22,16 +22,13 @@ from anymax import noise
 from anymax.nn.heads import DenseOptions, NoiseOptions
 from anymax.ops.binary.api import one_vs_rest_loss
 from anymax.ops.gumbel.api import gumbel_softmax_loss
+from anymax.testing.inputs import randn
 
 ROWS, WIDTH, CLASSES = 6, 4, 12
 
 
-def randn(*shape: int, seed: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-SQUARE = 2 * randn(5, 5, seed=0)
-FEATURES, TABLE, BIAS = randn(ROWS, WIDTH, seed=1), randn(CLASSES, WIDTH, seed=2), randn(CLASSES, seed=3)
+SQUARE = 2 * randn(5, 5, at=0)
+FEATURES, TABLE, BIAS = randn(ROWS, WIDTH, at=1), randn(CLASSES, WIDTH, at=2), randn(CLASSES, at=3)
 TARGET = torch.tensor([3, 0, 7, 11, 0, 5])
 SEED, OTHER_SEED = torch.tensor(5), torch.tensor(6)
 COUNTS = torch.arange(CLASSES) ** 2

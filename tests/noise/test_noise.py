@@ -15,6 +15,7 @@ from torch.testing import assert_close
 from anymax import noise
 from anymax._core import random
 from anymax.noise import draws
+from anymax.testing.inputs import seed
 
 # torch's own jvp decompositions are scripted when Dynamo meets the first vmap
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -30,10 +31,6 @@ LAWS = [
 STEEP = torch.arange(1, 41).double() ** -2.5
 # Even in the tail a bin holds some draws, so that the statistic has the chi-square law.
 SMALLEST_BIN = 20.0
-
-
-def seed(value: int) -> Tensor:
-    return torch.tensor(value)
 
 
 def law_of(law: noise.Noise) -> Tensor:

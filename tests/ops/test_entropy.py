@@ -8,13 +8,10 @@ import torch
 from torch.testing import assert_close
 
 import anymax
+from anymax.testing.inputs import scores
 
 INFINITY = float("inf")
 NAN = float("nan")
-
-
-def randn(*shape, seed=0, dtype=torch.float64):
-    return 2 * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +40,7 @@ def test_equal_scores_have_the_log_of_their_number(n):
 
 @pytest.mark.parametrize("dim", [0, -1, (0, 2), (2, 0), (0, 1, 2), "a [b c]", "[a] b [c]"])
 def test_it_is_log_z_less_the_mean_score(dim):
-    x = randn(3, 4, 5)
+    x = scores(3, 4, 5)
     axes = {"a [b c]": (1, 2), "[a] b [c]": (0, 2)}.get(dim, dim)
     probs = anymax.softmax(x, dim)
     assert_close(anymax.entropy(x, dim), anymax.logsumexp(x, dim) - (probs * x).sum(axes))
@@ -53,8 +50,8 @@ def test_it_is_log_z_less_the_mean_score(dim):
 
 
 def test_a_tuple_is_the_axes_flattened():
-    x = randn(2, 3, 4, 5)
-    mask = randn(2, 3, 4, 5, seed=1) > -1
+    x = scores(2, 3, 4, 5)
+    mask = scores(2, 3, 4, 5, at=1) > -1
     for count in (2, 3, 4):
         for axes in itertools.permutations(range(4), count):
             rest = [axis for axis in range(4) if axis not in axes]
@@ -63,8 +60,8 @@ def test_a_tuple_is_the_axes_flattened():
 
 
 def test_it_is_the_entropy_of_log_prob():
-    x, target = randn(3, 5, 4), torch.zeros(3, 4, dtype=torch.int64)
-    mask, temperature = randn(3, 5, 4, seed=1) > 0, randn(3, 1, 1, seed=2).exp()
+    x, target = scores(3, 5, 4), torch.zeros(3, 4, dtype=torch.int64)
+    mask, temperature = scores(3, 5, 4, at=1) > 0, scores(3, 1, 1, at=2).exp()
     for options in ({}, {"mask": mask}, {"temperature": temperature, "mask": mask[:1]}):
         assert torch.equal(anymax.entropy(x, 1, **options), anymax.log_prob(x, target, **options).entropy)
     half = x.bfloat16()
@@ -76,7 +73,7 @@ def test_it_is_the_entropy_of_log_prob():
 @pytest.mark.parametrize("hidden", [NAN, INFINITY, -INFINITY, 1e38])
 def test_what_does_not_compete_adds_nothing_to_any_derivative(hidden):
     mask = torch.tensor([[True, True, False, True], [False] * 4])
-    clean = randn(2, 4)
+    clean = scores(2, 4)
     answers = []
     for fill in (hidden, 0.0):
         x = clean.masked_fill(~mask, fill).requires_grad_()
@@ -115,7 +112,7 @@ def test_scores_without_a_chance():
 
 
 def test_one_bad_row_spoils_no_other():
-    good = randn(2, 3)
+    good = scores(2, 3)
     bad = torch.tensor([[NAN, 0, 0], [INFINITY, 0, 0], [-INFINITY] * 3], dtype=torch.float64)
     x = torch.cat([good[:1], bad, good[1:]]).requires_grad_()
     result = anymax.entropy(x, 1)
@@ -142,7 +139,7 @@ def test_empty_and_single_axes_have_no_entropy(shape):
 
 def test_half_types_are_summed_in_float32():
     # summed in bfloat16, 3000 small terms would stop growing
-    x = randn(3, 3000, dtype=torch.float32).bfloat16()
+    x = scores(3, 3000, dtype=torch.float32).bfloat16()
     assert_close(anymax.entropy(x, 1), anymax.entropy(x.double(), 1).bfloat16())
 
 

@@ -7,13 +7,10 @@ from torch.testing import assert_close
 
 import anymax
 from anymax._core import random
+from anymax.testing.inputs import seed
 
 INFINITY = float("inf")
 CPU = torch.device("cpu")
-
-
-def seed(value=0):
-    return torch.tensor(value)
 
 
 def test_philox_agrees_with_the_published_vector():

@@ -11,21 +11,18 @@ from torch.testing import assert_close
 
 import anymax
 from anymax._core.context import values_are_readable
+from anymax.testing.inputs import scores
 
 INFINITY = float("inf")
 NAN = float("nan")
 MAPS = (anymax.softmax, anymax.softmin, anymax.log_softmax)
 
 
-def randn(*shape, seed=0, dtype=torch.float64):
-    return 2 * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-scores = st.integers(0, 2**31).map(lambda seed: randn(3, 4, 5, seed=seed))
+inputs = st.integers(0, 2**31).map(lambda seed: scores(3, 4, 5, at=seed))
 dims = st.sampled_from([0, 1, 2, -1, (0, 1), (2, 0), (0, 1, 2)])
 
 
-@given(scores, dims)
+@given(inputs, dims)
 @settings(max_examples=30, deadline=None)
 def test_probabilities_sum_to_one(x, dim):
     assert_close(anymax.softmax(x, dim).sum(dim), torch.ones_like(x).amax(dim))
@@ -33,14 +30,14 @@ def test_probabilities_sum_to_one(x, dim):
     assert_close(anymax.softmin(x, dim), anymax.softmax(-x, dim))
 
 
-@given(scores, dims, st.floats(-1e3, 1e3))
+@given(inputs, dims, st.floats(-1e3, 1e3))
 @settings(max_examples=30, deadline=None)
 def test_a_shift_changes_nothing_but_log_z(x, dim, shift):
     assert_close(anymax.softmax(x + shift, dim), anymax.softmax(x, dim), rtol=1e-9, atol=1e-12)
     assert_close(anymax.logsumexp(x + shift, dim), anymax.logsumexp(x, dim) + shift, rtol=1e-9, atol=1e-9)
 
 
-@given(scores, dims, st.floats(1e-2, 1e2))
+@given(inputs, dims, st.floats(1e-2, 1e2))
 @settings(max_examples=30, deadline=None)
 def test_temperature_divides_the_scores(x, dim, temperature):
     for function in MAPS:
@@ -50,7 +47,7 @@ def test_temperature_divides_the_scores(x, dim, temperature):
 @pytest.mark.parametrize("function", MAPS)
 @pytest.mark.parametrize("axis", [0, 1, 2, 3])
 def test_any_axis_is_the_last_axis_moved(function, axis):
-    x = randn(2, 3, 4, 5)
+    x = scores(2, 3, 4, 5)
     assert_close(function(x, axis), function(x.movedim(axis, -1), -1).movedim(-1, axis))
     assert torch.equal(function(x, axis), function(x, axis - 4))
     names = ["a", "b", "c", "d"]
@@ -60,7 +57,7 @@ def test_any_axis_is_the_last_axis_moved(function, axis):
 
 @pytest.mark.parametrize("function", [*MAPS, anymax.logsumexp])
 def test_a_tuple_is_the_axes_flattened(function):
-    x = randn(2, 3, 4, 5)
+    x = scores(2, 3, 4, 5)
     for count in (2, 3, 4):
         for axes in itertools.permutations(range(4), count):
             rest = [axis for axis in range(4) if axis not in axes]
@@ -76,7 +73,7 @@ def test_a_tuple_is_the_axes_flattened(function):
 
 
 def test_a_mask_is_slicing():
-    x = randn(3, 6)
+    x = scores(3, 6)
     mask = torch.tensor([True, False, True, True, False, True])
     for function in MAPS:
         result = function(x, 1, mask=mask)
@@ -88,7 +85,7 @@ def test_a_mask_is_slicing():
 
 @pytest.mark.parametrize("hidden", [NAN, INFINITY, -INFINITY, 1e38])
 def test_what_is_masked_is_never_read(hidden):
-    clean = randn(2, 4)
+    clean = scores(2, 4)
     mask = torch.tensor([[True, True, False, True], [False, False, False, False]])
     for temperature, sink in itertools.product((1.0, torch.tensor([[0.5]])), (None, torch.tensor([[0.3]]))):
         parameters = [t.double().requires_grad_() for t in (temperature, sink) if isinstance(t, torch.Tensor)]
@@ -113,7 +110,7 @@ def test_what_is_masked_is_never_read(hidden):
 
 
 def test_a_row_in_which_nothing_takes_part():
-    x = randn(2, 3).requires_grad_()
+    x = scores(2, 3).requires_grad_()
     mask = torch.tensor([[True, True, True], [False, False, False]])
     assert (anymax.softmax(x, 1, mask=mask)[1] == 0).all()
     assert (anymax.log_softmax(x, 1, mask=mask)[1] == -INFINITY).all()
@@ -128,7 +125,7 @@ def test_a_row_in_which_nothing_takes_part():
 
 
 def test_one_bad_row_spoils_no_other():
-    good = randn(2, 4)
+    good = scores(2, 4)
     bad = torch.tensor([[NAN, 0, 0, 0], [INFINITY, 0, 0, 0], [-INFINITY] * 4], dtype=torch.float64)
     x = torch.cat([good[:1], bad, good[1:]]).requires_grad_()
     for function in (*MAPS, anymax.logsumexp):
@@ -165,7 +162,7 @@ def test_extreme_scores_and_temperatures_are_exact():
         assert probs.sum() == pytest.approx(1)
     assert_close(anymax.softmax(torch.tensor([1.0, 2.0, 9.0]), 0, temperature=INFINITY), torch.full((3,), 1 / 3))
     # a difference of log-sums loses what the scores are large by; a map must not
-    shifted = randn(4, 8, dtype=torch.float32)
+    shifted = scores(4, 8, dtype=torch.float32)
     big = shifted + 1e7
     exact = torch.log_softmax(big.double(), 1).float()
     assert_close(anymax.log_softmax(big, 1), exact)
@@ -235,12 +232,12 @@ def test_the_sink_takes_its_share():
 
 @pytest.mark.parametrize("sink", [-1e4, -50.0, 0.0, 50.0, 100.0, 1e4])
 def test_a_sink_is_one_more_score(sink):
-    x = randn(3, 5).requires_grad_()
+    x = scores(3, 5).requires_grad_()
     s = torch.full((3, 1), sink, dtype=torch.float64, requires_grad=True)
     for temperature in (1.0, 0.5):
         probs = anymax.softmax(x, 1, sink=s, temperature=temperature)
         assert_close(probs, torch.softmax(torch.cat([x / temperature, s], 1), 1)[:, :-1])
-        upstream = randn(3, 5, seed=9)
+        upstream = scores(3, 5, at=9)
         (gradient,) = torch.autograd.grad(probs, s, upstream)
         share = 1 - probs.sum(1, keepdim=True)
         assert_close(gradient, -share * (upstream * probs).sum(1, keepdim=True), rtol=1e-6, atol=1e-12)
@@ -300,12 +297,12 @@ def test_half_types_are_summed_in_float32(dtype):
     # summed in bfloat16, 1000 equal terms stop growing at 256
     x = torch.zeros(1000, dtype=dtype)
     assert anymax.logsumexp(x, 0).item() == pytest.approx(6.9078, rel=torch.finfo(dtype).eps)
-    sums = anymax.softmax(randn(20, 3000, dtype=torch.float32).to(dtype), 1).float().sum(1)
+    sums = anymax.softmax(scores(20, 3000, dtype=torch.float32).to(dtype), 1).float().sum(1)
     assert_close(sums, torch.ones(20), rtol=0, atol=2 * torch.finfo(dtype).eps)
 
 
 def test_dtype_and_out_are_torchs():
-    x = randn(2, 3, dtype=torch.float32)
+    x = scores(2, 3, dtype=torch.float32)
     assert anymax.softmax(x, 1, dtype=torch.float64).dtype == torch.float64
     assert_close(anymax.softmax(torch.arange(3), 0, dtype=torch.float32), torch.softmax(torch.arange(3.0), 0))
     out = torch.empty(0)
@@ -319,7 +316,7 @@ def test_dtype_and_out_are_torchs():
 
 @pytest.mark.parametrize("name", ["temperature", "sink"])
 def test_out_has_no_derivative_whichever_argument_asks_for_one(name):
-    x, parameter = randn(2, 3), torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
+    x, parameter = scores(2, 3), torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
     for function in MAPS:
         out = torch.empty_like(x)
         with pytest.raises(RuntimeError, match=f"{function.__name__}: out= has no derivative"):
@@ -337,7 +334,7 @@ def test_dtype_is_named_not_counted():
 
 
 def test_autocast_on_cpu_keeps_the_maps_dtype():
-    x = randn(2, 3, dtype=torch.float32).bfloat16()
+    x = scores(2, 3, dtype=torch.float32).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         assert anymax.softmax(x, 1).dtype == torch.softmax(x, 1).dtype == torch.bfloat16
 
