@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anymax._core import checks
 from anymax._core.context import values_are_readable
-from anymax._core.dims import Dim, Dims
+from anymax._core.dims import Dim, Dims, resolve_one
 from anymax._core.errors import CALLER
 from anymax._core.scores import mean_of
 
@@ -70,6 +70,13 @@ def reduce(rows: Tensor, reduction: str, weight: Tensor) -> Tensor:
         return rows
     total = rows.sum()
     return mean_of(total, weight.sum()) if reduction == "mean" else total
+
+
+def class_axis(dim: Dim | None, ndim: int) -> Dims:
+    """The class axis of a loss: as torch, axis 1 where none is given, or 0 of a single axis."""
+    if ndim == 0:
+        raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
+    return resolve_one(min(1, ndim - 1) if dim is None else dim, ndim)
 
 
 def as_ids(argument: str, ids: Tensor) -> Tensor:

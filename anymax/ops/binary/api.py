@@ -6,7 +6,7 @@ from torch import Tensor
 
 from anymax._core import checks, targets
 from anymax._core.context import values_are_readable
-from anymax._core.dims import Dim, resolve_one
+from anymax._core.dims import Dim
 from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
 from anymax._core.scores import loss_dtype
@@ -115,9 +115,7 @@ def one_vs_rest_loss(
     """
     checks.one_of("reduction", reduction, REDUCTIONS)
     checks.floating("input", input)
-    if input.ndim == 0:
-        raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
-    dims = resolve_one(min(1, input.ndim - 1) if dim is None else dim, input.ndim)
+    dims = targets.class_axis(dim, input.ndim)
     (axis,) = dims.axes
     checks.integer("ignore_index", ignore_index)
     target = targets.as_ids("target", target)

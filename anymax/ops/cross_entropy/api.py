@@ -12,11 +12,11 @@ from torch.overrides import has_torch_function_unary
 
 from anymax._core import checks
 from anymax._core.context import is_eager
-from anymax._core.dims import Dim, Dims, resolve_one
+from anymax._core.dims import Dim, Dims
 from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
 from anymax._core.scores import PLAIN_DTYPES, compute_dtype, loss_dtype
-from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values
+from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values, class_axis
 from anymax.ops.cross_entropy import reference
 from anymax.ops.cross_entropy.reference import Options
 
@@ -176,9 +176,7 @@ def _check(input: Tensor, target: Tensor, dim: Dim | None, options: Options) -> 
     checks.floating(
         "input", input, f"; scores come first, ids second, and an argmax is not a score: {CALLER}(scores, ids)"
     )
-    if input.ndim == 0:
-        raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
-    dims = resolve_one(min(1, input.ndim - 1) if dim is None else dim, input.ndim)
+    dims = class_axis(dim, input.ndim)
     check_options(options, input.dtype, input.shape, dims)
     target = as_target(target, options.ignore_index)
     check_shape(target, input.shape, dims, dim)

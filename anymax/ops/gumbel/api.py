@@ -8,7 +8,6 @@ from anymax._core import checks, random, targets
 from anymax._core.context import values_are_readable
 from anymax._core.dims import Dim, resolve_one, resolve_or_last
 from anymax._core.dispatch import implementation, public
-from anymax._core.errors import CALLER
 from anymax._core.random import Generator
 from anymax._core.scores import compute_dtype, loss_dtype, map_dtype
 from anymax.ops.gumbel import reference
@@ -175,9 +174,7 @@ def gumbel_softmax_loss(
     """
     checks.one_of("reduction", reduction, targets.REDUCTIONS)
     checks.floating("input", input)
-    if input.ndim == 0:
-        raise ValueError(f"{CALLER}: input must have a class axis, got a tensor without axes")
-    dims = resolve_one(min(1, input.ndim - 1) if dim is None else dim, input.ndim)
+    dims = targets.class_axis(dim, input.ndim)
     (axis,) = dims.axes
     checks.integer("ignore_index", ignore_index)
     checks.per_row("tau", tau, input.shape, dims)
