@@ -7,8 +7,6 @@ compete (`"batch [class] h w"`), or None for torch's legacy rule.
 from __future__ import annotations
 
 import math
-import sys
-import warnings
 from collections.abc import Sequence
 from numbers import Integral
 from typing import NamedTuple
@@ -16,13 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anymax._core.errors import CALLER
+from anymax._core.errors import CALLER, warn
 
 Dim = int | Sequence[int] | str
-
-
-# packages whose lines no warning about a call names
-NOT_THE_USER = ("anymax", "torch")
 
 
 class ImplicitDimWarning(UserWarning):
@@ -199,32 +193,22 @@ def _warn_implicit(function: str, axis: int, shape: torch.Size) -> None:
         _warn_implicit_once(function, axis, len(shape))
         return
     separate = count_distributions(shape, Dims(len(shape), (axis,)))
-    _warn(
+    warn(
         f"{function}: no dim was given for an input of shape {tuple(shape)}, so axis {axis} (size {shape[axis]}) "
         f"was normalised: {separate} separate distributions over {shape[axis]} entries. "
-        f"Write {function}(..., dim={axis}) to keep this, or name the axis that is meant."
+        f"Write {function}(..., dim={axis}) to keep this, or name the axis that is meant.",
+        ImplicitDimWarning,
     )
 
 
 def _warn_implicit_once(function: str, axis: int, ndim: int) -> None:
-    _warn(
+    warn(
         f"{function}: no dim was given for an input of {ndim} axes, so axis {axis} is normalised. "
-        f"Write {function}(..., dim={axis}) to keep this, or name the axis that is meant."
+        f"Write {function}(..., dim={axis}) to keep this, or name the axis that is meant.",
+        ImplicitDimWarning,
     )
 
 
 # A plain warning would break fullgraph compilation; a constant is computed once, while tracing. This is
 # torch.compiler.assume_constant_result without its import of all of Dynamo, which doubles the time of our own import.
 _warn_implicit_once._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-def _warn(message: str) -> None:
-    """Warn at the line of whoever called: the first frame that belongs neither to this package nor to torch.
-
-    Between the two may stand a module's forward, torch's call of it, a transform or a tracer, so no fixed number of
-    frames would do; and warnings are shown once per line.
-    """
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in NOT_THE_USER:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, ImplicitDimWarning, stacklevel=level)

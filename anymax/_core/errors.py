@@ -7,6 +7,8 @@ name there: the wrapper of a public function, or one of the decorators here.
 from __future__ import annotations
 
 import functools
+import sys
+import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -14,6 +16,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CALLER = "<caller>"
+# packages whose lines no warning about a call names
+NOT_THE_USER = ("anymax", "torch")
 # Built-in types only: Dynamo traces a handler for these, and none for an exception that holds more than its text.
 KINDS = (IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
@@ -49,3 +53,15 @@ def _naming(function: Callable[P, R], name_of: Callable[..., str]) -> Callable[P
             raise named from None
 
     return wrapper
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line of whoever called: the first frame that belongs neither to this package nor to torch.
+
+    Between the two may stand a module's forward, torch's call of it, a transform or a tracer, so no fixed number of
+    frames would do; and warnings are shown once per line.
+    """
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in NOT_THE_USER:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
