@@ -16,6 +16,7 @@ from torch import Tensor
 from anymax._core.context import is_exporting, transforms_active
 from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER
+from anymax._core.library import LIBRARY, define
 
 Generator = torch.Generator | Tensor | None
 
@@ -24,17 +25,18 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 
-# Registered and tagged, so that compiled code draws the same seeds as eager code after one manual_seed.
-_library = torch.library.Library("anymax", "DEF")
-_library.define("draw_seed(Generator? generator) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
-
 
 def _randint(generator: torch.Generator | None) -> Tensor:
     return torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, generator=generator)
 
 
-_library.impl("draw_seed", _randint, "CompositeExplicitAutograd")
-torch.library.register_fake("anymax::draw_seed", lambda generator: torch.empty((), dtype=torch.int64), lib=_library)
+# Registered and tagged, so that compiled code draws the same seeds as eager code after one manual_seed.
+_draw_seed = define(
+    "draw_seed(Generator? generator) -> Tensor",
+    lambda generator: torch.empty((), dtype=torch.int64),
+    (torch.Tag.nondeterministic_seeded,),
+)
+LIBRARY.impl("draw_seed", _randint, "CompositeExplicitAutograd")
 
 
 def check_generator(generator: object) -> None:
@@ -68,7 +70,7 @@ def seed_from(generator: Generator) -> Tensor:
     if transforms_active():
         # torch's own random op knows what vmap's `randomness` asks for
         return _randint(generator)
-    return torch.ops.anymax.draw_seed(generator)
+    return _draw_seed(generator)
 
 
 def words(seed: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
