@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env test lint types format compare matrix clean
+.PHONY: help env kernels test lint types format compare matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -10,6 +10,12 @@ env: .venv/bin/pytest ## make .venv with everything that development needs
 .venv/bin/pytest: pyproject.toml constraints.txt
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[dev]"
 	@touch $@
+
+kernels: ## build the library of CPU kernels again, beside its sources
+	$(PYTHON) hatch_build.py
+
+wheel: ## a wheel with the kernels, in dist/
+	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist .
 
 test: env ## run the tests
 	$(PYTHON) -m pytest
@@ -30,4 +36,4 @@ matrix: ## the tests of the ops on the oldest, the pinned and the newest torch (
 	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py
 
 clean: ## remove what tools left behind
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache .matrix build dist
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache .matrix build dist anymax/_core/native/kernels.so*

@@ -1,8 +1,10 @@
 """Everything between scores and probabilities in PyTorch."""
 
 from anymax import nn, noise
+from anymax._core.backends import backends
 from anymax._core.dims import ImplicitDimWarning
 from anymax._core.dispatch import explain_backend, use_backend
+from anymax._core.native import MissingKernelsWarning
 from anymax.inspect.explain import explain
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
@@ -18,6 +20,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ImplicitDimWarning",
     "LogProb",
+    "MissingKernelsWarning",
+    "backends",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
     "entropy",

@@ -42,19 +42,19 @@ state = State()
 
 
 class Kernel(ABC):
-    """One backend's implementation of a computation; its arguments are those of the reference."""
+    """One backend's implementation of a computation; its arguments are those of the reference, by position."""
 
     backend: str
 
     @abstractmethod
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute it."""
 
     @abstractmethod
-    def cannot(self, *args: Any) -> str | None:
+    def cannot(self, *args: Any, **kwargs: Any) -> str | None:
         """Why this kernel cannot serve the call; None if it can."""
 
-    def not_worth(self, *args: Any) -> str | None:
+    def not_worth(self, *args: Any, **kwargs: Any) -> str | None:
         """Why another implementation is faster, although this kernel can; None if this is the fastest.
 
         It may read sizes, so it is never asked while a compiler traces.
@@ -123,8 +123,8 @@ class Plain(NamedTuple):
     """torch's own op for the calls that need no more.
 
     `around` makes the public function of the general one and its choice: it serves these calls itself, while no
-    backend is forced and the choice has no kernels, and hands on all others. It is in front of everything, so it has to
-    be cheap.
+    backend is forced and the choice has the kernels that it was made with, and hands on all others. It is in front of
+    everything, so it has to be cheap.
     """
 
     around: Callable[[Callable[..., Any], Choice], Callable[..., Any]]
@@ -209,7 +209,7 @@ def use_backend(name: str) -> Iterator[None]:
     whole run.
 
     Args:
-        name: one of the backends that this build has: "reference".
+        name: "reference", or "cpu" for the kernels; :func:`anymax.backends` says what this build has.
 
     Raises:
         ValueError: for a name that this build does not have.
@@ -242,13 +242,10 @@ def explain_backend(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
             Whatever else the call raises.
 
     Example:
-        >>> print(anymax.explain_backend(anymax.softmax, torch.zeros(2), dim=0))
-        softmax:
-          torch: taken, float32 or float64, an int dim and no option
-        >>> print(anymax.explain_backend(anymax.softmax, torch.zeros(2), dim=0, temperature=0.5))
-        softmax:
-          torch: not taken, it is for float32 or float64, an int dim and no option
-          reference: taken, the only backend that this build has for it
+        >>> with anymax.use_backend("reference"):
+        ...     print(anymax.explain_backend(anymax.entropy, torch.zeros(2), dim=0))
+        entropy:
+          reference: taken, asked for by use_backend or ANYMAX_BACKEND
     """
     op = OPS.get(getattr(function, "__name__", ""))
     if op is None or op.function is not function:
@@ -281,14 +278,14 @@ def _generators_restored(arguments: tuple[Any, ...]) -> Iterator[None]:
             generator.set_state(state)
 
 
-def backends() -> tuple[str, ...]:
-    """The names of the backends that this build has."""
+def backend_names() -> tuple[str, ...]:
+    """The names that `use_backend` takes."""
     return (REFERENCE, *sorted({kernel.backend for choice in CHOICES.values() for kernel in choice.kernels}))
 
 
 def _check_backend(name: str) -> None:
-    if name not in backends():
-        raise ValueError(f"use_backend: unknown backend {name!r}; this build has: {', '.join(backends())}")
+    if name not in backend_names():
+        raise ValueError(f"use_backend: unknown backend {name!r}; this build has: {', '.join(backend_names())}")
 
 
 def _reference_only(args: tuple[Any, ...]) -> str | None:

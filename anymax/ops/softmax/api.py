@@ -14,33 +14,50 @@ from anymax._core.dims import Dim, Dims, resolve, resolve_or_implicit
 from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
 from anymax._core.scores import PLAIN_DTYPES, compute_dtype, map_dtype
-from anymax.ops.softmax import reference
+from anymax.ops.softmax import cpu, reference
 
 
-def _plain(function: Callable[..., Tensor]) -> Plain:
-    """torch's own op where it is enough; its gradient for float16 and bfloat16 has the larger error."""
+def _plain(function: Callable[..., Tensor], native: Callable[[Tensor, int], Tensor]) -> Plain:
+    """The kernel where no derivative is asked for, else torch's own op where that is the faster one.
+
+    torch's gradient for float16 and bfloat16 has the larger error.
+    """
 
     def around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Tensor]:
+        kernel = choice.kernels[0]
+
         def plain(input: Any = MISSING, dim: Any = MISSING, *positional: Any, **options: Any) -> Tensor:
             if (
                 type(input) is Tensor
                 and type(dim) is int
                 and input.dtype in PLAIN_DTYPES
-                and not (options or positional or choice.kernels or has_torch_function_unary(input))
+                and not (options or positional or has_torch_function_unary(input))
+                and choice.kernels[0] is kernel
                 and state.forced is None
             ):
-                try:
-                    return function(input, dim)
-                except IndexError:
-                    pass  # the general function says what is wrong with dim
+                if cpu.torch_is_faster(input):
+                    try:
+                        return function(input, dim)
+                    except IndexError:
+                        pass  # the general function says what is wrong with dim
+                elif state.record is None and cpu.just_computes(input) and -input.ndim <= dim < input.ndim:
+                    return native(input, dim % input.ndim)
             return hand_on(general, ("input", input), ("dim", dim), positional, options)
 
         return plain
 
-    return Plain(around, "float32 or float64, an int dim and no option")
+    calls = "float32 or float64, an int dim and no option"
+    return Plain(
+        around,
+        calls if cpu.native.level is None else f"{calls}, a gradient and fewer than {cpu.FEWEST_WITH_GRADIENT} entries",
+    )
 
 
-@public(reference=reference.softmax, plain=_plain(torch.softmax))
+@public(
+    reference=reference.softmax,
+    kernels=(cpu.Softmax("softmax"),),
+    plain=_plain(torch.softmax, lambda input, axis: cpu.FORWARD["softmax"](input, 1 << axis)),
+)
 def softmax(
     input: Tensor,
     dim: Dim | None = None,
@@ -93,7 +110,13 @@ def softmax(
     return _written(probs.to(map_dtype(input)), out)
 
 
-@public(reference=reference.softmax, plain=_plain(lambda input, dim: torch.softmax(-input, dim)))
+@public(
+    reference=reference.softmax,
+    kernels=(cpu.Softmax("softmax"),),
+    plain=_plain(
+        lambda input, dim: torch.softmax(-input, dim), lambda input, axis: cpu.FORWARD["softmax"](-input, 1 << axis)
+    ),
+)
 def softmin(
     input: Tensor,
     dim: Dim | None = None,
@@ -121,7 +144,11 @@ def softmin(
     return _written(probs.to(map_dtype(input)), out)
 
 
-@public(reference=reference.log_softmax, plain=_plain(torch.log_softmax))
+@public(
+    reference=reference.log_softmax,
+    kernels=(cpu.Softmax("log_softmax"),),
+    plain=_plain(torch.log_softmax, lambda input, axis: cpu.FORWARD["log_softmax"](input, 1 << axis)),
+)
 def log_softmax(
     input: Tensor,
     dim: Dim | None = None,
@@ -149,7 +176,11 @@ def log_softmax(
     return _written(log_probs.to(map_dtype(input)), out)
 
 
-@public(reference=reference.logsumexp, plain=_plain(torch.logsumexp))
+@public(
+    reference=reference.logsumexp,
+    kernels=(cpu.Softmax("logsumexp"),),
+    plain=_plain(torch.logsumexp, lambda input, axis: cpu.FORWARD["logsumexp"](input, 1 << axis).squeeze(axis)),
+)
 def logsumexp(
     input: Tensor,
     dim: Dim,

@@ -1,0 +1,490 @@
+// Vectors of the instruction set that this file is compiled for, and the elementary functions over them.
+//
+// GCC's and clang's vector extensions carry all arithmetic; intrinsics stand only where they have no word for it
+// (maximum, loads of part of a vector, stores past the cache, half precision). Everything is in an anonymous namespace,
+// since each source is compiled once per instruction set into one library.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int BYTES = 64;
+#elif defined(__AVX2__)
+constexpr int BYTES = 32;
+#else
+constexpr int BYTES = 16;
+#endif
+
+#define INLINED __attribute__((always_inline))
+#define INLINE inline INLINED
+#define NOT_INLINED __attribute__((noinline))
+
+struct bf16 {
+    uint16_t bits;
+};
+struct fp16 {
+    uint16_t bits;
+};
+
+// what a stored type is computed in
+template <class T>
+struct ComputeOf {
+    using type = float;
+};
+template <>
+struct ComputeOf<double> {
+    using type = double;
+};
+template <class T>
+using Compute = typename ComputeOf<T>::type;
+
+template <class Pointer>
+struct PointeeOf;
+template <class T>
+struct PointeeOf<T*> {
+    using type = T;
+};
+template <class Pointer>
+using Pointee = typename PointeeOf<Pointer>::type;
+
+template <class C>
+struct VecOf;
+template <>
+struct VecOf<float> {
+    typedef float type __attribute__((vector_size(BYTES)));
+    typedef int32_t bits __attribute__((vector_size(BYTES)));
+};
+template <>
+struct VecOf<double> {
+    typedef double type __attribute__((vector_size(BYTES)));
+    typedef int64_t bits __attribute__((vector_size(BYTES)));
+};
+template <class C>
+using Vec = typename VecOf<C>::type;
+template <class C>
+using Bits = typename VecOf<C>::bits;
+template <class C>
+constexpr int LANES = BYTES / sizeof(C);
+
+constexpr double INF = __builtin_inf();
+constexpr double NOT_A_NUMBER = __builtin_nan("");
+
+// ---- vectors ----
+
+template <class C>
+INLINE Vec<C> all(C value) {
+    return value - Vec<C>{};
+}
+
+template <class C>
+INLINE Vec<C> load(const C* from) {
+    Vec<C> value;
+    memcpy(&value, from, BYTES);
+    return value;
+}
+
+template <class C>
+INLINE void store(C* to, Vec<C> value) {
+    memcpy(to, &value, BYTES);
+}
+
+// `to` is aligned to a whole vector
+template <class C>
+INLINE void store_past_the_cache(C* to, Vec<C> value) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512((__m512i*)to, (__m512i)value);
+#elif defined(__AVX2__)
+    _mm256_stream_si256((__m256i*)to, (__m256i)value);
+#elif defined(__SSE2__)
+    _mm_stream_si128((__m128i*)to, (__m128i)value);
+#else
+    store(to, value);
+#endif
+}
+
+// what was stored past the cache is there for every other thread
+INLINE void finish_stores() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
+INLINE void prefetch(const void* at) { __builtin_prefetch(at); }
+
+// a where a > b, else b: so b where either is NaN
+INLINE Vec<float> larger(Vec<float> a, Vec<float> b) {
+#if defined(__AVX512F__)
+    return (Vec<float>)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (Vec<float>)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__)
+    return (Vec<float>)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+INLINE Vec<double> larger(Vec<double> a, Vec<double> b) {
+#if defined(__AVX512F__)
+    return (Vec<double>)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX2__)
+    return (Vec<double>)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__SSE2__)
+    return (Vec<double>)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+template <class C>
+INLINE C larger_one(C a, C b) {
+    return a > b ? a : b;
+}
+
+// the first `count` lanes, 0 < count < LANES, and `fill` in the others
+template <class C>
+INLINE Vec<C> load_part(const C* from, int64_t count, C fill) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(C) == 4)
+        return (Vec<C>)_mm512_mask_loadu_ps((__m512)all(fill), (__mmask16)((1u << count) - 1), from);
+    else
+        return (Vec<C>)_mm512_mask_loadu_pd((__m512d)all(fill), (__mmask8)((1u << count) - 1), from);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(C) == 4) {
+        const Bits<C> lane = {0, 1, 2, 3, 4, 5, 6, 7};
+        const Bits<C> inside = lane < (Bits<C>{} + (int32_t)count);
+        return inside ? (Vec<C>)_mm256_maskload_ps(from, (__m256i)inside) : all(fill);
+    } else {
+        const Bits<C> lane = {0, 1, 2, 3};
+        const Bits<C> inside = lane < (Bits<C>{} + count);
+        return inside ? (Vec<C>)_mm256_maskload_pd(from, (__m256i)inside) : all(fill);
+    }
+#else
+    C lanes[LANES<C>];
+    for (int lane = 0; lane < LANES<C>; ++lane) lanes[lane] = lane < count ? from[lane] : fill;
+    return load(lanes);
+#endif
+}
+
+template <class C>
+INLINE void store_part(C* to, Vec<C> value, int64_t count) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(C) == 4)
+        _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)value);
+    else
+        _mm512_mask_storeu_pd(to, (__mmask8)((1u << count) - 1), (__m512d)value);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(C) == 4) {
+        const Bits<C> lane = {0, 1, 2, 3, 4, 5, 6, 7};
+        _mm256_maskstore_ps(to, (__m256i)(lane < (Bits<C>{} + (int32_t)count)), (__m256)value);
+    } else {
+        const Bits<C> lane = {0, 1, 2, 3};
+        _mm256_maskstore_pd(to, (__m256i)(lane < (Bits<C>{} + count)), (__m256d)value);
+    }
+#else
+    for (int lane = 0; lane < count; ++lane) to[lane] = value[lane];
+#endif
+}
+
+// ---- over the lanes, halves onto halves, so that the order is the same wherever a row lies ----
+
+template <class C>
+INLINE C sum_of_lanes(Vec<C> value) {
+    C lanes[LANES<C>];
+    store(lanes, value);
+#pragma GCC unroll 4
+    for (int half = LANES<C> / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+    return lanes[0];
+}
+
+template <class C>
+INLINE C largest_of_lanes(Vec<C> value) {
+    C lanes[LANES<C>];
+    store(lanes, value);
+#pragma GCC unroll 4
+    for (int half = LANES<C> / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int lane = 0; lane < half; ++lane) lanes[lane] = larger_one(lanes[lane], lanes[lane + half]);
+    return lanes[0];
+}
+#if defined(__AVX2__) || defined(__AVX512F__)
+template <>
+INLINE float sum_of_lanes<float>(Vec<float> value) {
+#if defined(__AVX512F__)
+    __m256 sum = _mm256_add_ps(_mm512_castps512_ps256((__m512)value), _mm512_extractf32x8_ps((__m512)value, 1));
+#else
+    __m256 sum = (__m256)value;
+#endif
+    __m128 low = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+    low = _mm_add_ps(low, _mm_movehl_ps(low, low));
+    return _mm_cvtss_f32(_mm_add_ss(low, _mm_movehdup_ps(low)));
+}
+template <>
+INLINE float largest_of_lanes<float>(Vec<float> value) {
+#if defined(__AVX512F__)
+    __m256 top = _mm256_max_ps(_mm512_castps512_ps256((__m512)value), _mm512_extractf32x8_ps((__m512)value, 1));
+#else
+    __m256 top = (__m256)value;
+#endif
+    __m128 low = _mm_max_ps(_mm256_castps256_ps128(top), _mm256_extractf128_ps(top, 1));
+    low = _mm_max_ps(low, _mm_movehl_ps(low, low));
+    return _mm_cvtss_f32(_mm_max_ss(low, _mm_movehdup_ps(low)));
+}
+#endif
+
+// ---- exp and log ----
+// The polynomials are minimax fits (Remez) of what follows the first terms of the series; their own error is below
+// 3.1e-9 and 3.7e-18 of the result for exp, 7.5e-10 and 2.5e-18 for log.
+
+// e^x for x <= 88 (709 in double); 0 below the smallest normal number, where a denormal would cost 150 cycles; NaN stays
+INLINE Vec<float> exp(Vec<float> x) {
+    const Vec<float> to_integer = all(12582912.0f);  // 1.5 * 2^23: adding it rounds
+    const Vec<float> shifted = x * 1.44269504088896341f + to_integer;
+    const Vec<float> power = shifted - to_integer;
+    Vec<float> r = x - power * 0.693145751953125f;  // log 2 in two parts, the first with zeros at its end
+    r = r - power * 1.428606765330187045e-06f;
+    Vec<float> series = all(0.0013814594548132013895f);
+    series = series * r + 0.0083687168471789230615f;
+    series = series * r + 0.041668388113343670472f;
+    series = series * r + 0.16666520632184688933f;
+    series = series * r + 0.4999999344758046035f;
+    const Vec<float> result = (series * (r * r) + r) + 1.0f;
+    const Vec<float> scaled = (Vec<float>)((Bits<float>)result + ((Bits<float>)shifted << 23));
+    return x < all(-87.3365447505531f) ? Vec<float>{} : scaled;
+}
+
+INLINE Vec<double> exp(Vec<double> x) {
+    const Vec<double> to_integer = all(6755399441055744.0);  // 1.5 * 2^52
+    const Vec<double> shifted = x * 1.44269504088896341 + to_integer;
+    const Vec<double> power = shifted - to_integer;
+    Vec<double> r = x - power * 0.69314718055966295651160180568695068359375;
+    r = r - power * 2.8235290563031577122588448175013436025525412068e-13;
+    Vec<double> series = all(2.5000065640933666027e-8);
+    series = series * r + 2.7630247994217181316e-7;
+    series = series * r + 2.7557586355300824144e-6;
+    series = series * r + 0.000024801493100165902052;
+    series = series * r + 0.00019841269506607012425;
+    series = series * r + 0.0013888888943628698753;
+    series = series * r + 0.0083333333334944446412;
+    series = series * r + 0.041666666666530164707;
+    series = series * r + 0.16666666666666412556;
+    series = series * r + 0.50000000000000106263;
+    const Vec<double> result = (series * (r * r) + r) + 1.0;
+    const Vec<double> scaled = (Vec<double>)((Bits<double>)result + ((Bits<double>)shifted << 52));
+    return x < all(-708.3964185322641) ? Vec<double>{} : scaled;
+}
+
+// log x for normal x > 0; the caller answers for every other
+INLINE Vec<float> log(Vec<float> x) {
+    // x = 2^power * (1 + f), with 1 + f between the roots of 1/2 and 2
+    const Bits<float> offset = Bits<float>{} + 0x3f3504f3;  // the bits of sqrt(1/2)
+    const Bits<float> moved = (Bits<float>)x - offset;
+    const Vec<float> power = __builtin_convertvector(moved >> 23, Vec<float>);
+    const Vec<float> f = (Vec<float>)((moved & 0x007fffff) + offset) - 1.0f;
+    Vec<float> series = all(0.067466634031164839831f);
+    series = series * f - 0.11675640196691229208f;
+    series = series * f + 0.11888145051776013023f;
+    series = series * f - 0.12405589581936762042f;
+    series = series * f + 0.14219554878012369724f;
+    series = series * f - 0.16667995933686705568f;
+    series = series * f + 0.20002118536975462423f;
+    series = series * f - 0.25000009595365900675f;
+    series = series * f + 0.33333312605679820072f;
+    const Vec<float> square = f * f;
+    const Vec<float> tail = series * (square * f) + power * -2.12194440e-4f;
+    return (f + (tail - 0.5f * square)) + power * 0.693359375f;
+}
+
+INLINE Vec<double> log(Vec<double> x) {
+    const Bits<double> offset = Bits<double>{} + 0x3fe6a09e667f3bcd;
+    const Bits<double> moved = (Bits<double>)x - offset;
+    const Vec<double> power = __builtin_convertvector(moved >> 52, Vec<double>);
+    const Vec<double> f = (Vec<double>)((moved & 0x000fffffffffffff) + offset) - 1.0;
+    const Vec<double> s = f / (f + 2.0);
+    const Vec<double> z = s * s;
+    Vec<double> series = all(0.14795953212110035004);
+    series = series * z + 0.15314050185800790821;
+    series = series * z + 0.18183564341479509672;
+    series = series * z + 0.2222219857285487773;
+    series = series * z + 0.28571428742391409398;
+    series = series * z + 0.39999999999414656553;
+    series = series * z + 0.66666666666667344171;
+    // log(1 + f) = 2s + s^3 R(s^2) = f - s (f - s^2 R(s^2)), of which the second form keeps the digits of f
+    const Vec<double> tail = s * (f - z * series) - power * 1.90821492927058770002e-10;
+    return (f - tail) + power * 0.693147180369123816490;
+}
+
+// log of any number, as the C library answers
+template <class C>
+INLINE C log_of(C x) {
+    if (!(x > 0)) return x == 0 ? -(C)INF : (C)NOT_A_NUMBER;
+    if (x == (C)INF) return x;
+    // a denormal number is scaled by 2^64 first
+    const C smallest = sizeof(C) == 4 ? (C)1.17549435e-38 : (C)2.2250738585072014e-308;
+    if (x < smallest) return log(all(x * (C)18446744073709551616.0))[0] - (C)44.361419555836499803;
+    return log(all(x))[0];
+}
+template <class C>
+INLINE C exp_of(C x) {
+    return exp(all(x))[0];
+}
+
+// ---- stored types: float and double as they are, halves widened to float ----
+
+INLINE float widened(bf16 value) {
+    const uint32_t bits = (uint32_t)value.bits << 16;
+    float result;
+    memcpy(&result, &bits, 4);
+    return result;
+}
+INLINE float widened(fp16 value) {
+#if defined(__F16C__)
+    return _cvtsh_ss(value.bits);
+#else
+    // the exponent moves by 112 as a product, which makes the denormal numbers right too
+    const uint32_t magnitude = (uint32_t)(value.bits & 0x7fff) << 13, sign = (uint32_t)(value.bits & 0x8000) << 16;
+    uint32_t bits = magnitude;
+    float result;
+    memcpy(&result, &bits, 4);
+    result *= 5.192296858534828e33f;  // 2^112
+    memcpy(&bits, &result, 4);
+    if (magnitude >= 0x0f800000) bits = magnitude | 0x7f800000;  // infinity and NaN
+    bits |= sign;
+    memcpy(&result, &bits, 4);
+    return result;
+#endif
+}
+INLINE float widened(float value) { return value; }
+INLINE double widened(double value) { return value; }
+
+template <class T>
+INLINE T narrowed(Compute<T> value);
+template <>
+INLINE float narrowed<float>(float value) {
+    return value;
+}
+template <>
+INLINE double narrowed<double>(double value) {
+    return value;
+}
+template <>
+INLINE bf16 narrowed<bf16>(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    if (value != value) return {(uint16_t)((bits >> 16) | 0x40)};
+    return {(uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};  // to nearest, ties to even
+}
+template <>
+INLINE fp16 narrowed<fp16>(float value) {
+#if defined(__F16C__)
+    return {(uint16_t)_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT)};
+#else
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    const uint16_t sign = (uint16_t)((bits >> 16) & 0x8000);
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000) return {(uint16_t)(sign | 0x7e00)};
+    if (bits >= 0x477ff000) return {(uint16_t)(sign | 0x7c00)};  // rounds to 65536 or more
+    if (bits < 0x38800000) {
+        // below 2^-14: adding 1/2 leaves the result's bits at the end
+        float magnitude;
+        memcpy(&magnitude, &bits, 4);
+        magnitude += 0.5f;
+        memcpy(&bits, &magnitude, 4);
+        return {(uint16_t)(sign | (bits - 0x3f000000))};
+    }
+    return {(uint16_t)(sign | ((bits - 0x38000000 + 0xfff + ((bits >> 13) & 1)) >> 13))};
+#endif
+}
+
+// a vector of what is stored from `from` on
+template <class T>
+INLINE Vec<Compute<T>> load_as(const T* from) {
+    if constexpr (sizeof(T) == sizeof(Compute<T>)) {
+        return load(from);
+    } else {
+#if defined(__AVX512F__)
+        const __m256i half = _mm256_loadu_si256((const __m256i*)from);
+        if constexpr (__is_same(T, fp16)) return (Vec<float>)_mm512_cvtph_ps(half);
+        return (Vec<float>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+#elif defined(__AVX2__) && defined(__F16C__)
+        const __m128i half = _mm_loadu_si128((const __m128i*)from);
+        if constexpr (__is_same(T, fp16)) return (Vec<float>)_mm256_cvtph_ps(half);
+        return (Vec<float>)_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16);
+#else
+        float lanes[LANES<float>];
+        for (int lane = 0; lane < LANES<float>; ++lane) lanes[lane] = widened(from[lane]);
+        return load(lanes);
+#endif
+    }
+}
+
+template <class T>
+INLINE void store_as(T* to, Vec<Compute<T>> value) {
+    if constexpr (sizeof(T) == sizeof(Compute<T>)) {
+        store(to, value);
+    } else {
+#if defined(__AVX512F__)
+        __m256i half;
+        if constexpr (__is_same(T, fp16)) {
+            half = _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT);
+        } else {
+            const __m512i bits = (__m512i)value, tie = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+            const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(tie, _mm512_set1_epi32(0x7fff)));
+            const __mmask16 nan = _mm512_cmp_ps_mask((__m512)value, (__m512)value, _CMP_UNORD_Q);
+            half = _mm512_cvtepi32_epi16(_mm512_srli_epi32(
+                _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000)), 16));
+        }
+        _mm256_storeu_si256((__m256i*)to, half);
+#elif defined(__AVX2__) && defined(__F16C__)
+        __m128i half;
+        if constexpr (__is_same(T, fp16)) {
+            half = _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT);
+        } else {
+            const __m256i bits = (__m256i)value, tie = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+            const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(tie, _mm256_set1_epi32(0x7fff)));
+            const __m256i nan = (__m256i)_mm256_cmp_ps((__m256)value, (__m256)value, _CMP_UNORD_Q);
+            const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+            const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+            half = _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+        }
+        _mm_storeu_si128((__m128i*)to, half);
+#else
+        for (int lane = 0; lane < LANES<float>; ++lane) to[lane] = narrowed<T>(value[lane]);
+#endif
+    }
+}
+
+template <class T>
+INLINE Vec<Compute<T>> load_part_as(const T* from, int64_t count, Compute<T> fill) {
+    using C = Compute<T>;
+    if constexpr (sizeof(T) == sizeof(C)) {
+        return load_part(from, count, fill);
+    } else {
+        C lanes[LANES<C>];
+        store(lanes, all(fill));
+        for (int lane = 0; lane < count; ++lane) lanes[lane] = widened(from[lane]);
+        return load(lanes);
+    }
+}
+
+template <class T>
+INLINE void store_part_as(T* to, Vec<Compute<T>> value, int64_t count) {
+    using C = Compute<T>;
+    if constexpr (sizeof(T) == sizeof(C)) {
+        store_part(to, value, count);
+    } else {
+        C lanes[LANES<C>];
+        store(lanes, value);
+        for (int lane = 0; lane < count; ++lane) to[lane] = narrowed<T>(lanes[lane]);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,566 @@
+// softmax, log_softmax and logsumexp, forward and backward. Formulas: api.py. The definition: reference.py.
+//
+// A row is read once from memory: its maximum first, then from the cache its exponentials into a scratch row, and
+// from there the result. Rows that lie side by side (dim is not the last axis) are worked a vector of rows at a time.
+// The order of every sum follows from the length of the row alone.
+
+#include "../../_core/native/rows.h"
+
+namespace {
+
+enum Kind { PROBS, LOG_PROBS, LOG_Z };
+// WIDE: the result is in the dtype of the computation, float32 for halves
+enum Flag { HAS_MASK = 1, HAS_TEMPERATURE = 2, HAS_SINK = 4, WIDE = 8 };
+
+// A temperature that is not positive spoils its row.
+template <class C>
+C checked(C temperature) {
+    return temperature > 0 ? temperature : (C)NOT_A_NUMBER;
+}
+
+template <class C>
+struct Options {
+    C temperature = 1, sink = -(C)INF;
+    bool tempered = false, sunk = false;
+};
+
+// What makes a result of e^d (a factor), of d (a shift) or log Z itself, where d = (x - top) / T; NaN for a row in which
+// nothing takes part or a number is infinite or NaN.
+template <Kind KIND, class C>
+C finish(C top, C sum, const Options<C>& options) {
+    if (KIND != LOG_Z && options.sink == (C)INF) return (C)NOT_A_NUMBER;
+    if (!options.sunk) return KIND == PROBS ? 1 / sum : KIND == LOG_PROBS ? -log_of(sum) : top + log_of(sum);
+    const C limit = sizeof(C) == 4 ? (C)3.40282347e38 : (C)1.7976931348623157e308;
+    C level = top / options.temperature;
+    level = level > limit ? limit : level < -limit ? -limit : level;
+    // the larger of the row's top and the sink becomes e^0
+    if (options.sink <= level) {
+        const C total = sum + exp_of(options.sink - level);
+        return KIND == PROBS ? 1 / total : KIND == LOG_PROBS ? -log_of(total) : level + log_of(total);
+    }
+    const C scale = exp_of(level - options.sink), total = sum * scale + 1;
+    if (KIND == PROBS) return scale / total;
+    return KIND == LOG_PROBS ? level - options.sink - log_of(total) : options.sink + log_of(total);
+}
+
+// (x - top) / T; a score of -inf stays one, also where T is infinite
+template <class C>
+INLINE Vec<C> difference(Vec<C> scores, Vec<C> top, bool is_tempered, Vec<C> temperature) {
+    const Vec<C> plain = scores - top;
+    return is_tempered ? (scores == all(-(C)INF) ? plain : plain / temperature) : plain;
+}
+
+// A tensor of one number per row, of size 1 on the axes that compete, as one of the input's shape.
+Tensor spread(const Tensor& reduced, int64_t axes, int64_t (&strides)[MOST_DIMS]) {
+    for (int64_t axis = 0; axis < reduced.ndim; ++axis) strides[axis] = axes >> axis & 1 ? 0 : reduced.strides[axis];
+    Tensor tensor = reduced;
+    tensor.strides = strides;
+    return tensor;
+}
+
+// ---- forward ----
+
+enum { INPUT, RESULT, MASK, TEMPERATURE, SINK, OPERANDS };
+
+template <class C>
+struct Forward {
+    using Start = int64_t[OPERANDS];
+
+    Layout<OPERANDS> layout;
+    Operand<C, OPERANDS> input, result;
+    bool stream;
+    const C* temperature;
+    const C* sink;
+
+    Forward(const Tensor (&operands)[OPERANDS], int64_t axes, int64_t flags)
+        : layout(operands, axes),
+          input(layout, INPUT, operands[INPUT]),
+          result(layout, RESULT, operands[RESULT]),
+          stream(operands[RESULT].numel() * (int64_t)sizeof(C) >= PAST_THE_CACHE),
+          temperature(flags & HAS_TEMPERATURE ? operands[TEMPERATURE].at<C>() : nullptr),
+          sink(flags & HAS_SINK ? operands[SINK].at<C>() : nullptr) {
+        if (flags & HAS_MASK) {
+            input.mask = operands[MASK].at<bool>();
+            input.mask_index = MASK;
+            input.absent = -(C)INF;
+        }
+    }
+
+    Options<C> options_at(const Start& start) const {
+        Options<C> options;
+        if (temperature) {
+            options.tempered = true;
+            options.temperature = checked(temperature[start[TEMPERATURE]]);
+        }
+        if (sink) {
+            options.sunk = true;
+            options.sink = sink[start[SINK]];
+        }
+        return options;
+    }
+
+    // A row in which nothing takes part or a number is infinite or NaN, entry by entry.
+    NOT_INLINED void odd_row(Kind kind, const Start& start) const {
+        const Options<C> options = options_at(start);
+        const auto takes_part = [&](int64_t entry) {
+            return !input.mask || input.mask[start[MASK] + layout.offset_of(entry, MASK)];
+        };
+        bool alive = false, spoilt = options.temperature != options.temperature || options.sink != options.sink ||
+                                     (kind != LOG_Z && options.sink == (C)INF);
+        C top = -(C)INF;
+        for (int64_t entry = 0; entry < layout.length; ++entry) {
+            if (!takes_part(entry)) continue;
+            const C score = input.number(start[INPUT] + layout.offset_of(entry, INPUT));
+            alive = true;
+            spoilt |= score != score;
+            top = larger_one(score, top);
+        }
+        if (kind == LOG_Z) {
+            const C extreme = alive && top == (C)INF ? top : options.sink;
+            result.set(start[RESULT], alive && spoilt ? (C)NOT_A_NUMBER : extreme);
+            return;
+        }
+        // only the sink competes
+        const bool beaten = top == -(C)INF && options.sunk && options.sink > -(C)INF && !spoilt;
+        for (int64_t entry = 0; entry < layout.length; ++entry) {
+            const C value = takes_part(entry) && !beaten ? (C)NOT_A_NUMBER : kind == PROBS ? 0 : -(C)INF;
+            result.set(start[RESULT] + layout.offset_of(entry, RESULT), value);
+        }
+    }
+
+    // Rows of a few vectors, which stay in registers: plain scores, `VECTORS` vectors at most.
+    template <Kind KIND, int VECTORS>
+    void short_rows(int64_t first, int64_t last) const {
+        const int64_t length = layout.length, whole = length / LANES<C>, tail = length % LANES<C>;
+        const auto& neighbours = layout.neighbours();
+        Start start;
+        for (int64_t unit = first; unit < last; ++unit) {
+            // most rows follow the one before
+            if (unit == first || unit % neighbours.size == 0)
+                layout.start_of(unit, start);
+            else
+                for (int operand = INPUT; operand <= RESULT; ++operand) start[operand] += neighbours.strides[operand];
+            const C* const from = (C*)input.data + start[INPUT];
+            C* const to = (C*)result.data + start[RESULT];
+            Vec<C> scores[VECTORS];
+            Vec<C> top = all(-(C)INF);
+            for (int at = 0; at < VECTORS; ++at) {
+                scores[at] = at < whole          ? load(from + at * LANES<C>)
+                             : at == whole && tail ? load_part(from + at * LANES<C>, tail, -(C)INF)
+                                                 : all(-(C)INF);
+                top = larger(scores[at], top);
+            }
+            const C largest = largest_of_lanes<C>(top);
+            Vec<C> sums{};
+            for (int at = 0; at < VECTORS; ++at) {
+                const Vec<C> d = scores[at] - largest, e = exp(d);
+                sums += e;
+                scores[at] = KIND == PROBS ? e : d;
+            }
+            // a quotient is exact where a product with the inverse is not: probabilities of a few classes sum to 1
+            const C sum = sum_of_lanes<C>(sums);
+            const C done = KIND == PROBS ? sum : finish<KIND>(largest, sum, Options<C>{});
+            if (!(done == done)) {
+                odd_row(KIND, start);
+                continue;
+            }
+            if (KIND == LOG_Z) {
+                *to = done;
+                continue;
+            }
+            for (int at = 0; at < VECTORS; ++at) {
+                const Vec<C> value = KIND == PROBS ? scores[at] / done : scores[at] + done;
+                if (at < whole)
+                    store(to + at * LANES<C>, value);
+                else if (at == whole && tail)
+                    store_part(to + at * LANES<C>, value, tail);
+            }
+        }
+    }
+
+    template <Kind KIND>
+    bool rows(int64_t first, int64_t last) const {
+        if (input.is_plain() && !temperature && !sink && input.rows_are_contiguous() &&
+            (KIND == LOG_Z || result.rows_are_contiguous()) && layout.length <= 8 * LANES<C>) {
+            const int64_t vectors = (layout.length + LANES<C> - 1) / LANES<C>;
+            if (vectors <= 2) return short_rows<KIND, 2>(first, last), true;
+            if (vectors <= 4) return short_rows<KIND, 4>(first, last), true;
+            return short_rows<KIND, 8>(first, last), true;
+        }
+        // one vector more: what is written past the cache may start in the middle of one
+        const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
+        const Scratch scratch(2 * padded * sizeof(C));
+        C *const room = scratch.as<C>(), *const kept = room + padded;
+        if (!room) return false;
+        for (int64_t unit = first; unit < last; ++unit) {
+            Start start;
+            layout.start_of(unit, start);
+            const Options<C> options = options_at(start);
+            const C* scores = input.row(start, room);
+            const C top = largest(scores, length);
+            const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+                const Vec<C> d = difference<C>(
+                    load_some(scores + at, count, -(C)INF), all(top), options.tempered, all(options.temperature));
+                const Vec<C> e = exp(d);
+                // what is behind the row's end is never read again
+                if (KIND != LOG_Z) store(kept + at, KIND == PROBS ? e : d);
+                return e;
+            });
+            const C done = finish<KIND>(top, sum, options);
+            if (!(done == done)) {
+                odd_row(KIND, start);
+            } else if (KIND == LOG_Z) {
+                result.set(start[RESULT], done);
+            } else {
+                C* const to = result.place(start, room);
+                write_over(to, length, stream && to != room, [&](int64_t at, int64_t) INLINED {
+                    return KIND == PROBS ? load(kept + at) * done : load(kept + at) + done;
+                });
+                result.put_row(start, to);
+            }
+        }
+        if (stream) finish_stores();
+        return true;
+    }
+
+    template <Kind KIND>
+    bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
+        const int64_t width = tiling.width;
+        const Scratch scratch(width * (4 + tiling.height) * sizeof(C));
+        C* const tops = scratch.as<C>();
+        if (!tops) return false;
+        C *const sums = tops + width, *const finals = sums + width, *const temperatures = finals + width;
+        C* const tile = temperatures + width;
+        each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
+            const auto column = [&](int64_t at, Start& offsets) {
+                for (int operand = 0; operand < OPERANDS; ++operand)
+                    offsets[operand] = start[operand] + at * layout.neighbours().strides[operand];
+            };
+            const auto d_of = [&](Vec<C> scores, int64_t at) INLINED {
+                return difference<C>(scores, load(tops + at), temperature != nullptr, load(temperatures + at));
+            };
+            const bool whole = tiling.height == layout.length;
+            for (int64_t at = 0; at < width; at += LANES<C>) {
+                store(tops + at, all(-(C)INF));
+                store(sums + at, Vec<C>{});
+                store(temperatures + at, all((C)1));
+            }
+            if (temperature)
+                for (int64_t at = 0; at < count; ++at) {
+                    Start offsets;
+                    column(at, offsets);
+                    temperatures[at] = options_at(offsets).temperature;
+                }
+            for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
+                block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
+                input.copy_tile(start, block, tile);
+                C* const end = tile + (block.last - block.first) * width;
+                // sums so far are made smaller where the block has a larger top
+                for (int64_t at = 0; at < count; at += LANES<C>) {
+                    const Vec<C> before = load(tops + at);
+                    Vec<C> top = before;
+                    for (const C* entry = tile; entry < end; entry += width) top = larger(load(entry + at), top);
+                    store(tops + at, top);
+                    if (block.first > 0)
+                        store(sums + at, before == all(-(C)INF) ? Vec<C>{} : load(sums + at) * exp(d_of(before, at)));
+                }
+                for (C* chunk = tile; chunk < end; chunk += CHUNK / 4 * width) {
+                    C* const last = end - chunk < CHUNK / 4 * width ? end : chunk + CHUNK / 4 * width;
+                    for (int64_t at = 0; at < count; at += LANES<C>) {
+                        Vec<C> sum{};
+                        for (C* entry = chunk; entry < last; entry += width) {
+                            const Vec<C> d = d_of(load(entry + at), at), e = exp(d);
+                            sum += e;
+                            if (whole && KIND != LOG_Z) store(entry + at, KIND == PROBS ? e : d);
+                        }
+                        store(sums + at, load(sums + at) + sum);
+                    }
+                }
+            }
+            bool odd = false;
+            for (int64_t at = 0; at < count; ++at) {
+                Start offsets;
+                column(at, offsets);
+                finals[at] = finish<KIND>(tops[at], sums[at], options_at(offsets));
+                odd |= !(finals[at] == finals[at]);
+                if (KIND == LOG_Z) result.set(offsets[RESULT], finals[at]);
+            }
+            if (KIND != LOG_Z)
+                for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
+                    block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
+                    if (!whole) input.copy_tile(start, block, tile);
+                    C* const end = tile + (block.last - block.first) * width;
+                    for (C* entry = tile; entry < end; entry += width)
+                        for (int64_t at = 0; at < count; at += LANES<C>) {
+                            Vec<C> value = load(entry + at);
+                            if (!whole) value = KIND == PROBS ? exp(d_of(value, at)) : d_of(value, at);
+                            store(entry + at, KIND == PROBS ? value * load(finals + at) : value + load(finals + at));
+                        }
+                    result.put_tile(start, block, tile);
+                }
+            if (!odd) return;
+            for (int64_t at = 0; at < count; ++at)
+                if (!(finals[at] == finals[at])) {
+                    Start offsets;
+                    column(at, offsets);
+                    odd_row(KIND, offsets);
+                }
+        });
+        return true;
+    }
+
+    template <Kind KIND>
+    const char* run() const {
+        if (layout.rows == 0 || (layout.length == 0 && KIND != LOG_Z)) return nullptr;
+        const bool in_rows = layout.row_is_contiguous(INPUT) && (KIND == LOG_Z || layout.row_is_contiguous(RESULT));
+        const bool in_columns = layout.rows_are_columns(INPUT) && (KIND == LOG_Z || layout.rows_are_columns(RESULT));
+        if (in_rows || !in_columns || layout.neighbours().size < LANES<C> || layout.length == 0)
+            return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
+                return rows<KIND>(first, last);
+            });
+        const Tiling<C> tiling(layout);
+        return in_parallel(
+            layout.rows / layout.neighbours().size * tiling.blocks, GRAIN / (layout.length * tiling.width),
+            [&](int64_t first, int64_t last) { return columns<KIND>(tiling, first, last); });
+    }
+};
+
+template <Kind KIND>
+const char* forward(Call& call, const Tensor& input, const Tensor& mask, const Tensor& temperature, const Tensor& sink,
+                    int64_t axes, int64_t flags) {
+    int64_t strides[MOST_DIMS];
+    const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
+    Tensor result = KIND == LOG_Z ? call.result_reduced(input, axes, wide)
+                                  : call.result_like(input, flags & WIDE ? wide : input.dtype);
+    if (!result.handle) return NO_MEMORY;
+    if (KIND == LOG_Z) result = spread(result, axes, strides);
+    int64_t of_temperature[MOST_DIMS], of_sink[MOST_DIMS];
+    const Tensor operands[] = {
+        input, result, mask, spread(temperature, axes, of_temperature), spread(sink, axes, of_sink)};
+    return as_computed(input, [&](auto tag) {
+        return Forward<typename decltype(tag)::type>(operands, axes, flags).template run<KIND>();
+    });
+}
+
+// ---- backward ----
+
+enum { VALUE, GRAD, GRAD_INPUT, BACKWARD_MASK, BACKWARD_TEMPERATURE, LOG_Z_OF_ROW, BACKWARD_OPERANDS };
+
+// From the gradient g of the result y and y itself: p (g - sum of g p) / T for probabilities, (g - p sum of g) / T for
+// their logarithms, and from the scores and log Z g p for log Z.
+template <class C>
+struct Backward {
+    using Start = int64_t[BACKWARD_OPERANDS];
+
+    Layout<BACKWARD_OPERANDS> layout;
+    Operand<C, BACKWARD_OPERANDS> value, grad, grad_input, log_z;
+    bool stream;
+    const bool* mask;
+    const C* temperature;
+
+    Backward(const Tensor (&operands)[BACKWARD_OPERANDS], int64_t axes, int64_t flags, Kind kind)
+        : layout(operands, axes),
+          value(layout, VALUE, operands[VALUE]),
+          grad(layout, GRAD, operands[GRAD]),
+          grad_input(layout, GRAD_INPUT, operands[GRAD_INPUT]),
+          log_z(layout, LOG_Z_OF_ROW, operands[LOG_Z_OF_ROW]),
+          stream(operands[GRAD_INPUT].numel() * (int64_t)sizeof(C) >= PAST_THE_CACHE),
+          mask(flags & HAS_MASK ? operands[BACKWARD_MASK].at<bool>() : nullptr),
+          temperature(flags & HAS_TEMPERATURE ? operands[BACKWARD_TEMPERATURE].at<C>() : nullptr) {
+        // what is masked has no gradient, and its score is not read
+        if (mask) {
+            grad.mask = value.mask = mask;
+            grad.mask_index = value.mask_index = BACKWARD_MASK;
+            value.absent = kind == PROBS ? 0 : -(C)INF;
+        }
+    }
+
+    template <Kind KIND>
+    static INLINE Vec<C> gradient(Vec<C> g, Vec<C> y, C sum, const Options<C>& options) {
+        if (KIND == LOG_Z) return g * exp(y - sum);
+        const Vec<C> found = KIND == PROBS ? y * (g - sum) : g - exp(y) * sum;
+        return options.tempered ? found / options.temperature : found;
+    }
+
+    // Entries that are masked, in a row with an infinite or NaN term.
+    NOT_INLINED void clear_masked(const Start& start) const {
+        for (int64_t entry = 0; mask && entry < layout.length; ++entry)
+            if (!mask[start[BACKWARD_MASK] + layout.offset_of(entry, BACKWARD_MASK)])
+                grad_input.set(start[GRAD_INPUT] + layout.offset_of(entry, GRAD_INPUT), 0);
+    }
+
+    template <Kind KIND>
+    bool rows(int64_t first, int64_t last) const {
+        // one vector more: what is written past the cache may start in the middle of one
+        const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
+        const Scratch scratch(2 * padded * sizeof(C));
+        C *const room = scratch.as<C>(), *const other = room + padded;
+        if (!room) return false;
+        for (int64_t unit = first; unit < last; ++unit) {
+            Start start;
+            layout.start_of(unit, start);
+            Options<C> options;
+            if (temperature) {
+                options.tempered = true;
+                options.temperature = checked(temperature[start[BACKWARD_TEMPERATURE]]);
+            }
+            const C *g = grad.row(start, room), *y = value.row(start, other);
+            C sum = KIND == LOG_Z ? log_z.number(start[LOG_Z_OF_ROW]) : 0;
+            if (KIND == PROBS)
+                sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+                    return load_some(g + at, count, (C)0) * load_some(y + at, count, (C)0);
+                });
+            if (KIND == LOG_PROBS)
+                sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+                    return load_some(g + at, count, (C)0);
+                });
+            C* const to = grad_input.place(start, room);
+            write_over(to, length, stream && to != room, [&](int64_t at, int64_t count) INLINED {
+                return gradient<KIND>(load_some(g + at, count, (C)0), load_some(y + at, count, (C)0), sum, options);
+            });
+            grad_input.put_row(start, to);
+            if (mask && !(sum - sum == 0)) clear_masked(start);
+        }
+        if (stream) finish_stores();
+        return true;
+    }
+
+    template <Kind KIND>
+    bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
+        const int64_t width = tiling.width, size = width * tiling.height;
+        const Scratch scratch((2 * width + 2 * size) * sizeof(C));
+        C* const sums = scratch.as<C>();
+        if (!sums) return false;
+        C *const temperatures = sums + width, *const gs = temperatures + width, *const ys = gs + size;
+        each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
+            const auto column = [&](int64_t at, int operand) {
+                return start[operand] + at * layout.neighbours().strides[operand];
+            };
+            for (int64_t at = 0; at < width; at += LANES<C>) {
+                store(sums + at, Vec<C>{});
+                store(temperatures + at, all((C)1));
+            }
+            for (int64_t at = 0; at < count; ++at) {
+                if (temperature) temperatures[at] = checked(temperature[column(at, BACKWARD_TEMPERATURE)]);
+                if (KIND == LOG_Z) sums[at] = log_z.number(column(at, LOG_Z_OF_ROW));
+            }
+            const bool whole = tiling.height == layout.length;
+            for (int sweep = KIND == LOG_Z; sweep < 2; ++sweep)
+                for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
+                    block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
+                    if (sweep == 0 || !whole || KIND == LOG_Z) {
+                        grad.copy_tile(start, block, gs);
+                        value.copy_tile(start, block, ys);
+                    }
+                    const int64_t end = (block.last - block.first) * width;
+                    for (int64_t at = 0; at < count; at += LANES<C>) {
+                        const Vec<C> sum = load(sums + at);
+                        if (sweep == 0) {
+                            Vec<C> added{};
+                            for (int64_t entry = at; entry < end; entry += width)
+                                added += KIND == PROBS ? load(gs + entry) * load(ys + entry) : load(gs + entry);
+                            store(sums + at, sum + added);
+                            continue;
+                        }
+                        const Vec<C> divisor = load(temperatures + at);
+                        for (int64_t entry = at; entry < end; entry += width) {
+                            const Vec<C> g = load(gs + entry), y = load(ys + entry);
+                            Vec<C> found = KIND == LOG_Z   ? g * exp(y - sum)
+                                           : KIND == PROBS ? y * (g - sum)
+                                                           : g - exp(y) * sum;
+                            if (temperature) found = found / divisor;
+                            store(gs + entry, found);
+                        }
+                    }
+                    if (sweep == 1) grad_input.put_tile(start, block, gs);
+                }
+            for (int64_t at = 0; mask && at < count; ++at) {
+                if (sums[at] - sums[at] == 0) continue;
+                Start offsets;
+                for (int operand = 0; operand < BACKWARD_OPERANDS; ++operand) offsets[operand] = column(at, operand);
+                clear_masked(offsets);
+            }
+        });
+        return true;
+    }
+
+    template <Kind KIND>
+    const char* run() const {
+        if (layout.rows == 0 || layout.length == 0) return nullptr;
+        const bool in_columns = layout.rows_are_columns(VALUE) && layout.rows_are_columns(GRAD_INPUT);
+        if (layout.row_is_contiguous(VALUE) || !in_columns || layout.neighbours().size < LANES<C>)
+            return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
+                return rows<KIND>(first, last);
+            });
+        const Tiling<C> tiling(layout, 2);
+        return in_parallel(
+            layout.rows / layout.neighbours().size * tiling.blocks, GRAIN / (layout.length * tiling.width),
+            [&](int64_t first, int64_t last) { return columns<KIND>(tiling, first, last); });
+    }
+};
+
+// ---- what torch calls ----
+
+// (input, axes)
+template <Kind KIND>
+const char* plain(Call& call) {
+    const Tensor input = call.tensor(0);
+    return forward<KIND>(call, input, input, input, input, call.integer(1), 0);
+}
+
+// (input, mask, temperature, sink, axes, flags), where what is absent is the input
+template <Kind KIND>
+const char* with_options(Call& call) {
+    const Tensor input = call.tensor(0), mask = call.tensor(1), temperature = call.tensor(2), sink = call.tensor(3);
+    return forward<KIND>(call, input, mask, temperature, sink, call.integer(4), call.integer(5));
+}
+
+// (grad, result, mask, temperature, axes, flags), where what is absent is the result
+template <Kind KIND>
+const char* backward(Call& call) {
+    const Tensor grad = call.tensor(0), value = call.tensor(1), mask = call.tensor(2), temperature = call.tensor(3);
+    const Tensor result = call.result_like(value, grad.dtype);
+    if (!result.handle) return NO_MEMORY;
+    const int64_t axes = call.integer(4), flags = call.integer(5);
+    int64_t strides[MOST_DIMS];
+    const Tensor operands[] = {value, grad, result, mask, spread(temperature, axes, strides), value};
+    return as_computed(value, [&](auto tag) {
+        return Backward<typename decltype(tag)::type>(operands, axes, flags, KIND).template run<KIND>();
+    });
+}
+
+// (grad, input, log_z, mask, axes, flags): grad and log_z have size 1 on the axes that competed
+const char* log_z_backward(Call& call) {
+    const Tensor grad = call.tensor(0), input = call.tensor(1), log_z = call.tensor(2), mask = call.tensor(3);
+    const Tensor result = call.result_like(input, input.dtype);
+    if (!result.handle) return NO_MEMORY;
+    const int64_t axes = call.integer(4), flags = call.integer(5);
+    int64_t strides[MOST_DIMS], other_strides[MOST_DIMS];
+    const Tensor operands[] = {
+        input, spread(grad, axes, strides), result, mask, input, spread(log_z, axes, other_strides)};
+    return as_computed(input, [&](auto tag) {
+        return Backward<typename decltype(tag)::type>(operands, axes, flags, LOG_Z).template run<LOG_Z>();
+    });
+}
+
+}  // namespace
+
+#define PASTE(a, b) a##b
+#define NAMED(a, b) PASTE(a, b)
+
+extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_softmax_, ISA)(LibraryHandle library) {
+    int32_t failed = 0;
+    const auto add = [&](const char* name, BoxedKernel kernel) {
+        failed |= torch_library_impl(library, name, kernel, TORCH_VERSION);
+    };
+    add("anymax::softmax", boxed<plain<PROBS>>);
+    add("anymax::log_softmax", boxed<plain<LOG_PROBS>>);
+    add("anymax::logsumexp", boxed<plain<LOG_Z>>);
+    add("anymax::softmax_with", boxed<with_options<PROBS>>);
+    add("anymax::log_softmax_with", boxed<with_options<LOG_PROBS>>);
+    add("anymax::logsumexp_with", boxed<with_options<LOG_Z>>);
+    add("anymax::softmax_backward", boxed<backward<PROBS>>);
+    add("anymax::log_softmax_backward", boxed<backward<LOG_PROBS>>);
+    add("anymax::logsumexp_backward", boxed<log_z_backward>);
+    return failed;
+}

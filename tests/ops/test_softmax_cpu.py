@@ -1,0 +1,218 @@
+"""The CPU kernels of the softmax family beyond the laws: every length, layout and instruction set, any threads."""
+
+import itertools
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import anymax
+from anymax._core import dispatch
+from anymax._core.native import native
+from anymax.ops.softmax import cpu
+
+if native.level is None:
+    pytest.skip(f"no kernels: {native.missing}", allow_module_level=True)
+
+MAPS = (anymax.softmax, anymax.log_softmax, anymax.logsumexp)
+INFINITY = float("inf")
+# the largest vector has 16 numbers; rows of up to 8 vectors are worked in registers, longer ones through memory
+LENGTHS = (*range(1, 35), 63, 64, 65, 127, 128, 129, 1000)
+TOLERANCES = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 1e-2, torch.float16: 2e-3}
+
+
+@pytest.fixture(autouse=True)
+def _kernels():
+    with anymax.use_backend("cpu"):
+        yield
+
+
+def reference(function, *args, **options):
+    with anymax.use_backend("reference"):
+        return function(*args, **options)
+
+
+def scores(*shape, dtype=torch.float32):
+    return (torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))) * 4).to(dtype)
+
+
+def agree(function, x, dim, **options):
+    """Value and gradient of kernel and reference, the latter on the same numbers in float64."""
+    found, expected = [], []
+    for call, dtype, answers in ((function, x.dtype, found), (None, torch.float64, expected)):
+        leaf = x.detach().to(dtype).requires_grad_()
+        result = call(leaf, dim, **options) if call else reference(function, leaf, dim, **options)
+        weights = torch.linspace(-1, 1, result.numel(), dtype=torch.float64).reshape(result.shape)
+        if function is not anymax.logsumexp:
+            # a gradient is a difference of sums over a row, so their terms are kept small
+            weights = weights / torch.logsumexp(torch.zeros(x.shape), dim).exp().max().double()
+        weights = weights.to(x.dtype)
+        finite = torch.where(result.isinf(), 0.0, result)
+        answers += [result.detach(), torch.autograd.grad((finite * weights.to(dtype)).sum(), leaf)[0]]
+    tolerance = TOLERANCES[x.dtype]
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.dtype == x.dtype
+        assert_close(mine.double(), theirs, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
+def test_every_length_along_rows_and_columns(function, dtype):
+    for length in LENGTHS:
+        agree(function, scores(3, length, dtype=dtype), 1)
+        agree(function, scores(length, 19, dtype=dtype), 0)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_a_plain_call_goes_straight_to_the_kernel_and_gives_torch_s_answer(name, monkeypatch):
+    monkeypatch.setattr(dispatch.state, "forced", None)
+    ours, theirs, seen = getattr(anymax, name), getattr(torch, name), []
+    kernel = cpu.FORWARD[name]
+    monkeypatch.setitem(cpu.FORWARD, name, lambda *args: seen.append(name) or kernel(*args))
+    for shape in ((7,), (3, 5), (2, 3, 4), (0, 3), (3, 0, 2)):
+        x = scores(*shape)
+        for dim in range(-len(shape), len(shape)):
+            if name == "logsumexp" or x.shape[dim]:
+                assert_close(ours(x, dim), theirs(x, dim))
+        with pytest.raises(IndexError, match=f"{name}: dim must be in"):
+            ours(x, len(shape))
+    assert len(seen) > 10
+    seen.clear()
+    # derivatives of small tensors are torch's own
+    ours(scores(3, 5).requires_grad_(), 1)
+    assert not seen
+
+
+@pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
+def test_a_column_that_does_not_fit_into_the_cache_is_read_in_blocks(function):
+    x = scores(5000, 33)
+    # a block of nothing but -inf, before and behind the rest
+    x[:2000, 0] = x[3000:, 1] = -INFINITY
+    agree(function, x, 0)
+
+
+@pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize(
+    "options", [(), ("mask",), ("sink",), ("mask", "sink"), ("temperature", "mask", "sink")], ids=str
+)
+def test_every_layout_and_option(function, options):
+    whole = scores(4, 6, 9, 10)
+    layouts = {
+        "contiguous": whole,
+        "permuted": whole.permute(2, 0, 3, 1),
+        "every second": whole[:, ::2, ::3, 1::2],
+        "cut": whole[..., :7],
+        "expanded": whole[:, :1].expand(4, 6, 9, 10),
+        "reversed in memory": whole.flip(0).transpose(0, 3),
+    }
+    for x in layouts.values():
+        for dims in itertools.chain(range(4), itertools.combinations(range(4), 2), [(0, 1, 2, 3)]):
+            axes = (dims,) if isinstance(dims, int) else dims
+            per_row = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+            given = {
+                "mask": torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) > 0.3,
+                "sink": scores(*per_row),
+                "temperature": scores(*per_row).abs() + 0.5,
+            }
+            if function is anymax.logsumexp:
+                given.pop("temperature")
+            agree(function, x, dims, **{name: value for name, value in given.items() if name in options})
+
+
+@pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("dim", [0, 1])
+def test_rows_with_an_extreme_score_are_the_reference_s_and_leave_the_others_alone(function, dim):
+    rows = torch.stack(
+        [
+            scores(40),
+            torch.full((40,), -INFINITY),
+            scores(40).index_fill(0, torch.tensor([3]), INFINITY),
+            scores(40).index_fill(0, torch.tensor([39]), float("nan")),
+            scores(40).index_fill(0, torch.tensor([0, 17, 39]), -INFINITY),
+            torch.full((40,), 3e38),
+            torch.full((40,), -3e38).index_fill(0, torch.tensor([7]), 3e38),
+            scores(40) * 1e-40,
+        ]
+    ).repeat(3, 1)
+    x = rows if dim == 1 else rows.T.contiguous()
+    mask = torch.ones_like(x, dtype=torch.bool)
+    mask.select(1 - dim, 8)[...] = False
+    for options in ({}, {"mask": mask}, {"sink": 0.5}, {"sink": 3e38}, {"mask": mask, "sink": -INFINITY}):
+        expected = reference(function, x, dim, **options)
+        assert_close(function(x, dim, **options), expected, equal_nan=True)
+
+
+def test_scores_behind_a_mask_are_not_read():
+    x = scores(4, 50)
+    mask = torch.rand(4, 50, generator=torch.Generator().manual_seed(0)) > 0.5
+    spoilt = torch.where(mask, x, float("nan")).requires_grad_()
+    for function in MAPS:
+        assert_close(function(spoilt, 1, mask=mask), function(x, 1, mask=mask), rtol=0, atol=0)
+        (gradient,) = torch.autograd.grad(
+            function(spoilt, 1, mask=mask)[mask[:, :1].expand(4, -1)[:, 0]].nansum(), spoilt
+        )
+        assert (gradient[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("dim", [0, 1])
+def test_the_bits_follow_from_the_row_alone(function, dim):
+    """Not from the number of threads, nor from what other rows are in the batch or where the row lies in memory."""
+    for length in (7, 90, 3000):
+        x = scores(512, length) if dim == 1 else scores(length, 512)
+        leaf = x.requires_grad_()
+        answers = []
+        before = torch.get_num_threads()
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            result = function(leaf, dim)
+            answers.append((result.detach(), *torch.autograd.grad(result.square().sum(), leaf)))
+        torch.set_num_threads(before)
+        for other in answers[1:]:
+            for mine, theirs in zip(answers[0], other, strict=True):
+                assert torch.equal(mine, theirs)
+        rows = torch.tensor([5, 100, 101, 102, 333, *range(480, 512)])
+        part = x.detach().index_select(1 - dim, rows)
+        expected = answers[0][0]
+        expected = expected[rows] if expected.ndim == 1 else expected.index_select(1 - dim, rows)
+        assert torch.equal(function(part, dim), expected)
+
+
+def test_every_instruction_set_gives_the_same_answers():
+    this = os.path.relpath(__file__)
+    for level in native.levels[:-1]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-n", "0", this, "-k", "length or layout or extreme or alone"],
+            env={**os.environ, "ANYMAX_INSTRUCTION_SET": level},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_double_backward_and_learning_options_are_the_reference_s():
+    x = scores(3, 9, dtype=torch.float64).requires_grad_()
+    temperature, sink = (scores(3, 1, dtype=torch.float64).abs().add(0.5).requires_grad_() for _ in range(2))
+    mask = torch.rand(3, 9, generator=torch.Generator().manual_seed(1)) > 0.3
+    for function in MAPS:
+        names = ("temperature", "sink") if function is not anymax.logsumexp else ("sink",)
+        leaves = [x, *({"temperature": temperature, "sink": sink}[name] for name in names)]
+
+        def call(x, *numbers, function=function, names=names):
+            return torch.where(
+                mask, function(x, 1, mask=mask, **dict(zip(names, numbers, strict=True))).reshape(3, -1), 0.0
+            )
+
+        assert torch.autograd.gradcheck(call, leaves)
+        assert torch.autograd.gradgradcheck(call, leaves)
+        assert torch.autograd.gradgradcheck(lambda x, function=function: function(x, 1), (x,))
+
+
+def test_more_than_two_billion_entries_are_counted_in_64_bits():
+    """Expanded, so that it needs no memory of its own: one row of 2^31 + 8 scores."""
+    x = torch.zeros(1, dtype=torch.bfloat16).expand(2**31 + 8)
+    assert_close(anymax.logsumexp(x, 0).float(), torch.tensor(21.5))
