@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env kernels test lint types format compare matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ wheel: ## a wheel with the kernels, in dist/
 
 test: env ## run the tests
 	$(PYTHON) -m pytest
+
+slow: env ## the tests that take minutes or most of the memory
+	$(PYTHON) -m pytest -n 0 -m slow
 
 lint: env ## ruff: rules and format; who may import whom
 	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && .venv/bin/lint-imports --no-cache

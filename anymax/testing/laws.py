@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch._dynamo
 from torch import Tensor
+from torch._dynamo.exc import Unsupported
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 from torch.overrides import TorchFunctionMode
@@ -29,7 +30,7 @@ def holds(law: Callable[[Case], None], case: Case, backend: str = "reference") -
     try:
         with use_backend(backend):
             law(case)
-    except (NotImplementedError, torch._dynamo.exc.Unsupported) as error:
+    except (NotImplementedError, Unsupported) as error:
         # Dynamo says of a refusal that it cannot be traced
         if isinstance(error, NotImplementedError) or "was asked for and cannot serve this call" in str(error):
             raise Refused(str(error)) from None

@@ -230,8 +230,9 @@ def _gradient(
     """What `_backward` computes, in torch's own ops: for derivatives of the derivative."""
     if name == "logsumexp":
         assert input is not None
-        probs = (input - result).exp()
-        return grad * (probs if mask is None else torch.where(mask, probs, 0.0))
+        log_probs = input - result
+        # masked before exp, whose derivative would be infinite where nothing takes part
+        return grad * (log_probs if mask is None else torch.where(mask, log_probs, -INFINITY)).exp()
     grad = grad if mask is None else torch.where(mask, grad, 0.0)
     axes = dims.axes if dims.ndim else ()
     if name == "softmax":

@@ -1,0 +1,64 @@
+"""A program: every kernel at every edge of a row, for a library that is built with sanitizers.
+
+A row is any number of entries from none to two vectors and one more, and starts and ends anywhere in a vector. Answers
+are not looked at; a read or write beside the memory of a tensor ends the program.
+"""
+
+import sys
+
+import torch
+
+import anymax
+from anymax._core.native import native
+
+BYTES = {"v2": 16, "v3": 32, "v4": 64, "a1": 16}
+INFINITY = float("inf")
+
+
+def softmax_family(scores, dim):
+    mask = scores.detach() > -1
+    temperature = torch.tensor(2.0, requires_grad=True)
+    for function in (anymax.softmax, anymax.log_softmax):
+        yield function(scores, dim)
+        yield function(scores, dim, mask=mask, temperature=temperature, sink=0.5)
+    yield anymax.logsumexp(scores, dim)
+    yield anymax.logsumexp(scores, dim, mask=mask, sink=0.5)
+
+
+FAMILIES = (softmax_family,)
+
+
+def placed(length, offset, dtype, columns):
+    """Scores whose first number lies `offset` behind an aligned one, and whose last one ends their memory."""
+    count = length * 3
+    memory = torch.randn(offset + count).to(dtype)
+    if length > 2:
+        memory[offset + 1] = -INFINITY
+    scores = memory[offset:].view(length, 3) if columns else memory[offset:].view(3, length)
+    return scores.requires_grad_()
+
+
+def main(dtypes, step):
+    lanes = BYTES[native.level] // 4
+    with anymax.use_backend("cpu"):
+        for dtype in dtypes:
+            # a double fills two lanes, and halves are computed in float32
+            for length in range(2 * lanes + 2):
+                for offset in range(0, lanes, step):
+                    for columns in (False, True):
+                        for family in FAMILIES:
+                            scores = placed(length, offset, dtype, columns)
+                            for result in family(scores, 0 if columns else 1):
+                                result.float().nan_to_num(0, 0, 0).sum().backward()
+    print(native.level, "is clean")
+
+
+if __name__ == "__main__":
+    whole = sys.argv[1] == "whole"
+    torch.manual_seed(0)
+    # one thread works through everything, so that a row's neighbours are its own
+    torch.set_num_threads(1)
+    if whole:
+        main((torch.float32, torch.float64, torch.bfloat16, torch.float16), 1)
+    else:
+        main((torch.float32, torch.bfloat16), 5)
