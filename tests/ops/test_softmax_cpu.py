@@ -94,12 +94,13 @@ def test_a_column_that_does_not_fit_into_the_cache_is_read_in_blocks(function):
     agree(function, x, 0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
 @pytest.mark.parametrize(
     "options", [(), ("mask",), ("sink",), ("mask", "sink"), ("temperature", "mask", "sink")], ids=str
 )
-def test_every_layout_and_option(function, options):
-    whole = scores(4, 6, 9, 10)
+def test_every_layout_and_option(function, options, dtype):
+    whole = scores(4, 6, 9, 10, dtype=dtype)
     layouts = {
         "contiguous": whole,
         "permuted": whole.permute(2, 0, 3, 1),
@@ -143,6 +144,33 @@ def test_rows_with_an_extreme_score_are_the_reference_s_and_leave_the_others_alo
     for options in ({}, {"mask": mask}, {"sink": 0.5}, {"sink": 3e38}, {"mask": mask, "sink": -INFINITY}):
         expected = reference(function, x, dim, **options)
         assert_close(function(x, dim, **options), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("function", [anymax.softmax, anymax.log_softmax], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("length", [40, 5000])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_gradients_of_halves_in_extreme_rows_are_those_of_float32(function, length, dim):
+    """They are made from the scores, where those of float32 are made from the result."""
+    rows = torch.stack(
+        [
+            scores(length),
+            torch.full((length,), -INFINITY),
+            scores(length).index_fill(0, torch.tensor([3]), INFINITY),
+            scores(length).index_fill(0, torch.tensor([length - 1]), float("nan")),
+            scores(length).index_fill(0, torch.tensor([0, 17, 39]), -INFINITY),
+        ]
+    ).bfloat16()
+    rows = rows.repeat(4, 1)
+    x = rows if dim == 1 else rows.T.contiguous()
+    mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) > 0.3
+    mask.select(1 - dim, 7)[...] = False
+    weights = torch.linspace(-1, 1, x.numel()).reshape(x.shape).bfloat16()
+    for options in ({}, {"mask": mask}, {"sink": 0.5}, {"mask": mask, "sink": 0.5}, {"mask": mask, "temperature": 0.5}):
+        found, expected = (
+            torch.autograd.grad(function(leaf, dim, **options), leaf, weights.to(leaf.dtype))[0]
+            for leaf in (x.clone().requires_grad_(), x.float().requires_grad_())
+        )
+        assert_close(found.float(), expected, rtol=1e-2, atol=1e-2, equal_nan=True)
 
 
 def test_scores_behind_a_mask_are_not_read():
@@ -212,7 +240,36 @@ def test_double_backward_and_learning_options_are_the_reference_s():
         assert torch.autograd.gradgradcheck(lambda x, function=function: function(x, 1), (x,))
 
 
-def test_more_than_two_billion_entries_are_counted_in_64_bits():
-    """Expanded, so that it needs no memory of its own: one row of 2^31 + 8 scores."""
+def test_a_row_of_more_than_two_billion_entries_is_counted_in_64_bits():
+    """Expanded, so that it needs no memory of its own."""
     x = torch.zeros(1, dtype=torch.bfloat16).expand(2**31 + 8)
     assert_close(anymax.logsumexp(x, 0).float(), torch.tensor(21.5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dim", [0, 1])
+def test_more_than_two_billion_entries_forward_and_backward(dim):
+    """2^31 + 8 numbers of bfloat16 in each of four tensors, 18 GB; compared in slices at both ends and around 2^31."""
+    shape = (136, 15790321) if dim == 0 else (15790321, 136)
+    others = 1 - dim
+    x = torch.empty(shape, dtype=torch.bfloat16).normal_(0, 3, generator=torch.Generator().manual_seed(0))
+    weights = torch.empty_like(x).uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
+    assert x.numel() == 2**31 + 8
+    slices = [slice(0, 300), slice(7_895_000, 7_895_300), slice(15_790_000, 15_790_321)]
+    for function in (anymax.softmax, anymax.log_softmax):
+        x.requires_grad_()
+        result = function(x, dim)
+        (gradient,) = torch.autograd.grad(result, x, weights)
+        x.requires_grad_(False)
+        for part in slices:
+            cut = (slice(None), part) if others == 1 else (part,)
+            leaf = x[cut].double().requires_grad_()
+            expected = reference(function, leaf, dim)
+            (of_leaf,) = torch.autograd.grad(expected, leaf, weights[cut].double())
+            assert_close(result.detach()[cut].double(), expected.detach(), rtol=1e-2, atol=1e-2)
+            assert_close(gradient[cut].double(), of_leaf, rtol=1e-2, atol=1e-2)
+        del result, gradient
+    log_z = anymax.logsumexp(x, dim)
+    for part in slices:
+        cut = (slice(None), part) if others == 1 else (part,)
+        assert_close(log_z[part].double(), torch.logsumexp(x[cut].double(), dim), rtol=1e-2, atol=1e-2)

@@ -9,8 +9,9 @@
 namespace {
 
 enum Kind { PROBS, LOG_PROBS, LOG_Z };
-// WIDE: the result is in the dtype of the computation, float32 for halves
-enum Flag { HAS_MASK = 1, HAS_TEMPERATURE = 2, HAS_SINK = 4, WIDE = 8 };
+// WIDE: the result is in the dtype of the computation, float32 for halves. FROM_SCORES: the backward pass is given the
+// scores instead of the result.
+enum Flag { HAS_MASK = 1, HAS_TEMPERATURE = 2, HAS_SINK = 4, WIDE = 8, FROM_SCORES = 16 };
 
 // A temperature that is not positive spoils its row.
 template <class C>
@@ -48,6 +49,81 @@ template <class C>
 INLINE Vec<C> difference(Vec<C> scores, Vec<C> top, bool is_tempered, Vec<C> temperature) {
     const Vec<C> plain = scores - top;
     return is_tempered ? (scores == all(-(C)INF) ? plain : plain / temperature) : plain;
+}
+
+// The largest of a row of scores and the sum of e^d; what each entry becomes later, e^d or d, is kept.
+template <class C>
+struct Sum {
+    C top, sum;
+};
+template <Kind KIND, class C>
+INLINE Sum<C> sum_of_row(const C* scores, int64_t length, const Options<C>& options, C* kept) {
+    const C top = largest(scores, length);
+    const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+        const Vec<C> d = difference<C>(
+            load_some(scores + at, count, -(C)INF), all(top), options.tempered, all(options.temperature));
+        const Vec<C> e = exp(d);
+        // what is behind the row's end is never read again
+        if (KIND != LOG_Z) store(kept + at, KIND == PROBS ? e : d);
+        return e;
+    });
+    return {top, sum};
+}
+
+// The same of columns. Where a tile holds them whole it keeps what each entry becomes.
+template <Kind KIND, class C, int K>
+void sum_columns(const Operand<C, K>& scores, const int64_t (&start)[K], const Tiling<C>& tiling, int64_t count,
+                 bool is_tempered, const C* temperatures, C* tops, C* sums, C* tile) {
+    const int64_t width = tiling.width, length = scores.layout.length;
+    const bool is_whole = tiling.height == length;
+    const auto d_of = [&](Vec<C> score, int64_t at) INLINED {
+        return difference<C>(score, load(tops + at), is_tempered, load(temperatures + at));
+    };
+    for (int64_t at = 0; at < width; at += LANES<C>) {
+        store(tops + at, all(-(C)INF));
+        store(sums + at, Vec<C>{});
+    }
+    for (Block block{0, 0, count, width}; block.first < length; block.first = block.last) {
+        block.last = length - block.first < tiling.height ? length : block.first + tiling.height;
+        scores.copy_tile(start, block, tile);
+        C* const end = tile + (block.last - block.first) * width;
+        // sums so far are made smaller where the block has a larger top
+        for (int64_t at = 0; at < count; at += LANES<C>) {
+            const Vec<C> before = load(tops + at);
+            Vec<C> top = before;
+            for (const C* entry = tile; entry < end; entry += width) top = larger(load(entry + at), top);
+            store(tops + at, top);
+            if (block.first > 0)
+                store(sums + at, before == all(-(C)INF) ? Vec<C>{} : load(sums + at) * exp(d_of(before, at)));
+        }
+        for (C* chunk = tile; chunk < end; chunk += CHUNK / 4 * width) {
+            C* const last = end - chunk < CHUNK / 4 * width ? end : chunk + CHUNK / 4 * width;
+            for (int64_t at = 0; at < count; at += LANES<C>) {
+                Vec<C> sum{};
+                for (C* entry = chunk; entry < last; entry += width) {
+                    const Vec<C> d = d_of(load(entry + at), at), e = exp(d);
+                    sum += e;
+                    if (is_whole && KIND != LOG_Z) store(entry + at, KIND == PROBS ? e : d);
+                }
+                store(sums + at, load(sums + at) + sum);
+            }
+        }
+    }
+}
+
+// A tile of scores, or of what `sum_columns` kept of them, becomes one of results.
+template <Kind KIND, class C>
+void finish_tile(C* tile, int64_t height, int64_t width, bool is_kept, bool is_tempered, const C* temperatures,
+                 const C* tops, const C* finals) {
+    for (C* const end = tile + height * width; tile < end; tile += width)
+        for (int64_t at = 0; at < width; at += LANES<C>) {
+            Vec<C> value = load(tile + at);
+            if (!is_kept) {
+                value = difference<C>(value, load(tops + at), is_tempered, load(temperatures + at));
+                if (KIND == PROBS) value = exp(value);
+            }
+            store(tile + at, KIND == PROBS ? value * load(finals + at) : value + load(finals + at));
+        }
 }
 
 // A tensor of one number per row, of size 1 on the axes that compete, as one of the input's shape.
@@ -197,16 +273,8 @@ struct Forward {
             layout.start_of(unit, start);
             const Options<C> options = options_at(start);
             const C* scores = input.row(start, room);
-            const C top = largest(scores, length);
-            const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
-                const Vec<C> d = difference<C>(
-                    load_some(scores + at, count, -(C)INF), all(top), options.tempered, all(options.temperature));
-                const Vec<C> e = exp(d);
-                // what is behind the row's end is never read again
-                if (KIND != LOG_Z) store(kept + at, KIND == PROBS ? e : d);
-                return e;
-            });
-            const C done = finish<KIND>(top, sum, options);
+            const Sum<C> found = sum_of_row<KIND>(scores, length, options, kept);
+            const C done = finish<KIND>(found.top, found.sum, options);
             if (!(done == done)) {
                 odd_row(KIND, start);
             } else if (KIND == LOG_Z) {
@@ -236,14 +304,9 @@ struct Forward {
                 for (int operand = 0; operand < OPERANDS; ++operand)
                     offsets[operand] = start[operand] + at * layout.neighbours().strides[operand];
             };
-            const auto d_of = [&](Vec<C> scores, int64_t at) INLINED {
-                return difference<C>(scores, load(tops + at), temperature != nullptr, load(temperatures + at));
-            };
-            const bool whole = tiling.height == layout.length;
             for (int64_t at = 0; at < width; at += LANES<C>) {
-                store(tops + at, all(-(C)INF));
-                store(sums + at, Vec<C>{});
                 store(temperatures + at, all((C)1));
+                store(finals + at, Vec<C>{});
             }
             if (temperature)
                 for (int64_t at = 0; at < count; ++at) {
@@ -251,32 +314,8 @@ struct Forward {
                     column(at, offsets);
                     temperatures[at] = options_at(offsets).temperature;
                 }
-            for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
-                block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
-                input.copy_tile(start, block, tile);
-                C* const end = tile + (block.last - block.first) * width;
-                // sums so far are made smaller where the block has a larger top
-                for (int64_t at = 0; at < count; at += LANES<C>) {
-                    const Vec<C> before = load(tops + at);
-                    Vec<C> top = before;
-                    for (const C* entry = tile; entry < end; entry += width) top = larger(load(entry + at), top);
-                    store(tops + at, top);
-                    if (block.first > 0)
-                        store(sums + at, before == all(-(C)INF) ? Vec<C>{} : load(sums + at) * exp(d_of(before, at)));
-                }
-                for (C* chunk = tile; chunk < end; chunk += CHUNK / 4 * width) {
-                    C* const last = end - chunk < CHUNK / 4 * width ? end : chunk + CHUNK / 4 * width;
-                    for (int64_t at = 0; at < count; at += LANES<C>) {
-                        Vec<C> sum{};
-                        for (C* entry = chunk; entry < last; entry += width) {
-                            const Vec<C> d = d_of(load(entry + at), at), e = exp(d);
-                            sum += e;
-                            if (whole && KIND != LOG_Z) store(entry + at, KIND == PROBS ? e : d);
-                        }
-                        store(sums + at, load(sums + at) + sum);
-                    }
-                }
-            }
+            const bool is_tempered = temperature != nullptr, is_whole = tiling.height == layout.length;
+            sum_columns<KIND>(input, start, tiling, count, is_tempered, temperatures, tops, sums, tile);
             bool odd = false;
             for (int64_t at = 0; at < count; ++at) {
                 Start offsets;
@@ -288,14 +327,9 @@ struct Forward {
             if (KIND != LOG_Z)
                 for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
                     block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
-                    if (!whole) input.copy_tile(start, block, tile);
-                    C* const end = tile + (block.last - block.first) * width;
-                    for (C* entry = tile; entry < end; entry += width)
-                        for (int64_t at = 0; at < count; at += LANES<C>) {
-                            Vec<C> value = load(entry + at);
-                            if (!whole) value = KIND == PROBS ? exp(d_of(value, at)) : d_of(value, at);
-                            store(entry + at, KIND == PROBS ? value * load(finals + at) : value + load(finals + at));
-                        }
+                    if (!is_whole) input.copy_tile(start, block, tile);
+                    finish_tile<KIND>(
+                        tile, block.last - block.first, width, is_whole, is_tempered, temperatures, tops, finals);
                     result.put_tile(start, block, tile);
                 }
             if (!odd) return;
@@ -344,19 +378,23 @@ const char* forward(Call& call, const Tensor& input, const Tensor& mask, const T
 
 // ---- backward ----
 
-enum { VALUE, GRAD, GRAD_INPUT, BACKWARD_MASK, BACKWARD_TEMPERATURE, LOG_Z_OF_ROW, BACKWARD_OPERANDS };
+enum { VALUE, GRAD, GRAD_INPUT, BACKWARD_MASK, BACKWARD_TEMPERATURE, BACKWARD_SINK, BACKWARD_OPERANDS };
+// of log Z
+constexpr int LOG_Z_OF_ROW = BACKWARD_SINK;
 
 // From the gradient g of the result y and y itself: p (g - sum of g p) / T for probabilities, (g - p sum of g) / T for
-// their logarithms, and from the scores and log Z g p for log Z.
+// their logarithms, and from the scores and log Z g p for log Z. A result that was rounded to a half is computed again
+// from the scores: its error times the score would be the gradient's.
 template <class C>
 struct Backward {
     using Start = int64_t[BACKWARD_OPERANDS];
 
     Layout<BACKWARD_OPERANDS> layout;
     Operand<C, BACKWARD_OPERANDS> value, grad, grad_input, log_z;
-    bool stream;
+    bool from_scores, stream;
     const bool* mask;
     const C* temperature;
+    const C* sink;
 
     Backward(const Tensor (&operands)[BACKWARD_OPERANDS], int64_t axes, int64_t flags, Kind kind)
         : layout(operands, axes),
@@ -364,15 +402,41 @@ struct Backward {
           grad(layout, GRAD, operands[GRAD]),
           grad_input(layout, GRAD_INPUT, operands[GRAD_INPUT]),
           log_z(layout, LOG_Z_OF_ROW, operands[LOG_Z_OF_ROW]),
+          from_scores(flags & FROM_SCORES),
           stream(operands[GRAD_INPUT].numel() * (int64_t)sizeof(C) >= PAST_THE_CACHE),
           mask(flags & HAS_MASK ? operands[BACKWARD_MASK].at<bool>() : nullptr),
-          temperature(flags & HAS_TEMPERATURE ? operands[BACKWARD_TEMPERATURE].at<C>() : nullptr) {
+          temperature(flags & HAS_TEMPERATURE ? operands[BACKWARD_TEMPERATURE].at<C>() : nullptr),
+          sink(flags & HAS_SINK ? operands[BACKWARD_SINK].at<C>() : nullptr) {
         // what is masked has no gradient, and its score is not read
         if (mask) {
             grad.mask = value.mask = mask;
             grad.mask_index = value.mask_index = BACKWARD_MASK;
-            value.absent = kind == PROBS ? 0 : -(C)INF;
+            value.absent = kind == PROBS && !from_scores ? 0 : -(C)INF;
         }
+    }
+
+    Options<C> options_at(const Start& start) const {
+        Options<C> options;
+        if (temperature) {
+            options.tempered = true;
+            options.temperature = checked(temperature[start[BACKWARD_TEMPERATURE]]);
+        }
+        if (sink) {
+            options.sunk = true;
+            options.sink = sink[start[BACKWARD_SINK]];
+        }
+        return options;
+    }
+
+    // Whether every score of a row is -inf, so that a sink takes all.
+    NOT_INLINED bool is_beaten(const Start& start) const {
+        const Options<C> options = options_at(start);
+        if (!(options.sink > -(C)INF && options.sink < (C)INF) || options.temperature != options.temperature) return false;
+        for (int64_t entry = 0; entry < layout.length; ++entry) {
+            if (mask && !mask[start[BACKWARD_MASK] + layout.offset_of(entry, BACKWARD_MASK)]) continue;
+            if (value.number(start[VALUE] + layout.offset_of(entry, VALUE)) != -(C)INF) return false;
+        }
+        return true;
     }
 
     template <Kind KIND>
@@ -399,12 +463,20 @@ struct Backward {
         for (int64_t unit = first; unit < last; ++unit) {
             Start start;
             layout.start_of(unit, start);
-            Options<C> options;
-            if (temperature) {
-                options.tempered = true;
-                options.temperature = checked(temperature[start[BACKWARD_TEMPERATURE]]);
-            }
+            const Options<C> options = options_at(start);
             const C *g = grad.row(start, room), *y = value.row(start, other);
+            bool is_odd = false;
+            if (KIND != LOG_Z && from_scores) {
+                const Sum<C> found = sum_of_row<KIND>(y, length, options, other);
+                C done = finish<KIND>(found.top, found.sum, options);
+                is_odd = !(done == done);
+                y = other;
+                const bool is_gone = is_odd && is_beaten(start);
+                write_over(other, length, false, [&](int64_t at, int64_t) INLINED {
+                    if (is_gone) return all(KIND == PROBS ? 0 : -(C)INF);
+                    return KIND == PROBS ? load(other + at) * done : load(other + at) + done;
+                });
+            }
             C sum = KIND == LOG_Z ? log_z.number(start[LOG_Z_OF_ROW]) : 0;
             if (KIND == PROBS)
                 sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
@@ -419,7 +491,7 @@ struct Backward {
                 return gradient<KIND>(load_some(g + at, count, (C)0), load_some(y + at, count, (C)0), sum, options);
             });
             grad_input.put_row(start, to);
-            if (mask && !(sum - sum == 0)) clear_masked(start);
+            if (mask && (is_odd || !(sum - sum == 0))) clear_masked(start);
         }
         if (stream) finish_stores();
         return true;
@@ -428,29 +500,58 @@ struct Backward {
     template <Kind KIND>
     bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
         const int64_t width = tiling.width, size = width * tiling.height;
-        const Scratch scratch((2 * width + 2 * size) * sizeof(C));
+        const Scratch scratch((4 * width + 2 * size) * sizeof(C));
         C* const sums = scratch.as<C>();
         if (!sums) return false;
-        C *const temperatures = sums + width, *const gs = temperatures + width, *const ys = gs + size;
+        C *const temperatures = sums + width, *const tops = temperatures + width, *const finals = tops + width;
+        C *const gs = finals + width, *const ys = gs + size;
         each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
-            const auto column = [&](int64_t at, int operand) {
-                return start[operand] + at * layout.neighbours().strides[operand];
+            const auto column = [&](int64_t at, Start& offsets) {
+                for (int operand = 0; operand < BACKWARD_OPERANDS; ++operand)
+                    offsets[operand] = start[operand] + at * layout.neighbours().strides[operand];
             };
             for (int64_t at = 0; at < width; at += LANES<C>) {
-                store(sums + at, Vec<C>{});
                 store(temperatures + at, all((C)1));
+                store(finals + at, Vec<C>{});
             }
-            for (int64_t at = 0; at < count; ++at) {
-                if (temperature) temperatures[at] = checked(temperature[column(at, BACKWARD_TEMPERATURE)]);
-                if (KIND == LOG_Z) sums[at] = log_z.number(column(at, LOG_Z_OF_ROW));
+            for (int64_t at = 0; temperature && at < count; ++at) {
+                Start offsets;
+                column(at, offsets);
+                temperatures[at] = options_at(offsets).temperature;
             }
-            const bool whole = tiling.height == layout.length;
+            const bool is_tempered = temperature != nullptr, is_whole = tiling.height == layout.length;
+            if (KIND != LOG_Z && from_scores) {
+                sum_columns<KIND>(value, start, tiling, count, is_tempered, temperatures, tops, sums, ys);
+                for (int64_t at = 0; at < count; ++at) {
+                    Start offsets;
+                    column(at, offsets);
+                    finals[at] = finish<KIND>(tops[at], sums[at], options_at(offsets));
+                    // what a sink takes all of: e^-inf for every entry
+                    if (!(finals[at] == finals[at]) && is_beaten(offsets)) {
+                        for (int64_t entry = at; is_whole && entry < size; entry += width)
+                            ys[entry] = KIND == PROBS ? 0 : -(C)INF;
+                        tops[at] = finals[at] = 0;
+                    }
+                }
+                if (is_whole)
+                    finish_tile<KIND>(
+                        ys, tiling.height, width, true, is_tempered, temperatures, tops, finals);
+            }
+            for (int64_t at = 0; at < width; at += LANES<C>) store(sums + at, Vec<C>{});
+            for (int64_t at = 0; KIND == LOG_Z && at < count; ++at) {
+                Start offsets;
+                column(at, offsets);
+                sums[at] = log_z.number(offsets[LOG_Z_OF_ROW]);
+            }
             for (int sweep = KIND == LOG_Z; sweep < 2; ++sweep)
                 for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
                     block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
-                    if (sweep == 0 || !whole || KIND == LOG_Z) {
+                    if (sweep == 0 || !is_whole || KIND == LOG_Z) {
                         grad.copy_tile(start, block, gs);
-                        value.copy_tile(start, block, ys);
+                        if (!is_whole || KIND == LOG_Z || !from_scores) value.copy_tile(start, block, ys);
+                        if (!is_whole && KIND != LOG_Z && from_scores)
+                            finish_tile<KIND>(ys, block.last - block.first, width, false, is_tempered, temperatures,
+                                              tops, finals);
                     }
                     const int64_t end = (block.last - block.first) * width;
                     for (int64_t at = 0; at < count; at += LANES<C>) {
@@ -468,16 +569,16 @@ struct Backward {
                             Vec<C> found = KIND == LOG_Z   ? g * exp(y - sum)
                                            : KIND == PROBS ? y * (g - sum)
                                                            : g - exp(y) * sum;
-                            if (temperature) found = found / divisor;
+                            if (is_tempered) found = found / divisor;
                             store(gs + entry, found);
                         }
                     }
                     if (sweep == 1) grad_input.put_tile(start, block, gs);
                 }
             for (int64_t at = 0; mask && at < count; ++at) {
-                if (sums[at] - sums[at] == 0) continue;
+                if (sums[at] - sums[at] == 0 && finals[at] == finals[at]) continue;
                 Start offsets;
-                for (int operand = 0; operand < BACKWARD_OPERANDS; ++operand) offsets[operand] = column(at, operand);
+                column(at, offsets);
                 clear_masked(offsets);
             }
         });
@@ -515,15 +616,17 @@ const char* with_options(Call& call) {
     return forward<KIND>(call, input, mask, temperature, sink, call.integer(4), call.integer(5));
 }
 
-// (grad, result, mask, temperature, axes, flags), where what is absent is the result
+// (grad, result or scores, mask, temperature, sink, axes, flags), where what is absent is the result
 template <Kind KIND>
 const char* backward(Call& call) {
-    const Tensor grad = call.tensor(0), value = call.tensor(1), mask = call.tensor(2), temperature = call.tensor(3);
+    const Tensor grad = call.tensor(0), value = call.tensor(1), mask = call.tensor(2), temperature = call.tensor(3),
+                 sink = call.tensor(4);
     const Tensor result = call.result_like(value, grad.dtype);
     if (!result.handle) return NO_MEMORY;
-    const int64_t axes = call.integer(4), flags = call.integer(5);
-    int64_t strides[MOST_DIMS];
-    const Tensor operands[] = {value, grad, result, mask, spread(temperature, axes, strides), value};
+    const int64_t axes = call.integer(5), flags = call.integer(6);
+    int64_t of_temperature[MOST_DIMS], of_sink[MOST_DIMS];
+    const Tensor operands[] = {
+        value, grad, result, mask, spread(temperature, axes, of_temperature), spread(sink, axes, of_sink)};
     return as_computed(value, [&](auto tag) {
         return Backward<typename decltype(tag)::type>(operands, axes, flags, KIND).template run<KIND>();
     });

@@ -18,12 +18,12 @@ Number = float | Tensor
 
 # mask, temperature and sink are there: Flag in cpu.cpp
 FLAGS = (1, 2, 4)
-# the result is in the dtype of the computation
-WIDE = 8
+# the result is in the dtype of the computation; the backward pass is given the scores instead of the result
+WIDE, FROM_SCORES = 8, 16
 
 _PLAIN = "(Tensor input, int axes) -> Tensor"
 _WITH = "(Tensor input, Tensor mask, Tensor temperature, Tensor sink, int axes, int flags) -> Tensor"
-_BACKWARD = "(Tensor grad, Tensor result, Tensor mask, Tensor temperature, int axes, int flags) -> Tensor"
+_BACKWARD = "(Tensor grad, Tensor value, Tensor mask, Tensor temperature, Tensor sink, int axes, int flags) -> Tensor"
 
 
 def _like(input: Tensor, *arguments: Any) -> Tensor:
@@ -146,6 +146,9 @@ class _Differentiable(torch.autograd.Function):
                 return (*_by_the_reference(ctx, grad, input, mask, temperature, sink), None, None)
             return _gradient(name, dims, grad, input, result, mask, temperature), None, None, None, None, None
         if result is None:
+            if not any(ctx.needs_input_grad[2:4]):
+                found = _backward(name, dims, grad, input, None, mask, temperature, sink)
+                return found, None, None, None, None, None
             result = _forward(name, dims, input, mask, temperature, sink, WIDE)
         if not ctx.needs_input_grad[2]:
             found, of_temperature = _backward(name, dims, grad, input, result, mask, temperature), None
@@ -205,17 +208,21 @@ def _backward(
     dims: Dims,
     grad: Tensor,
     input: Tensor | None,
-    result: Tensor,
+    result: Tensor | None,
     mask: Tensor | None,
     temperature: Number | None,
+    sink: Number | None = None,
 ) -> Tensor:
-    options = (mask, _per_row(temperature, result, dims))
-    flags = sum(flag for flag, value in zip(FLAGS[:2], options, strict=True) if value is not None)
+    """The gradient of the input, from the result, or from the input where that is None."""
+    known = input if result is None else result
+    assert known is not None
+    # the result has the sink in it
+    options = (mask, _per_row(temperature, known, dims), _per_row(sink, known, dims) if result is None else None)
+    flags = sum(flag for flag, value in zip(FLAGS, options, strict=True) if value is not None)
     if name == "logsumexp":
-        assert input is not None
         return LOGSUMEXP_BACKWARD(grad, input, result, input if mask is None else mask, axes_of(dims), flags)
-    absent = (result if value is None else value for value in options)
-    return BACKWARD[name](grad, result, *absent, axes_of(dims), flags)
+    absent = (known if value is None else value for value in options)
+    return BACKWARD[name](grad, known, *absent, axes_of(dims), flags | (FROM_SCORES if result is None else 0))
 
 
 def _gradient(
