@@ -173,6 +173,20 @@ def test_gradients_of_halves_in_extreme_rows_are_those_of_float32(function, leng
         assert_close(found.float(), expected, rtol=1e-2, atol=1e-2, equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
+def test_a_nan_stays_one_whatever_its_payload(function, dtype):
+    bits, quiet = (torch.int32, 0x7FC00000) if dtype == torch.float32 else (torch.int64, 0x7FF8 << 48)
+    for payload in (0, 1, 2, 255, 256, 1023, 0x1234):
+        for length in (5, 40, 3000):
+            x = scores(3, length, dtype=dtype)
+            x.view(bits)[1, length // 2] = quiet + payload
+            for rows in (function(x, 1), function(x.T.contiguous(), 0)):
+                per_row = rows if rows.ndim == 1 or rows.shape[0] == 3 else rows.T
+                assert per_row[1].isnan().all()
+                assert not per_row[::2].isnan().any()
+
+
 def test_scores_behind_a_mask_are_not_read():
     x = scores(4, 50)
     mask = torch.rand(4, 50, generator=torch.Generator().manual_seed(0)) > 0.5

@@ -243,9 +243,10 @@ INLINE float largest_of_lanes<float>(Vec<float> value) {
 // The polynomials are minimax fits (Remez) of what follows the first terms of the series; their own error is below
 // 3.1e-9 and 3.7e-18 of the result for exp, 7.5e-10 and 2.5e-18 for log.
 
-// e^x for x <= 88 (709 in double); 0 below the smallest normal number, where a denormal would cost 150 cycles; NaN stays
+// e^x for x <= 88 (709 in double); 0 below the smallest normal number, where a denormal would cost 150 cycles; NaN stays.
+// The power of 2 is a factor: added to the bits of a NaN, the end of its payload could make a number of it.
 INLINE Vec<float> exp(Vec<float> x) {
-    const Vec<float> to_integer = all(12582912.0f);  // 1.5 * 2^23: adding it rounds
+    const Vec<float> to_integer = all(12583039.0f);  // 1.5 * 2^23 + 127: adding it rounds, and leaves an exponent's bits
     const Vec<float> shifted = x * 1.44269504088896341f + to_integer;
     const Vec<float> power = shifted - to_integer;
     Vec<float> r = x - power * 0.693145751953125f;  // log 2 in two parts, the first with zeros at its end
@@ -256,12 +257,12 @@ INLINE Vec<float> exp(Vec<float> x) {
     series = series * r + 0.16666520632184688933f;
     series = series * r + 0.4999999344758046035f;
     const Vec<float> result = (series * (r * r) + r) + 1.0f;
-    const Vec<float> scaled = (Vec<float>)((Bits<float>)result + ((Bits<float>)shifted << 23));
+    const Vec<float> scaled = result * (Vec<float>)((Bits<float>)shifted << 23);
     return x < all(-87.3365447505531f) ? Vec<float>{} : scaled;
 }
 
 INLINE Vec<double> exp(Vec<double> x) {
-    const Vec<double> to_integer = all(6755399441055744.0);  // 1.5 * 2^52
+    const Vec<double> to_integer = all(6755399441056767.0);  // 1.5 * 2^52 + 1023
     const Vec<double> shifted = x * 1.44269504088896341 + to_integer;
     const Vec<double> power = shifted - to_integer;
     Vec<double> r = x - power * 0.69314718055966295651160180568695068359375;
@@ -277,7 +278,7 @@ INLINE Vec<double> exp(Vec<double> x) {
     series = series * r + 0.16666666666666412556;
     series = series * r + 0.50000000000000106263;
     const Vec<double> result = (series * (r * r) + r) + 1.0;
-    const Vec<double> scaled = (Vec<double>)((Bits<double>)result + ((Bits<double>)shifted << 52));
+    const Vec<double> scaled = result * (Vec<double>)((Bits<double>)shifted << 52);
     return x < all(-708.3964185322641) ? Vec<double>{} : scaled;
 }
 
