@@ -1,5 +1,5 @@
 // Picks the instruction set and hands its kernels to torch. The build names the families and the instruction sets, in
-// rising order, as FAMILIES(X) and LEVELS(X): see hatch_build.py.
+// rising order, in kernels.inc: see hatch_build.py.
 
 #include <stdint.h>
 

@@ -5,7 +5,6 @@
 
 namespace {
 
-
 // K operands of one shape (strides of 0 where one broadcasts). Axes that follow one another in memory are one.
 template <int K>
 struct Layout {
@@ -60,6 +59,12 @@ struct Layout {
             row /= outer[at].size;
             for (int operand = 0; operand < K; ++operand) offsets[operand] += index * outer[at].strides[operand];
         }
+    }
+
+    // where the operands of the row `at` places behind lie, along the axis of neighbouring rows
+    void neighbour_of(const int64_t (&start)[K], int64_t at, int64_t (&offsets)[K]) const {
+        for (int operand = 0; operand < K; ++operand)
+            offsets[operand] = start[operand] + at * neighbours().strides[operand];
     }
 
     // how far an entry of a row lies from the row's start

@@ -179,6 +179,15 @@ void each_block(const Layout<K>& layout, const Tiling<C>& tiling, int64_t first,
     }
 }
 
+// action(block) for the entries of `count` columns, one tile after the other
+template <class C, class Action>
+INLINE void each_tile(const Tiling<C>& tiling, int64_t length, int64_t count, const Action& action) {
+    for (Block block{0, 0, count, tiling.width}; block.first < length; block.first = block.last) {
+        block.last = length - block.first < tiling.height ? length : block.first + tiling.height;
+        action(block);
+    }
+}
+
 // ---- over one row ----
 
 template <class C>

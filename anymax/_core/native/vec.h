@@ -1,7 +1,7 @@
 // Vectors of the instruction set that this file is compiled for, and the elementary functions over them.
 //
 // GCC's and clang's vector extensions carry all arithmetic; intrinsics stand only where they have no word for it
-// (maximum, loads of part of a vector, stores past the cache, half precision). Everything is in an anonymous namespace,
+// (loads of part of a vector, stores past the cache, half precision). Everything is in an anonymous namespace,
 // since each source is compiled once per instruction set into one library.
 #pragma once
 
@@ -118,31 +118,9 @@ INLINE void finish_stores() {
 
 INLINE void prefetch(const void* at) { __builtin_prefetch(at); }
 
-// a where a > b, else b: so b where either is NaN
-INLINE Vec<float> larger(Vec<float> a, Vec<float> b) {
-#if defined(__AVX512F__)
-    return (Vec<float>)_mm512_max_ps((__m512)a, (__m512)b);
-#elif defined(__AVX2__)
-    return (Vec<float>)_mm256_max_ps((__m256)a, (__m256)b);
-#elif defined(__SSE2__)
-    return (Vec<float>)_mm_max_ps((__m128)a, (__m128)b);
-#else
-    return a > b ? a : b;
-#endif
-}
-INLINE Vec<double> larger(Vec<double> a, Vec<double> b) {
-#if defined(__AVX512F__)
-    return (Vec<double>)_mm512_max_pd((__m512d)a, (__m512d)b);
-#elif defined(__AVX2__)
-    return (Vec<double>)_mm256_max_pd((__m256d)a, (__m256d)b);
-#elif defined(__SSE2__)
-    return (Vec<double>)_mm_max_pd((__m128d)a, (__m128d)b);
-#else
-    return a > b ? a : b;
-#endif
-}
-template <class C>
-INLINE C larger_one(C a, C b) {
+// a where a > b, else b, so b where either is NaN; of numbers or of vectors, for which compilers have one instruction
+template <class V>
+INLINE V larger(V a, V b) {
     return a > b ? a : b;
 }
 
@@ -211,7 +189,7 @@ INLINE C largest_of_lanes(Vec<C> value) {
 #pragma GCC unroll 4
     for (int half = LANES<C> / 2; half > 0; half /= 2)
 #pragma GCC unroll 8
-        for (int lane = 0; lane < half; ++lane) lanes[lane] = larger_one(lanes[lane], lanes[lane + half]);
+        for (int lane = 0; lane < half; ++lane) lanes[lane] = larger(lanes[lane], lanes[lane + half]);
     return lanes[0];
 }
 #if defined(__AVX2__) || defined(__AVX512F__)

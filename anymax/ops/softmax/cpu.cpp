@@ -83,8 +83,7 @@ void sum_columns(const Operand<C, K>& scores, const int64_t (&start)[K], const T
         store(tops + at, all(-(C)INF));
         store(sums + at, Vec<C>{});
     }
-    for (Block block{0, 0, count, width}; block.first < length; block.first = block.last) {
-        block.last = length - block.first < tiling.height ? length : block.first + tiling.height;
+    each_tile(tiling, length, count, [&](const Block& block) {
         scores.copy_tile(start, block, tile);
         C* const end = tile + (block.last - block.first) * width;
         // sums so far are made smaller where the block has a larger top
@@ -108,7 +107,7 @@ void sum_columns(const Operand<C, K>& scores, const int64_t (&start)[K], const T
                 store(sums + at, load(sums + at) + sum);
             }
         }
-    }
+    });
 }
 
 // A tile of scores, or of what `sum_columns` kept of them, becomes one of results.
@@ -125,6 +124,42 @@ void finish_tile(C* tile, int64_t height, int64_t width, bool is_kept, bool is_t
             store(tile + at, KIND == PROBS ? value * load(finals + at) : value + load(finals + at));
         }
 }
+
+// Temperatures and sinks, a number of each per row; nullptr where there is none.
+template <class C, int K>
+struct PerRow {
+    const C *temperature, *sink;
+    int temperature_index, sink_index;
+
+    PerRow(const Tensor (&operands)[K], int64_t flags, int temperature_index, int sink_index)
+        : temperature(flags & HAS_TEMPERATURE ? (const C*)operands[temperature_index].data : nullptr),
+          sink(flags & HAS_SINK ? (const C*)operands[sink_index].data : nullptr),
+          temperature_index(temperature_index),
+          sink_index(sink_index) {}
+
+    Options<C> at(const int64_t (&start)[K]) const {
+        Options<C> options;
+        if (temperature) {
+            options.tempered = true;
+            options.temperature = checked(temperature[start[temperature_index]]);
+        }
+        if (sink) {
+            options.sunk = true;
+            options.sink = sink[start[sink_index]];
+        }
+        return options;
+    }
+    // the temperatures of the columns of a block, 1 where there is none
+    void copy_temperatures(const Layout<K>& layout, const int64_t (&start)[K], int64_t count, int64_t width,
+                           C* to) const {
+        for (int64_t column = 0; column < width; column += LANES<C>) store(to + column, all((C)1));
+        for (int64_t column = 0; temperature && column < count; ++column) {
+            int64_t offsets[K];
+            layout.neighbour_of(start, column, offsets);
+            to[column] = at(offsets).temperature;
+        }
+    }
+};
 
 // A tensor of one number per row, of size 1 on the axes that compete, as one of the input's shape.
 Tensor spread(const Tensor& reduced, int64_t axes, int64_t (&strides)[MOST_DIMS]) {
@@ -145,16 +180,14 @@ struct Forward {
     Layout<OPERANDS> layout;
     Operand<C, OPERANDS> input, result;
     bool stream;
-    const C* temperature;
-    const C* sink;
+    PerRow<C, OPERANDS> per_row;
 
     Forward(const Tensor (&operands)[OPERANDS], int64_t axes, int64_t flags)
         : layout(operands, axes),
           input(layout, INPUT, operands[INPUT]),
           result(layout, RESULT, operands[RESULT]),
           stream(operands[RESULT].numel() * (int64_t)sizeof(C) >= PAST_THE_CACHE),
-          temperature(flags & HAS_TEMPERATURE ? operands[TEMPERATURE].at<C>() : nullptr),
-          sink(flags & HAS_SINK ? operands[SINK].at<C>() : nullptr) {
+          per_row(operands, flags, TEMPERATURE, SINK) {
         if (flags & HAS_MASK) {
             input.mask = operands[MASK].at<bool>();
             input.mask_index = MASK;
@@ -162,22 +195,9 @@ struct Forward {
         }
     }
 
-    Options<C> options_at(const Start& start) const {
-        Options<C> options;
-        if (temperature) {
-            options.tempered = true;
-            options.temperature = checked(temperature[start[TEMPERATURE]]);
-        }
-        if (sink) {
-            options.sunk = true;
-            options.sink = sink[start[SINK]];
-        }
-        return options;
-    }
-
     // A row in which nothing takes part or a number is infinite or NaN, entry by entry.
     NOT_INLINED void odd_row(Kind kind, const Start& start) const {
-        const Options<C> options = options_at(start);
+        const Options<C> options = per_row.at(start);
         const auto takes_part = [&](int64_t entry) {
             return !input.mask || input.mask[start[MASK] + layout.offset_of(entry, MASK)];
         };
@@ -189,7 +209,7 @@ struct Forward {
             const C score = input.number(start[INPUT] + layout.offset_of(entry, INPUT));
             alive = true;
             spoilt |= score != score;
-            top = larger_one(score, top);
+            top = larger(score, top);
         }
         if (kind == LOG_Z) {
             const C extreme = alive && top == (C)INF ? top : options.sink;
@@ -256,7 +276,7 @@ struct Forward {
 
     template <Kind KIND>
     bool rows(int64_t first, int64_t last) const {
-        if (input.is_plain() && !temperature && !sink && input.rows_are_contiguous() &&
+        if (input.is_plain() && !per_row.temperature && !per_row.sink && input.rows_are_contiguous() &&
             (KIND == LOG_Z || result.rows_are_contiguous()) && layout.length <= 8 * LANES<C>) {
             const int64_t vectors = (layout.length + LANES<C> - 1) / LANES<C>;
             if (vectors <= 2) return short_rows<KIND, 2>(first, last), true;
@@ -271,7 +291,7 @@ struct Forward {
         for (int64_t unit = first; unit < last; ++unit) {
             Start start;
             layout.start_of(unit, start);
-            const Options<C> options = options_at(start);
+            const Options<C> options = per_row.at(start);
             const C* scores = input.row(start, room);
             const Sum<C> found = sum_of_row<KIND>(scores, length, options, kept);
             const C done = finish<KIND>(found.top, found.sum, options);
@@ -300,43 +320,30 @@ struct Forward {
         C *const sums = tops + width, *const finals = sums + width, *const temperatures = finals + width;
         C* const tile = temperatures + width;
         each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
-            const auto column = [&](int64_t at, Start& offsets) {
-                for (int operand = 0; operand < OPERANDS; ++operand)
-                    offsets[operand] = start[operand] + at * layout.neighbours().strides[operand];
-            };
-            for (int64_t at = 0; at < width; at += LANES<C>) {
-                store(temperatures + at, all((C)1));
-                store(finals + at, Vec<C>{});
-            }
-            if (temperature)
-                for (int64_t at = 0; at < count; ++at) {
-                    Start offsets;
-                    column(at, offsets);
-                    temperatures[at] = options_at(offsets).temperature;
-                }
-            const bool is_tempered = temperature != nullptr, is_whole = tiling.height == layout.length;
+            per_row.copy_temperatures(layout, start, count, width, temperatures);
+            for (int64_t at = 0; at < width; at += LANES<C>) store(finals + at, Vec<C>{});
+            const bool is_tempered = per_row.temperature != nullptr, is_whole = tiling.height == layout.length;
             sum_columns<KIND>(input, start, tiling, count, is_tempered, temperatures, tops, sums, tile);
             bool odd = false;
             for (int64_t at = 0; at < count; ++at) {
                 Start offsets;
-                column(at, offsets);
-                finals[at] = finish<KIND>(tops[at], sums[at], options_at(offsets));
+                layout.neighbour_of(start, at, offsets);
+                finals[at] = finish<KIND>(tops[at], sums[at], per_row.at(offsets));
                 odd |= !(finals[at] == finals[at]);
                 if (KIND == LOG_Z) result.set(offsets[RESULT], finals[at]);
             }
             if (KIND != LOG_Z)
-                for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
-                    block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
+                each_tile(tiling, layout.length, count, [&](const Block& block) {
                     if (!is_whole) input.copy_tile(start, block, tile);
                     finish_tile<KIND>(
                         tile, block.last - block.first, width, is_whole, is_tempered, temperatures, tops, finals);
                     result.put_tile(start, block, tile);
-                }
+                });
             if (!odd) return;
             for (int64_t at = 0; at < count; ++at)
                 if (!(finals[at] == finals[at])) {
                     Start offsets;
-                    column(at, offsets);
+                    layout.neighbour_of(start, at, offsets);
                     odd_row(KIND, offsets);
                 }
         });
@@ -393,8 +400,7 @@ struct Backward {
     Operand<C, BACKWARD_OPERANDS> value, grad, grad_input, log_z;
     bool from_scores, stream;
     const bool* mask;
-    const C* temperature;
-    const C* sink;
+    PerRow<C, BACKWARD_OPERANDS> per_row;
 
     Backward(const Tensor (&operands)[BACKWARD_OPERANDS], int64_t axes, int64_t flags, Kind kind)
         : layout(operands, axes),
@@ -405,8 +411,7 @@ struct Backward {
           from_scores(flags & FROM_SCORES),
           stream(operands[GRAD_INPUT].numel() * (int64_t)sizeof(C) >= PAST_THE_CACHE),
           mask(flags & HAS_MASK ? operands[BACKWARD_MASK].at<bool>() : nullptr),
-          temperature(flags & HAS_TEMPERATURE ? operands[BACKWARD_TEMPERATURE].at<C>() : nullptr),
-          sink(flags & HAS_SINK ? operands[BACKWARD_SINK].at<C>() : nullptr) {
+          per_row(operands, flags, BACKWARD_TEMPERATURE, BACKWARD_SINK) {
         // what is masked has no gradient, and its score is not read
         if (mask) {
             grad.mask = value.mask = mask;
@@ -415,23 +420,10 @@ struct Backward {
         }
     }
 
-    Options<C> options_at(const Start& start) const {
-        Options<C> options;
-        if (temperature) {
-            options.tempered = true;
-            options.temperature = checked(temperature[start[BACKWARD_TEMPERATURE]]);
-        }
-        if (sink) {
-            options.sunk = true;
-            options.sink = sink[start[BACKWARD_SINK]];
-        }
-        return options;
-    }
-
     // Whether every score of a row is -inf, so that a sink takes all.
     NOT_INLINED bool is_beaten(const Start& start) const {
-        const Options<C> options = options_at(start);
-        if (!(options.sink > -(C)INF && options.sink < (C)INF) || options.temperature != options.temperature) return false;
+        const Options<C> options = per_row.at(start);
+        if (!(options.sink > -(C)INF && options.sink < (C)INF && options.temperature > 0)) return false;
         for (int64_t entry = 0; entry < layout.length; ++entry) {
             if (mask && !mask[start[BACKWARD_MASK] + layout.offset_of(entry, BACKWARD_MASK)]) continue;
             if (value.number(start[VALUE] + layout.offset_of(entry, VALUE)) != -(C)INF) return false;
@@ -440,10 +432,10 @@ struct Backward {
     }
 
     template <Kind KIND>
-    static INLINE Vec<C> gradient(Vec<C> g, Vec<C> y, C sum, const Options<C>& options) {
+    static INLINE Vec<C> gradient(Vec<C> g, Vec<C> y, Vec<C> sum, bool is_tempered, Vec<C> temperature) {
         if (KIND == LOG_Z) return g * exp(y - sum);
         const Vec<C> found = KIND == PROBS ? y * (g - sum) : g - exp(y) * sum;
-        return options.tempered ? found / options.temperature : found;
+        return is_tempered ? found / temperature : found;
     }
 
     // Entries that are masked, in a row with an infinite or NaN term.
@@ -463,7 +455,7 @@ struct Backward {
         for (int64_t unit = first; unit < last; ++unit) {
             Start start;
             layout.start_of(unit, start);
-            const Options<C> options = options_at(start);
+            const Options<C> options = per_row.at(start);
             const C *g = grad.row(start, room), *y = value.row(start, other);
             bool is_odd = false;
             if (KIND != LOG_Z && from_scores) {
@@ -488,7 +480,8 @@ struct Backward {
                 });
             C* const to = grad_input.place(start, room);
             write_over(to, length, stream && to != room, [&](int64_t at, int64_t count) INLINED {
-                return gradient<KIND>(load_some(g + at, count, (C)0), load_some(y + at, count, (C)0), sum, options);
+                return gradient<KIND>(load_some(g + at, count, (C)0), load_some(y + at, count, (C)0), all(sum),
+                                      options.tempered, all(options.temperature));
             });
             grad_input.put_row(start, to);
             if (mask && (is_odd || !(sum - sum == 0))) clear_masked(start);
@@ -506,26 +499,15 @@ struct Backward {
         C *const temperatures = sums + width, *const tops = temperatures + width, *const finals = tops + width;
         C *const gs = finals + width, *const ys = gs + size;
         each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
-            const auto column = [&](int64_t at, Start& offsets) {
-                for (int operand = 0; operand < BACKWARD_OPERANDS; ++operand)
-                    offsets[operand] = start[operand] + at * layout.neighbours().strides[operand];
-            };
-            for (int64_t at = 0; at < width; at += LANES<C>) {
-                store(temperatures + at, all((C)1));
-                store(finals + at, Vec<C>{});
-            }
-            for (int64_t at = 0; temperature && at < count; ++at) {
-                Start offsets;
-                column(at, offsets);
-                temperatures[at] = options_at(offsets).temperature;
-            }
-            const bool is_tempered = temperature != nullptr, is_whole = tiling.height == layout.length;
+            per_row.copy_temperatures(layout, start, count, width, temperatures);
+            for (int64_t at = 0; at < width; at += LANES<C>) store(finals + at, Vec<C>{});
+            const bool is_tempered = per_row.temperature != nullptr, is_whole = tiling.height == layout.length;
             if (KIND != LOG_Z && from_scores) {
                 sum_columns<KIND>(value, start, tiling, count, is_tempered, temperatures, tops, sums, ys);
                 for (int64_t at = 0; at < count; ++at) {
                     Start offsets;
-                    column(at, offsets);
-                    finals[at] = finish<KIND>(tops[at], sums[at], options_at(offsets));
+                    layout.neighbour_of(start, at, offsets);
+                    finals[at] = finish<KIND>(tops[at], sums[at], per_row.at(offsets));
                     // what a sink takes all of: e^-inf for every entry
                     if (!(finals[at] == finals[at]) && is_beaten(offsets)) {
                         for (int64_t entry = at; is_whole && entry < size; entry += width)
@@ -534,18 +516,16 @@ struct Backward {
                     }
                 }
                 if (is_whole)
-                    finish_tile<KIND>(
-                        ys, tiling.height, width, true, is_tempered, temperatures, tops, finals);
+                    finish_tile<KIND>(ys, tiling.height, width, true, is_tempered, temperatures, tops, finals);
             }
             for (int64_t at = 0; at < width; at += LANES<C>) store(sums + at, Vec<C>{});
             for (int64_t at = 0; KIND == LOG_Z && at < count; ++at) {
                 Start offsets;
-                column(at, offsets);
+                layout.neighbour_of(start, at, offsets);
                 sums[at] = log_z.number(offsets[LOG_Z_OF_ROW]);
             }
             for (int sweep = KIND == LOG_Z; sweep < 2; ++sweep)
-                for (Block block{0, 0, count, width}; block.first < layout.length; block.first = block.last) {
-                    block.last = layout.length - block.first < tiling.height ? layout.length : block.first + tiling.height;
+                each_tile(tiling, layout.length, count, [&](const Block& block) {
                     if (sweep == 0 || !is_whole || KIND == LOG_Z) {
                         grad.copy_tile(start, block, gs);
                         if (!is_whole || KIND == LOG_Z || !from_scores) value.copy_tile(start, block, ys);
@@ -566,19 +546,15 @@ struct Backward {
                         const Vec<C> divisor = load(temperatures + at);
                         for (int64_t entry = at; entry < end; entry += width) {
                             const Vec<C> g = load(gs + entry), y = load(ys + entry);
-                            Vec<C> found = KIND == LOG_Z   ? g * exp(y - sum)
-                                           : KIND == PROBS ? y * (g - sum)
-                                                           : g - exp(y) * sum;
-                            if (is_tempered) found = found / divisor;
-                            store(gs + entry, found);
+                            store(gs + entry, gradient<KIND>(g, y, sum, is_tempered, divisor));
                         }
                     }
                     if (sweep == 1) grad_input.put_tile(start, block, gs);
-                }
+                });
             for (int64_t at = 0; mask && at < count; ++at) {
                 if (sums[at] - sums[at] == 0 && finals[at] == finals[at]) continue;
                 Start offsets;
-                column(at, offsets);
+                layout.neighbour_of(start, at, offsets);
                 clear_masked(offsets);
             }
         });
