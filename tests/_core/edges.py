@@ -20,7 +20,8 @@ def softmax_family(scores, dim):
     temperature = torch.tensor(2.0, requires_grad=True)
     for function in (anymax.softmax, anymax.log_softmax):
         yield function(scores, dim)
-        yield function(scores, dim, mask=mask, temperature=temperature, sink=0.5)
+        for option in (2.0, temperature):
+            yield function(scores, dim, mask=mask, temperature=option, sink=0.5)
     yield anymax.logsumexp(scores, dim)
     yield anymax.logsumexp(scores, dim, mask=mask, sink=0.5)
 
