@@ -16,7 +16,7 @@ from torch import Tensor
 from anymax._core.context import is_exporting, transforms_active
 from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER
-from anymax._core.library import LIBRARY, define
+from anymax._core.library import LIBRARY
 
 Generator = torch.Generator | Tensor | None
 
@@ -30,13 +30,12 @@ def _randint(generator: torch.Generator | None) -> Tensor:
     return torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, generator=generator)
 
 
-# Registered and tagged, so that compiled code draws the same seeds as eager code after one manual_seed.
-_draw_seed = define(
-    "draw_seed(Generator? generator) -> Tensor",
-    lambda generator: torch.empty((), dtype=torch.int64),
-    (torch.Tag.nondeterministic_seeded,),
-)
+# Registered and tagged, so that compiled code draws the same seeds as eager code after one manual_seed. No tensor among
+# the arguments tells a tracer which kernel to take, so that a kernel for meta tensors would never be asked.
+LIBRARY.define("draw_seed(Generator? generator) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
 LIBRARY.impl("draw_seed", _randint, "CompositeExplicitAutograd")
+torch.library.register_fake("anymax::draw_seed", lambda generator: torch.empty((), dtype=torch.int64), lib=LIBRARY)
+_draw_seed = torch.ops.anymax.draw_seed.default
 
 
 def check_generator(generator: object) -> None:
