@@ -26,7 +26,12 @@ def softmax_family(scores, dim):
     yield anymax.logsumexp(scores, dim, mask=mask, sink=0.5)
 
 
-FAMILIES = (softmax_family,)
+def truncation(scores, dim):
+    for rules in ({"top_k": 3}, {"top_p": 0.7}, {"min_p": 0.1}, {"top_k": 5, "top_p": 0.9, "min_p": 0.01}):
+        yield torch.where(anymax.keep_mask(scores, dim, **rules), scores, 0.0)
+
+
+FAMILIES = (softmax_family, truncation)
 
 
 def placed(length, offset, dtype, columns):

@@ -7,10 +7,10 @@ from torch import Tensor
 from anymax._core import checks
 from anymax._core.dims import Dim, resolve_one
 from anymax._core.dispatch import implementation, public
-from anymax.ops.truncation import reference
+from anymax.ops.truncation import cpu, reference
 
 
-@public(reference=reference.keep_mask)
+@public(reference=reference.keep_mask, kernels=(cpu.KeepMask(),))
 def keep_mask(
     input: Tensor,
     dim: Dim,
