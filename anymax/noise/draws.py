@@ -19,13 +19,14 @@ from torch.nn.functional import pad
 
 from anymax._core import checks, random
 from anymax._core.context import transforms_active, values_are_readable
+from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.scores import INFINITY
 from anymax._core.targets import as_ids
+from anymax.noise import cpu
 
-# Below this many classes per arrival every class runs; above it, this many draws per arrival nearly always suffice.
+# below this many classes per arrival every class runs
 CLASSES_PER_ARRIVAL = 8
-DRAWS_PER_ARRIVAL = 4
 # the golden ratio as a 64-bit fraction, 0x9E3779B97F4A7C15: steps that wrap around never meet
 ROW_STEP = -0x61C8864680B583EB
 
@@ -41,6 +42,8 @@ class Law(Protocol):
     def log_q(self, ids: Tensor) -> Tensor: ...
 
     def ids_of(self, words: Tensor) -> Tensor: ...
+
+    def form(self) -> cpu.Form | None: ...
 
 
 class Terms(NamedTuple):
@@ -124,15 +127,16 @@ class Candidates:
 class Race(Candidates):
     """Unique draws: the first k arrivals. One more arrival and two more times make every threshold exact."""
 
-    def __init__(self, law: Law, arrivals: Tensor, times: Tensor) -> None:
+    def __init__(self, law: Law, arrivals: Tensor, times: Tensor, log_q: Tensor | None = None) -> None:
         self.law = law
         self.arrivals = arrivals  # (..., k + 1)
         self.times = times  # (..., k + 2)
+        self.log_q = law.log_q(arrivals) if log_q is None else log_q
         ids = arrivals[..., :-1]
         super().__init__(
             ids,
             # the k-th time among the others, for a class that is one of the first k
-            _log_inclusion(law.log_q(ids), times[..., -2:-1]),
+            _log_inclusion(self.log_q[..., :-1], times[..., -2:-1]),
             target_log_expected_count=self._for_target,
             unique=True,
         )
@@ -147,12 +151,11 @@ class Race(Candidates):
         hits = self.arrivals == target.unsqueeze(-1)
         hit = hits.any(-1, keepdim=True)
         surplus = torch.arange(hits.shape[-1], device=hits.device) == hits.shape[-1] - 1
-        log_q = self.law.log_q(self.arrivals)
         last, last_but_one = self.times[..., -1:], self.times[..., -2:-1]
         return Terms(
             self.arrivals,
             # two vectors and a choice: a logarithm per row and draw would cost more than the loss
-            torch.where(hit, _log_inclusion(log_q, last), _log_inclusion(log_q, last_but_one)),
+            torch.where(hit, _log_inclusion(self.log_q, last), _log_inclusion(self.log_q, last_but_one)),
             _log_inclusion(self.law.log_q(target), torch.where(hit, last, last_but_one).squeeze(-1)),
             torch.where(hit, hits, surplus),
         )
@@ -163,15 +166,23 @@ def uniform(words: Tensor) -> Tensor:
     return ((words[..., 0] << 21) | (words[..., 1] >> 11)).double() * 2.0**-53
 
 
+def _with_replacement(law: Law, shape: tuple[int, ...], seed: Tensor) -> tuple[Tensor, Tensor]:
+    ids = law.ids_of(random.words(seed, (*shape, 2), law.device))
+    return ids, law.log_q(ids) + math.log(shape[-1])
+
+
+WITH_REPLACEMENT = Choice("noise.with_replacement", _with_replacement, (cpu.WithReplacement(),))
+
+
 def with_replacement(law: Law, shape: tuple[int, ...], seed: Tensor) -> Candidates:
     """Draw i, in row-major order of `shape`, uses the words 2i and 2i + 1."""
-    ids = law.ids_of(random.words(seed, (*shape, 2), law.device))
+    ids, log_count = WITH_REPLACEMENT(law, shape, seed)
     log_draws = math.log(shape[-1])
 
     def log_expected_count(classes: Tensor) -> Tensor:
         return law.log_q(classes) + log_draws
 
-    return Candidates(ids, log_expected_count(ids), target_log_expected_count=log_expected_count, unique=False)
+    return Candidates(ids, log_count, target_log_expected_count=log_expected_count, unique=False)
 
 
 def unique(law: Law, shape: tuple[int, ...], seed: Tensor) -> Candidates:
@@ -186,13 +197,24 @@ def unique(law: Law, shape: tuple[int, ...], seed: Tensor) -> Candidates:
     if law.num_classes <= CLASSES_PER_ARRIVAL * wanted:
         start = torch.zeros(rows, 1, dtype=torch.float64, device=law.device)
         ids, times = _all_classes(law, wanted, _row_seeds(seed, rows, law.device), start, None)
+        log_q = law.log_q(ids)
     else:
-        ids, times = _first_arrivals(law, rows, wanted, seed)
-    return Race(law, ids[:, :-1].reshape(*lead, count + 1), times.reshape(*lead, wanted))
+        ids, times, log_q = FIRST_ARRIVALS(law, rows, wanted, seed)
+    ids, log_q = (part[:, :-1].reshape(*lead, count + 1) for part in (ids, log_q))
+    return Race(law, ids, times.reshape(*lead, wanted), log_q)
 
 
-def _first_arrivals(law: Law, rows: int, wanted: int, seed: Tensor) -> tuple[Tensor, Tensor]:
-    tries = DRAWS_PER_ARRIVAL * wanted
+def _first_arrivals(law: Law, rows: int, wanted: int, seed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The classes that arrive first in each row, when, and their log-probabilities."""
+    ids, times = _arrivals_of_tries(law, rows, wanted, seed)
+    return ids, times, law.log_q(ids)
+
+
+FIRST_ARRIVALS = Choice("noise.first_arrivals", _first_arrivals, (cpu.FirstArrivals(_first_arrivals),))
+
+
+def _arrivals_of_tries(law: Law, rows: int, wanted: int, seed: Tensor) -> tuple[Tensor, Tensor]:
+    tries = cpu.DRAWS_PER_ARRIVAL * wanted
     words = random.words(seed, (rows, tries, 4), law.device)
     tried = law.ids_of(words[..., :2])
     clock = _exponential(words[..., 2:]).cumsum(-1)

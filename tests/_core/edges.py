@@ -31,7 +31,21 @@ def truncation(scores, dim):
         yield torch.where(anymax.keep_mask(scores, dim, **rules), scores, 0.0)
 
 
-FAMILIES = (softmax_family, truncation)
+def noise_family(scores, dim):
+    """As many draws as a row has entries, and one more."""
+    count = scores.shape[dim] + 1
+    for law in NOISE_LAWS:
+        for unique in (False, True):
+            for size in (count, (2, count)):
+                yield law.sample(size, unique=unique).log_expected_count + scores.sum()
+
+
+NOISE_LAWS = (
+    anymax.noise.Uniform(10**6),
+    anymax.noise.LogUniform(10**6),
+    anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
+)
+FAMILIES = (softmax_family, truncation, noise_family)
 
 
 def placed(length, offset, dtype, columns):
