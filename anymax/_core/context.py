@@ -15,11 +15,14 @@ def transforms_active() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
+def may_be_forward_mode() -> bool:
+    """False where no tensor can be a dual of `torch.autograd.forward_ad` (tracing knows none)."""
+    return not torch.compiler.is_compiling() and forward_ad._current_level >= 0
+
+
 def forward_mode(*tensors: Tensor) -> bool:
-    """True where one of the tensors is a dual of `torch.autograd.forward_ad` (tracing knows none)."""
-    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
-        return False
-    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+    """True where one of the tensors is a dual."""
+    return may_be_forward_mode() and any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
 
 
 def is_exporting() -> bool:

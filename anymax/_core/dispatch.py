@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from anymax._core.context import forward_mode, is_exporting, transforms_active
+from anymax._core.context import forward_mode, is_exporting, may_be_forward_mode, transforms_active
 from anymax._core.errors import KINDS, with_name
 
 P = ParamSpec("P")
@@ -292,7 +292,7 @@ def _reference_only(args: tuple[Any, ...]) -> str | None:
     """Why the reference serves this call whatever the backend; None for most calls."""
     if transforms_active():
         return "a torch.func transform is active"
-    if forward_mode(*_tensors_of(args)):
+    if may_be_forward_mode() and forward_mode(*_tensors_of(args)):
         return "forward-mode differentiation is active"
     if is_exporting():
         return "torch.export takes the reference"

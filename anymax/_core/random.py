@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from anymax._core.context import is_exporting, transforms_active
+from anymax._core.context import is_eager, is_exporting, transforms_active
 from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER
 from anymax._core.library import LIBRARY
@@ -66,8 +66,8 @@ def seed_from(generator: Generator) -> Tensor:
     """A 0-d int64 seed: the tensor itself, or one drawn from the generator (None: torch's default CPU generator)."""
     if isinstance(generator, Tensor):
         return generator
-    if transforms_active():
-        # torch's own random op knows what vmap's `randomness` asks for
+    if transforms_active() or is_eager():
+        # under vmap torch's own random op knows what `randomness` asks for; without a trace nothing needs an op of ours
         return _randint(generator)
     return _draw_seed(generator)
 

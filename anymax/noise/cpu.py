@@ -71,7 +71,7 @@ class _Draw(CpuKernel):
         form = law.form()
         if form is None:
             return f"it does not know the law {type(law).__name__}"
-        return self.refuses(*(entry for entry in form if isinstance(entry, Tensor)))
+        return self.refuses(form.cumulative)
 
 
 class WithReplacement(_Draw):

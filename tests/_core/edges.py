@@ -40,12 +40,24 @@ def noise_family(scores, dim):
                 yield law.sample(size, unique=unique).log_expected_count + scores.sum()
 
 
+def nce_family(scores, dim):
+    """Scores that come from the bias alone, for as many draws as a row has entries and one more."""
+    count, law = scores.shape[dim] + 1, anymax.noise.Uniform(3000)
+    target, table = torch.tensor([1, 2, 3]), torch.zeros(3000, 1, dtype=scores.dtype)
+    features = scores.sum(dim).reshape(-1, 1)
+    for unique in (False, True):
+        for size in (count, (3, count)):
+            drawn = law.sample(size, unique=unique)
+            yield anymax.nce_loss(features, table, target, drawn)
+            yield anymax.sampled_softmax_loss(features, table, target, drawn, correction="importance", reduction="none")
+
+
 NOISE_LAWS = (
     anymax.noise.Uniform(10**6),
     anymax.noise.LogUniform(10**6),
     anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
 )
-FAMILIES = (softmax_family, truncation, noise_family)
+FAMILIES = (softmax_family, truncation, noise_family, nce_family)
 
 
 def placed(length, offset, dtype, columns):

@@ -15,7 +15,7 @@ from anymax._core.scores import loss_dtype
 from anymax._core.targets import REDUCTIONS, as_int64, check_values, is_integral
 from anymax.noise import All, Noise
 from anymax.noise.draws import Candidates
-from anymax.ops.nce import reference
+from anymax.ops.nce import cpu, reference
 from anymax.ops.nce.reference import Problem
 
 NUM_NOISE = 64
@@ -24,7 +24,7 @@ CORRECTIONS = ("ranking", "importance")
 
 # `target` and `noise` are required. They have a default so that calls as tutorials write them, with logits and too
 # few arguments, end in a sentence that shows the right call.
-@public(reference=reference.nce_loss)
+@public(reference=reference.nce_loss, kernels=(cpu.NceLoss(),))
 def nce_loss(
     input: Tensor,
     linear_weight: Tensor,
@@ -104,7 +104,7 @@ def nce_loss(
     return loss.to(loss_dtype(input))
 
 
-@public(reference=reference.sampled_softmax_loss)
+@public(reference=reference.sampled_softmax_loss, kernels=(cpu.SampledSoftmaxLoss(),))
 def sampled_softmax_loss(
     input: Tensor,
     linear_weight: Tensor,
@@ -282,9 +282,9 @@ def _check_candidates(problem: Problem, candidates: Candidates) -> None:
 def _check_values(problem: Problem, candidates: Candidates, loss: Tensor) -> None:
     """Say which value is bad, where values can be read and the loss is NaN, as a bad value makes it."""
     ids, target, num_classes = candidates.ids, problem.target, problem.weight.shape[0]
-    check_values(target, num_classes, -1, problem.ignore_index, loss)
     if not values_are_readable(ids, target, loss) or not bool(loss.isnan().any()):
         return
+    check_values(target, num_classes, -1, problem.ignore_index, loss)
     outside = (ids < 0) | (ids >= num_classes)
     if bool(outside.any()):
         raise ValueError(

@@ -34,7 +34,12 @@ class Problem(NamedTuple):
 def nce_loss(problem: Problem, candidates: Candidates, log_partition: float | Tensor, reduction: str) -> Tensor:
     lookup = look_up(problem, candidates)
     terms = candidates.for_nce(lookup.safe)
-    of_target, of_noise = _scores(problem, lookup, terms.ids)
+    return nce_of_scores(*scores(problem, lookup, terms.ids), lookup, terms, log_partition, reduction)
+
+
+def nce_of_scores(
+    of_target: Tensor, of_noise: Tensor, lookup: Ids, terms: Terms, log_partition: float | Tensor, reduction: str
+) -> Tensor:
     shift = log_partition if isinstance(log_partition, Tensor) else of_target.new_tensor(log_partition)
     shift = shift.to(of_target.dtype).expand(of_target.shape)
     of_target = of_target - shift - terms.target_log_count.to(of_target.dtype)
@@ -47,7 +52,12 @@ def sampled_softmax_loss(problem: Problem, candidates: Candidates, correction: s
     lookup = look_up(problem, candidates)
     # a target that was drawn too is a second summand for importance, and a fair draw for ranking with replacement
     terms = candidates.for_softmax(lookup.safe, remove_hits=candidates.unique or correction == "importance")
-    of_target, of_noise = _scores(problem, lookup, terms.ids)
+    return sampled_softmax_of_scores(*scores(problem, lookup, terms.ids), lookup, terms, correction, reduction)
+
+
+def sampled_softmax_of_scores(
+    of_target: Tensor, of_noise: Tensor, lookup: Ids, terms: Terms, correction: str, reduction: str
+) -> Tensor:
     of_noise = of_noise - terms.log_count.to(of_noise.dtype)
     if correction == "ranking":
         of_target = of_target - terms.target_log_count.to(of_target.dtype)
@@ -62,7 +72,7 @@ def look_up(problem: Problem, candidates: Candidates) -> Ids:
     return targets.look_up(problem.target, problem.weight.shape[0], problem.ignore_index, candidates.ids[..., 0])
 
 
-def _scores(problem: Problem, lookup: Ids, ids: Tensor) -> tuple[Tensor, Tensor]:
+def scores(problem: Problem, lookup: Ids, ids: Tensor) -> tuple[Tensor, Tensor]:
     """The scores of each row's target and draws, from one gather of B + k rows of the table."""
     dtype = compute_dtype(torch.promote_types(problem.input.dtype, problem.weight.dtype))
     features = torch.where(lookup.counted.unsqueeze(-1), problem.input.to(dtype), 0.0)
