@@ -1,4 +1,4 @@
-"""What a run leaves on disk: results as JSON, and the way every file is written."""
+"""What a run leaves on disk: results as JSON."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ from pathlib import Path
 
 import pydantic
 
+from anymax._core.files import write_whole
 from anymax._core.sentences import LONGEST_PATH, of_path, quoted, shown
 from anymax.lab.errors import DataError
 from anymax.lab.measure import MEASURES
 from anymax.lab.results import Comparison
 
 FORMAT = 2  # of results.json; raised when old files no longer read as what they were
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, and its folder where there is none, so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def save(comparison: Comparison, path: Path) -> None:

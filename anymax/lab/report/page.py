@@ -9,12 +9,12 @@ from typing import Any
 
 import jinja2
 
+from anymax._core.files import write_whole
 from anymax._core.sentences import shown
 from anymax.lab import summary
 from anymax.lab.measure import MEASURES, is_number, summarise
 from anymax.lab.report import plots
 from anymax.lab.results import Comparison, MethodInfo
-from anymax.lab.storage import write_whole
 
 # More than this make a list that nobody reads; results.json has all.
 MOST_CLASSES = 50

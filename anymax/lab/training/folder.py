@@ -27,10 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from anymax import __version__
+from anymax._core.files import write_whole
 from anymax._core.sentences import of_path
 from anymax.lab.errors import DataError, Option, OptionError
 from anymax.lab.results import Comparison
-from anymax.lab.storage import FORMAT, load, write_whole
+from anymax.lab.storage import FORMAT, load
 from anymax.lab.training.keeper import FinishedRepeat, Writers
 from anymax.lab.training.trial import Training
 

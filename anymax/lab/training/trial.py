@@ -15,10 +15,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from anymax._core import memory
 from anymax.lab import results
 from anymax.lab.data.dataset import IGNORED, Part, Parts
 from anymax.lab.measure import MEASURES, Task
-from anymax.lab.measuring import calibration, measures, memory
+from anymax.lab.measuring import calibration, measures
 from anymax.lab.results import Curve, DataInfo
 from anymax.lab.training import backbones
 from anymax.lab.training.methods import Method

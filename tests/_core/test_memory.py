@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from anymax.lab.measuring.memory import peak_of_step
+from anymax._core.memory import peak_of_step
 
 CPU = torch.device("cpu")
 
@@ -59,7 +59,7 @@ def test_the_peak_on_cuda_is_that_of_the_step():
 def test_measuring_prints_nothing(tmp_path):
     # in a process of its own: the profiler asks once how much it shall say
     program = (
-        "import torch; from anymax.lab.measuring.memory import peak_of_step\n"
+        "import torch; from anymax._core.memory import peak_of_step\n"
         "assert peak_of_step(lambda: torch.ones(1000).sum(), torch.device('cpu')) >= 4000"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -69,7 +69,7 @@ def test_measuring_prints_nothing(tmp_path):
 def test_garbage_of_what_ran_before_is_not_freed_within(tmp_path):
     # two tensors in a circle, which only a collection frees; the profiler would warn of them
     program = (
-        "import gc, torch; from anymax.lab.measuring.memory import peak_of_step\n"
+        "import gc, torch; from anymax._core.memory import peak_of_step\n"
         "gc.disable(); circle = [torch.ones(1000)]; circle.append(circle); del circle; gc.enable()\n"
         "peak_of_step(lambda: [[] for _ in range(100_000)], torch.device('cpu'))\n"
         "assert gc.isenabled()"
