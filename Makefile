@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env kernels test slow lint types format compare matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare bench accuracy matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,12 @@ format: env ## put the code into ruff's format
 
 compare: env ## the main job, on built-in data
 	.venv/bin/anymax compare digits
+
+bench: env ## every op beside its rivals, into bench/results/<machine>; wants an otherwise idle machine
+	.venv/bin/anymax bench --out bench/results
+
+accuracy: env ## the errors of the ops, into docs/accuracy.md
+	.venv/bin/anymax bench --accuracy --out docs
 
 matrix: ## the tests of the ops on the oldest, the pinned and the newest torch (gigabytes)
 	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py

@@ -1,4 +1,5 @@
-"""The command line: `anymax compare DATA`, `anymax report DIR` and, with torch alone, `anymax explain SHAPE`.
+"""The command line: `anymax compare DATA`, `anymax report DIR`, `anymax bench` and, with torch alone, `anymax explain
+SHAPE`.
 
 Whatever is wrong with a request is one sentence on standard error and exit status 2; nothing is written then.
 """
@@ -30,6 +31,7 @@ else:
         typer = None
 
 INSTALL = 'pip install "anymax[lab]"'
+WRONG_ANSWER = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -47,8 +49,8 @@ def main() -> None:
         print(f"anymax {__version__}")
     elif name == "explain":
         explain(arguments)
-    elif name in ("compare", "report"):
-        status = _of_lab(name, arguments)
+    elif name in _OF_EXTRA:
+        status = _of_extra(name, arguments)
     else:
         _stop(f"There is no command {quoted(name)} (see anymax --help).")
     sys.exit(status)
@@ -62,18 +64,18 @@ def _help() -> str:
         "",
         "Commands:",
     ]
-    for command in (compare, report, explain):
+    for command in (*_OF_EXTRA.values(), explain):
         label = f"  {command.__name__:9}"
         lines += textwrap.wrap(label + (command.__doc__ or ""), 79, subsequent_indent=" " * len(label))
     return "\n".join([*lines, "", "Run anymax COMMAND --help for more, anymax --version for the version."])
 
 
-def _of_lab(name: str, arguments: list[str]) -> int:
-    """Run compare or report, which need the extra; the exit status."""
+def _of_extra(name: str, arguments: list[str]) -> int:
+    """Run a command that needs the extra; the exit status."""
     if typer is None:
         _stop(f"{name} needs more than torch; {INSTALL} brings it.")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(compare if name == "compare" else report)
+    app.command()(_OF_EXTRA[name])
     # The class of every complaint about the command line itself; where typer keeps it depends on its version.
     usage_error = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
     try:
@@ -177,7 +179,7 @@ def compare(
                 vocab_size=vocab_size,
                 min_count=min_count,
                 context=context,
-                methods=None if methods is None else [name.strip() for name in methods.split(",") if name.strip()],
+                methods=_names(methods),
                 seeds=seeds,
                 epochs=epochs,
                 budget=None if budget is None else _seconds(budget),
@@ -214,6 +216,49 @@ def report(
         terminal.show_files([folder / REPORT])
 
 
+def bench(
+    ops: Annotated[str | None, typer.Option(metavar="A,B", help="Ops to measure, with commas; default: all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few cases, in less than a minute.")] = False,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", min=0, help="Time for the rounds of one case; default: 1, quick 0.3.")
+    ] = None,
+    rivals: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Whom to measure beside anymax; default: torch,torch.compile,jax."),
+    ] = None,
+    accuracy: Annotated[
+        bool, typer.Option("--accuracy", help="Measure no times but the errors of results, and write accuracy.md.")
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Where the results go, times in a folder named after the machine."),
+    ] = Path("anymax-bench"),
+) -> int:
+    """Measure every op beside torch, torch.compile, JAX and a plain copy, after a check of its answers."""
+    with _one_sentence():
+        from anymax.bench import api, table
+        from anymax.bench.errors import BenchError
+
+    asked = _names(ops)
+    if accuracy:
+        with _one_sentence(BenchError):
+            path = api.write_accuracy(output, asked, progress=lambda op: print(op, file=sys.stderr))
+            print(printable(str(path)))
+        return 0
+    folder = api.folder_of(output)
+
+    def interrupted() -> str:
+        return f"what was measured stays in {of_path(folder / api.RESULTS)}"
+
+    with _one_sentence(BenchError, interrupted=interrupted):
+        results = api.bench(
+            folder, ops=asked, quick=quick, seconds=seconds, rivals=_names(rivals), progress=table.follow
+        )
+    table.show(results)
+    print(printable(str(folder)))
+    return 0 if results.is_right else WRONG_ANSWER
+
+
 def explain(arguments: list[str]) -> None:
     """Say what softmax along a dim normalises: which entries compete, and what sums to 1."""
     parser = _ExplainParser(
@@ -227,6 +272,10 @@ def explain(arguments: list[str]) -> None:
         from anymax import explain as explanation
 
         print(explanation(_shape(" ".join(shape)), None if options.dim is None else _dim(options.dim)))
+
+
+# The commands that need more than torch.
+_OF_EXTRA: dict[str, Callable[..., Any]] = {"compare": compare, "report": report, "bench": bench}
 
 
 class _ExplainParser(optparse.OptionParser):
@@ -251,6 +300,11 @@ def _dim(text: str) -> int | tuple[int, ...] | str:
         return tuple(int(axis) for axis in text.split(",")) if "," in text else int(text)
     except ValueError:
         return text
+
+
+def _names(text: str | None) -> list[str] | None:
+    """The names in "a, b"; None where nothing was asked for."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _kind(text: str) -> tuple[str, str]:

@@ -252,6 +252,10 @@ def test_ctrl_c(asked, monkeypatch, capsys):
         (["compare", "wine", "--backbone", "no_nets:make"], "No module named 'no_nets'"),
         (["compair", "wine"], "compair"),
         (["report", "nowhere"], "cannot be read"),
+        (["bench", "--ops", "softmax,sofmax"], "There is no op 'sofmax' to measure: expected some of softmax,"),
+        (["bench", "--rivals", "tensorflow"], "There is no rival 'tensorflow': expected some of torch, torch.compile"),
+        (["bench", "--accuracy", "--ops", "sample"], "The errors of 'sample' are not measured: expected softmax,"),
+        (["bench", "--seconds", "-1"], "Invalid value for '--seconds'"),
         (["explain", "2,x", "--dim", "0"], "SHAPE must be sizes with commas between them, such as 2,4,5, got '2,x'"),
         (["explain", "", "--dim", "0"], "SHAPE must be sizes"),
         (["explain", "2,,3", "--dim", "0"], "SHAPE must be sizes"),
@@ -377,10 +381,11 @@ def test_version_and_help(monkeypatch, capsys):
         assert "compare" in out
         assert "explain" in out
         assert "report" in out
+        assert "bench" in out
         assert max(len(line) for line in out.splitlines()) < 80
 
 
-@pytest.mark.parametrize("command", ["compare", "report", "explain"])
+@pytest.mark.parametrize("command", ["compare", "report", "bench", "explain"])
 def test_every_command_has_help(monkeypatch, capsys, command):
     assert anymax(monkeypatch, command, "--help") == 0
     assert f"Usage: anymax {command} " in capsys.readouterr().out
@@ -403,7 +408,9 @@ EXTRAS = (
 )
 
 
-@pytest.mark.parametrize("arguments", [["compare", "wine"], ["compare", "--help"], ["report", "anymax-wine"]])
+@pytest.mark.parametrize(
+    "arguments", [["compare", "wine"], ["compare", "--help"], ["report", "anymax-wine"], ["bench"]]
+)
 def test_without_the_extra_one_line_says_what_to_install(arguments):
     done = program(*arguments, missing=EXTRAS)
     assert (done.returncode, done.stdout) == (2, "")
