@@ -31,6 +31,17 @@ def truncation(scores, dim):
         yield torch.where(anymax.keep_mask(scores, dim, **rules), scores, 0.0)
 
 
+def cross_entropy_family(scores, dim):
+    classes = scores.shape[dim]
+    if classes == 0:
+        return
+    target = torch.arange(3) * 7 % classes
+    target[0] = -100
+    for options in ({}, {"label_smoothing": 0.1, "z_loss": 0.1, "weight": torch.ones(classes)}):
+        yield anymax.cross_entropy(scores, target, dim=dim, **options)
+        yield anymax.cross_entropy(scores.detach(), target, dim=dim, reduction="none", **options).requires_grad_()
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -57,7 +68,7 @@ NOISE_LAWS = (
     anymax.noise.LogUniform(10**6),
     anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
 )
-FAMILIES = (softmax_family, truncation, noise_family, nce_family)
+FAMILIES = (softmax_family, truncation, cross_entropy_family, noise_family, nce_family)
 
 
 def placed(length, offset, dtype, columns):

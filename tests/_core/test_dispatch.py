@@ -198,7 +198,8 @@ def test_explain_backend_names_torch_s_own_op_and_which_calls_it_is_for():
     assert "torch: taken" in anymax.explain_backend(anymax.cross_entropy, x, ids)
     ignored = torch.full((2,), -100)
     for targets, options in ((ids.int(), {}), (ids, {"z_loss": 0.1}), (ignored, {})):
-        assert "reference: taken" in anymax.explain_backend(anymax.cross_entropy, x, targets, **options)
+        taken = "reference: taken" if native.missing else "cpu: taken"
+        assert taken in anymax.explain_backend(anymax.cross_entropy, x, targets, **options)
 
 
 def test_a_plain_call_says_what_the_general_one_says():

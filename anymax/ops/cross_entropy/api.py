@@ -15,9 +15,10 @@ from anymax._core.context import is_eager
 from anymax._core.dims import Dim, Dims
 from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
+from anymax._core.native import native
 from anymax._core.scores import PLAIN_DTYPES, compute_dtype, loss_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values, class_axis
-from anymax.ops.cross_entropy import reference
+from anymax.ops.cross_entropy import cpu, reference
 from anymax.ops.cross_entropy.reference import Options
 
 
@@ -44,35 +45,46 @@ LogProb.__new__ = _from_fields_or_parts
 
 
 def _around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Tensor]:
+    kernel = choice.kernels[0]
+
     def plain(input: Any = MISSING, target: Any = MISSING, *positional: Any, **options: Any) -> Tensor:
         if (
             type(input) is Tensor
             and type(target) is Tensor
             and input.dtype in PLAIN_DTYPES
             and target.dtype is torch.int64
-            and not (options or positional or choice.kernels or has_torch_function_unary(input))
+            and not (options or positional or has_torch_function_unary(input))
+            and choice.kernels[0] is kernel
             and state.forced is None
             and target.ndim == input.ndim - 1
             and input.is_cpu
             and target.is_cpu
             and is_eager()
         ):
-            try:
-                loss = torch.nn.functional.cross_entropy(input, target)
-                # torch's mean over nothing is NaN, ours is 0
-                if not math.isnan(loss.item()):
-                    return loss
-            except (IndexError, RuntimeError, ValueError):
-                pass  # the general function says what is wrong with the target
+            loss = None
+            if cpu.torch_is_faster(input):
+                try:
+                    loss = torch.nn.functional.cross_entropy(input, target)
+                except (IndexError, RuntimeError, ValueError):
+                    loss = None  # the general function says what is wrong with the target
+            elif state.record is None and cpu.just_computes(input) and cpu.fits(input, target):
+                loss = cpu.plain(input, target)
+            # NaN for a bad target, and torch's mean over nothing, where ours is 0
+            if loss is not None and not math.isnan(loss.item()):
+                return loss
         return hand_on(general, ("input", input), ("target", target), positional, options)
 
     return plain
 
 
-_PLAIN = Plain(_around, "float32 or float64 on the CPU, int64 ids and no option, in eager mode")
+_CALLS = "float32 or float64 on the CPU, int64 ids and no option, in eager mode"
+_PLAIN = Plain(
+    _around,
+    _CALLS if native.level is None else f"{_CALLS}, a gradient and fewer than {cpu.FEWEST_WITH_GRADIENT} entries",
+)
 
 
-@public(reference=reference.cross_entropy, plain=_PLAIN)
+@public(reference=reference.cross_entropy, kernels=(cpu.CrossEntropy(),), plain=_PLAIN)
 def cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -1,0 +1,357 @@
+// Cross-entropy with class ids, and its gradient from the same read of the scores. Formulas: api.py. The definition:
+// reference.py.
+//
+// What the mean divides by follows from the targets alone, so it is known before the first row, and a row's gradient is
+// written as soon as its log Z is known. The order of every sum follows from the length of the row, or from the number
+// of rows, alone.
+
+#include "../../_core/native/rows.h"
+
+namespace {
+
+enum Reduction { NONE, MEAN, SUM };
+// the lowest two bits of the flags are the reduction
+constexpr int64_t REDUCTION = 3, HAS_WEIGHT = 4;
+
+enum { SCORES, GRADIENT, ROW, OPERANDS };
+
+template <class C>
+C sum_of(const C* numbers, int64_t count) {
+    return sum_over<C>(
+        count, [&](int64_t at, int64_t some) INLINED { return load_some(numbers + at, some, (C)0); });
+}
+
+template <class C>
+struct Losses {
+    using Start = int64_t[OPERANDS];
+
+    Layout<OPERANDS> layout;
+    Operand<C, OPERANDS> input, gradient;
+    bool stream;
+    const int64_t* ids;
+    const C* weight;  // per class, or nullptr
+    int64_t ignored;
+    C smoothing, z_loss;
+    C sum_of_weights = 0;
+    // what a loss multiplies the two terms of a row by
+    C of_cost = 1, of_penalty = 1;
+    // per row; the penalties are added to the costs where there is no room of their own
+    C *costs = nullptr, *penalties = nullptr;
+
+    Losses(const Tensor (&operands)[OPERANDS], int64_t axes, const C* weight, int64_t ignored, C smoothing, C z_loss)
+        : layout(operands, axes),
+          input(layout, SCORES, operands[SCORES]),
+          gradient(layout, GRADIENT, operands[GRADIENT]),
+          stream(operands[GRADIENT].numel() * (int64_t)sizeof(C) >= PAST_THE_CACHE),
+          ids(operands[ROW].at<int64_t>()),
+          weight(weight),
+          ignored(ignored),
+          smoothing(smoothing),
+          z_loss(z_loss) {
+        sum_of_weights = weight ? sum_of(weight, layout.length) : (C)layout.length;
+    }
+
+    bool is_class(int64_t id) const { return id >= 0 && id < layout.length; }
+
+    // p * of_probs - [class is the target] * of_target - weight * of_weights is a row's gradient
+    struct Factors {
+        C of_probs, of_target, of_weights;
+    };
+
+    // Writes what a row costs, from the score of its target less the row's top, and `uniform`, the sum over the classes
+    // of weight * -log p.
+    Factors settle(int64_t row, int64_t id, C top, C log_sum, C target, C uniform) const {
+        const C log_prob = target - log_sum, of_class = weight ? weight[id] : 1;
+        const bool is_infinite = log_prob == -(C)INF && of_class != 0;
+        C cost = log_prob == -(C)INF && of_class == 0 ? 0 : -of_class * log_prob;
+        // an infinite cost stays, where smoothing leaves it the weight 0 too
+        const C share = is_infinite ? 1 : 1 - smoothing;
+        Factors factors{0, share * of_class * of_cost, 0};
+        factors.of_probs = factors.of_target;
+        if (smoothing > 0) {
+            cost = share * cost + smoothing * (uniform / layout.length);
+            factors.of_weights = smoothing * of_cost / layout.length;
+            factors.of_probs += factors.of_weights * sum_of_weights;
+        }
+        C penalty = 0;
+        if (z_loss > 0) {
+            const C log_z = top + log_sum;
+            penalty = z_loss * (log_z * log_z);
+            factors.of_probs += 2 * z_loss * log_z * of_penalty;
+        }
+        costs[row] = penalties ? cost : cost + penalty;
+        if (penalties) penalties[row] = penalty;
+        return factors;
+    }
+    void settle_without_scores(int64_t row, C cost) const {
+        costs[row] = cost;
+        if (penalties) penalties[row] = 0;
+    }
+
+    // 0 is no term, also of an infinite cost
+    INLINE Vec<C> weighted(int64_t at, int64_t count, Vec<C> cost) const {
+        const Vec<C> factor = load_some(weight + at, count, (C)0);
+        return factor == Vec<C>{} ? (cost == cost ? Vec<C>{} : cost) : factor * cost;
+    }
+
+    template <bool WITH_GRADIENT>
+    bool rows(int64_t first, int64_t last) const {
+        // one vector more: what is written past the cache may start in the middle of one
+        const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
+        const Scratch scratch(2 * padded * sizeof(C));
+        C *const room = scratch.as<C>(), *const kept = room + padded;
+        if (!room) return false;
+        const auto& neighbours = layout.neighbours();
+        // while a row is worked on, the next one comes nearer
+        const int64_t ahead = input.is_plain() && input.rows_are_contiguous() ? neighbours.strides[SCORES] : 0;
+        Start start;
+        int64_t index = first % neighbours.size - 1;
+        for (int64_t unit = first; unit < last; ++unit) {
+            // most rows follow the one before
+            if (unit > first && ++index < neighbours.size) {
+                for (int operand = 0; operand < OPERANDS; ++operand) start[operand] += neighbours.strides[operand];
+            } else {
+                layout.start_of(unit, start);
+                index = unit == first ? index + 1 : 0;
+            }
+            const int64_t row = start[ROW], id = ids[row];
+            const auto write = [&](const auto& value) INLINED {
+                if (!WITH_GRADIENT) return;
+                C* const to = gradient.place(start, room);
+                write_over(to, length, stream && to != room, value);
+                gradient.put_row(start, to);
+            };
+            if (id == ignored || !is_class(id)) {
+                const C nothing = id == ignored ? 0 : (C)NOT_A_NUMBER;
+                settle_without_scores(row, nothing);
+                write([&](int64_t, int64_t) INLINED { return all(nothing); });
+                continue;
+            }
+            const C* const scores = input.row(start, room);
+            const C top = largest(scores, length), target = scores[id] - top;
+            const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+                prefetch(scores + ahead + at);
+                const Vec<C> e = exp(load_some(scores + at, count, -(C)INF) - top);
+                // what is behind the row's end is never read again
+                if (WITH_GRADIENT) store(kept + at, e);
+                return e;
+            });
+            const C log_sum = log_of(sum);
+            C uniform = 0;
+            if (smoothing > 0)
+                uniform = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+                    const Vec<C> cost = log_sum - (load_some(scores + at, count, top) - top);
+                    if (weight) return weighted(at, count, cost);
+                    return count == LANES<C> ? cost : first_lanes(cost, count);
+                });
+            const Factors factors = settle(row, id, top, log_sum, target, uniform);
+            if (!WITH_GRADIENT) continue;
+            C factor = factors.of_probs / sum;
+            if (smoothing == 0 && z_loss == 0) {
+                // before the row is written, whose lines have left the cache then
+                kept[id] -= sum;
+            } else {
+                for (int64_t at = 0; at < length; at += LANES<C>) {
+                    const int64_t count = length - at < LANES<C> ? length - at : LANES<C>;
+                    const Vec<C> shares = weight ? load_some(weight + at, count, (C)0) : all((C)1);
+                    store(kept + at, load(kept + at) * factor - shares * factors.of_weights);
+                }
+                kept[id] -= factors.of_target;
+                factor = 1;
+            }
+            write([&](int64_t at, int64_t) INLINED { return load(kept + at) * factor; });
+        }
+        if (WITH_GRADIENT && stream) finish_stores();
+        return true;
+    }
+
+    // the lanes behind `count` made 0
+    static INLINE Vec<C> first_lanes(Vec<C> value, int64_t count) {
+        C lanes[LANES<C>];
+        store(lanes, value);
+        return load_part(lanes, count, (C)0);
+    }
+
+    // Rows side by side, without smoothing.
+    template <bool WITH_GRADIENT>
+    bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
+        const int64_t width = tiling.width, length = layout.length, step = layout.neighbours().strides[ROW];
+        const bool is_whole = tiling.height == length;
+        const Scratch scratch(width * (4 + tiling.height) * sizeof(C));
+        C* const tops = scratch.as<C>();
+        if (!tops) return false;
+        C *const sums = tops + width, *const targets = sums + width, *const factors = targets + width;
+        C* const tile = factors + width;
+        each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
+            const int64_t* const mine = ids + start[ROW];
+            for (int64_t at = 0; at < width; at += LANES<C>) {
+                store(tops + at, all(-(C)INF));
+                store(sums + at, Vec<C>{});
+                store(factors + at, Vec<C>{});
+            }
+            each_tile(tiling, length, count, [&](const Block& block) {
+                input.copy_tile(start, block, tile);
+                for (int64_t at = 0; at < count; ++at)
+                    if (const int64_t id = mine[at * step]; id >= block.first && id < block.last)
+                        targets[at] = tile[(id - block.first) * width + at];
+                sum_tile<WITH_GRADIENT>(tile, block, is_whole, tops, sums);
+            });
+            for (int64_t at = 0; at < count; ++at) {
+                const int64_t row = start[ROW] + at * step, id = ids[row];
+                if (id == ignored || !is_class(id)) {
+                    settle_without_scores(row, id == ignored ? 0 : (C)NOT_A_NUMBER);
+                    // the sum is not to spoil an ignored row
+                    factors[at] = costs[row];
+                    targets[at] = 0;
+                    continue;
+                }
+                const C log_sum = log_of(sums[at]);
+                const Factors found = settle(row, id, tops[at], log_sum, targets[at] - tops[at], 0);
+                factors[at] = found.of_probs / sums[at];
+                targets[at] = found.of_target;
+            }
+            if (!WITH_GRADIENT) return;
+            each_tile(tiling, length, count, [&](const Block& block) {
+                if (!is_whole) input.copy_tile(start, block, tile);
+                C* const end = tile + (block.last - block.first) * width;
+                for (C* entry = tile; entry < end; entry += width)
+                    for (int64_t at = 0; at < count; at += LANES<C>) {
+                        const Vec<C> value = load(entry + at);
+                        const Vec<C> e = is_whole ? value : exp(value - load(tops + at));
+                        store(entry + at, e * load(factors + at));
+                    }
+                for (int64_t at = 0; at < count; ++at) {
+                    const int64_t id = mine[at * step];
+                    if (id == ignored) {
+                        // whatever its scores are
+                        if (!(sums[at] < (C)INF))
+                            for (C* entry = tile + at; entry < end; entry += width) *entry = 0;
+                    } else if (id >= block.first && id < block.last) {
+                        tile[(id - block.first) * width + at] -= targets[at];
+                    }
+                }
+                gradient.put_tile(start, block, tile);
+            });
+        });
+        return true;
+    }
+
+    // Adds a tile to the sums of its columns, which are made smaller where it has a larger top.
+    template <bool KEEP>
+    static void sum_tile(C* tile, const Block& block, bool is_whole, C* tops, C* sums) {
+        const int64_t width = block.width;
+        C* const end = tile + (block.last - block.first) * width;
+        for (int64_t at = 0; at < block.count; at += LANES<C>) {
+            const Vec<C> before = load(tops + at);
+            Vec<C> top = before;
+            for (const C* entry = tile; entry < end; entry += width) top = larger(load(entry + at), top);
+            store(tops + at, top);
+            if (block.first > 0)
+                store(sums + at, before == all(-(C)INF) ? Vec<C>{} : load(sums + at) * exp(before - top));
+        }
+        for (C* chunk = tile; chunk < end; chunk += CHUNK / 4 * width) {
+            C* const last = end - chunk < CHUNK / 4 * width ? end : chunk + CHUNK / 4 * width;
+            for (int64_t at = 0; at < block.count; at += LANES<C>) {
+                const Vec<C> top = load(tops + at);
+                Vec<C> sum{};
+                for (C* entry = chunk; entry < last; entry += width) {
+                    const Vec<C> e = exp(load(entry + at) - top);
+                    sum += e;
+                    if (KEEP && is_whole) store(entry + at, e);
+                }
+                store(sums + at, load(sums + at) + sum);
+            }
+        }
+    }
+
+    template <bool WITH_GRADIENT>
+    const char* run() const {
+        if (layout.rows == 0) return nullptr;
+        const bool in_columns = layout.rows_are_columns(SCORES) && layout.rows_are_columns(GRADIENT) && smoothing == 0;
+        if (layout.row_is_contiguous(SCORES) || !in_columns || layout.neighbours().size < LANES<C>)
+            return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
+                return rows<WITH_GRADIENT>(first, last);
+            });
+        const Tiling<C> tiling(layout);
+        return in_parallel(
+            layout.rows / layout.neighbours().size * tiling.blocks, GRAIN / (layout.length * tiling.width),
+            [&](int64_t first, int64_t last) { return columns<WITH_GRADIENT>(tiling, first, last); });
+    }
+
+    // Rows to one loss. `room` holds the costs of `count` rows, and the penalties behind them.
+    template <bool WITH_GRADIENT>
+    const char* reduce(Reduction reduction, int64_t count, C* room, C* loss) {
+        C by_weight = 1, by_number = 1;
+        if (reduction == MEAN) {
+            int64_t counted = 0;
+            for (int64_t row = 0; row < count; ++row) {
+                const bool counts = ids[row] != ignored;
+                counted += counts;
+                if (weight) room[row] = counts ? weight[is_class(ids[row]) ? ids[row] : 0] : 0;
+            }
+            by_number = (C)counted;
+            by_weight = weight ? sum_of(room, count) : by_number;
+            of_cost = by_weight == 0 ? 0 : 1 / by_weight;
+            of_penalty = by_number == 0 ? 0 : 1 / by_number;
+        }
+        costs = room;
+        penalties = room + count;
+        if (const char* problem = run<WITH_GRADIENT>()) return problem;
+        *loss = by_weight == 0 ? 0 : sum_of(costs, count) / by_weight;
+        if (z_loss > 0 && by_number != 0) *loss += sum_of(penalties, count) / by_number;
+        return nullptr;
+    }
+};
+
+// (input, target, weight, axis, ignore_index, label_smoothing, z_loss, flags): the target is contiguous and has the
+// input's shape without the class axis, `weight` is per class. The loss, and its gradient if wanted; both in the dtype of
+// the computation.
+template <bool WITH_GRADIENT>
+const char* cross_entropy(Call& call) {
+    const Tensor input = call.tensor(0), target = call.tensor(1), weight = call.tensor(2);
+    const int64_t axis = call.integer(3), ignored = call.integer(4), flags = call.integer(7);
+    const double smoothing = call.number(5), z_loss = call.number(6);
+    const auto reduction = (Reduction)(flags & REDUCTION);
+    const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
+    const Tensor loss =
+        reduction == NONE ? call.result_reduced(target, 0, wide) : call.result(0, nullptr, nullptr, wide);
+    const Tensor gradient = WITH_GRADIENT ? call.result_like(input, wide) : input;
+    if (!loss.handle || !gradient.handle) return NO_MEMORY;
+    // a number per row, as a tensor of the input's shape
+    int64_t strides[MOST_DIMS], step = 1;
+    for (int64_t at = input.ndim; at-- > 0;) {
+        strides[at] = at == axis ? 0 : step;
+        if (at != axis) step *= input.sizes[at];
+    }
+    Tensor row = target;
+    row.ndim = input.ndim;
+    row.sizes = input.sizes;
+    row.strides = strides;
+    const Tensor operands[] = {input, gradient, row};
+    return as_computed(input, [&](auto tag) {
+        using C = typename decltype(tag)::type;
+        Losses<C> losses(operands, (int64_t)1 << axis, flags & HAS_WEIGHT ? weight.at<C>() : nullptr, ignored,
+                         (C)smoothing, (C)z_loss);
+        if (reduction == NONE) {
+            losses.costs = loss.at<C>();
+            return losses.template run<WITH_GRADIENT>();
+        }
+        const int64_t count = target.numel();
+        const Scratch scratch(2 * count * sizeof(C));
+        if (!scratch.as<C>()) return NO_MEMORY;
+        return losses.template reduce<WITH_GRADIENT>(reduction, count, scratch.as<C>(), loss.at<C>());
+    });
+}
+
+}  // namespace
+
+#define PASTE(a, b) a##b
+#define NAMED(a, b) PASTE(a, b)
+
+extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_cross_entropy_, ISA)(LibraryHandle library) {
+    int32_t failed = 0;
+    failed |= torch_library_impl(library, "anymax::cross_entropy", boxed<cross_entropy<false>>, TORCH_VERSION);
+    failed |= torch_library_impl(
+        library, "anymax::cross_entropy_with_gradient", boxed<cross_entropy<true>>, TORCH_VERSION);
+    return failed;
+}

@@ -1,0 +1,133 @@
+"""The CPU kernel of cross_entropy (cpu.cpp): what it serves, and its derivatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anymax._core.context import forward_mode, is_eager
+from anymax._core.dims import Dims
+from anymax._core.library import define
+from anymax._core.native import DTYPES, CpuKernel, native, result_like, say_what_is_missing
+from anymax._core.scores import compute_dtype
+from anymax._core.targets import REDUCTIONS
+from anymax.ops.cross_entropy import reference
+from anymax.ops.cross_entropy.reference import Options
+
+# behind the reduction, whose place in REDUCTIONS is the lowest two bits of the flags
+HAS_WEIGHT = 4
+
+_ARGUMENTS = (
+    "(Tensor input, Tensor target, Tensor weight, int axis, int ignore_index, float label_smoothing, float z_loss, "
+    "int flags)"
+)
+
+
+def _loss(input: Tensor, target: Tensor, *arguments: Any) -> Tensor:
+    shape = target.shape if REDUCTIONS[arguments[-1] % HAS_WEIGHT] == "none" else ()
+    return input.new_empty(shape, dtype=compute_dtype(input.dtype))
+
+
+FORWARD = define(f"cross_entropy{_ARGUMENTS} -> Tensor", _loss)
+WITH_GRADIENT = define(
+    f"cross_entropy_with_gradient{_ARGUMENTS} -> (Tensor, Tensor)",
+    lambda input, *arguments: (_loss(input, *arguments), result_like(input, compute_dtype(input.dtype))),
+)
+
+
+# Entries below which forward and backward together are faster in torch's own op.
+FEWEST_WITH_GRADIENT = 4096
+
+_MEAN = REDUCTIONS.index("mean")
+
+
+def torch_is_faster(input: Tensor) -> bool:
+    """Whether torch's own op serves a plain call: without the kernels, and for the derivatives of small tensors."""
+    if native.level is None:
+        say_what_is_missing()
+        return True
+    return input.requires_grad and torch.is_grad_enabled() and input.numel() < FEWEST_WITH_GRADIENT
+
+
+def just_computes(input: Tensor) -> bool:
+    """Whether the kernel may be called with nothing around it, in eager code."""
+    return not (input.requires_grad and torch.is_grad_enabled()) and not forward_mode(input)
+
+
+def fits(input: Tensor, target: Tensor) -> bool:
+    """Whether ids have the input's shape without the default class axis, and there are any."""
+    shape = input.shape
+    return input.numel() > 0 and target.shape == (shape[:1] + shape[2:] if len(shape) > 1 else ())
+
+
+def plain(input: Tensor, target: Tensor) -> Tensor:
+    """The mean over the default class axis, without derivative."""
+    return FORWARD(input, target.contiguous(), input, min(1, input.ndim - 1), -100, 0.0, 0.0, _MEAN)
+
+
+class CrossEntropy(CpuKernel):
+    def __call__(self, input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> Tensor:
+        if input.requires_grad and torch.is_grad_enabled():
+            return _Differentiable.apply(input, target, dims, options, reduction)
+        return FORWARD(*_arguments(input, target, dims, options, reduction))
+
+    def cannot(self, input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> str | None:
+        if reason := self.refuses(input, target, options.weight):
+            return reason
+        if input.dtype not in DTYPES:
+            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
+        if target.is_floating_point():
+            return "it is for class ids"
+        tempered = isinstance(options.temperature, Tensor) or options.temperature != 1.0
+        if tempered or options.mask is not None or options.softcap is not None:
+            return "it takes no temperature, mask and softcap"
+        if options.weight is not None and options.weight.requires_grad and torch.is_grad_enabled():
+            return "it has no derivative in weight"
+        return None
+
+
+class _Differentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> Tensor:
+        loss, gradient = WITH_GRADIENT(*_arguments(input, target, dims, options, reduction))
+        ctx.save_for_backward(input, target, options.weight, gradient)
+        ctx.dims, ctx.options, ctx.reduction = dims, options._replace(weight=None), reduction
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        input, target, weight, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            loss = reference.cross_entropy(input, target, ctx.dims, ctx.options._replace(weight=weight), ctx.reduction)
+            (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
+        elif ctx.reduction == "none":
+            found = gradient * grad.unsqueeze(ctx.dims.axes[0])
+        elif is_eager() and not _is_kept() and grad == 1:
+            found = gradient
+        else:
+            found = gradient * grad
+        return found.to(input.dtype), None, None, None, None
+
+
+def _is_kept() -> bool:
+    """Whether another backward pass may come, which needs what is saved as it is."""
+    return torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
+
+
+def _arguments(input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> tuple[Any, ...]:
+    weight, flags = input, REDUCTIONS.index(reduction)
+    if options.weight is not None:
+        weight = options.weight.to(compute_dtype(input.dtype)).contiguous()
+        flags |= HAS_WEIGHT
+    return (
+        input,
+        target.contiguous(),
+        weight,
+        dims.axes[0],
+        options.ignore_index,
+        options.label_smoothing,
+        options.z_loss,
+        flags,
+    )
