@@ -397,9 +397,9 @@ def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[s
         f"import sys; sys.modules |= dict.fromkeys({missing.split()!r}); sys.argv[0] = 'anymax';"
         "from anymax.cli import main; main()"
     )
-    # torch's own, at its import
-    quiet = "-Wignore:Failed to initialize NumPy:UserWarning"
-    return subprocess.run([sys.executable, quiet, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    # torch's own, at its import; and that of an installation without kernels
+    quiet = ("-Wignore:Failed to initialize NumPy:UserWarning", "-Wignore:anymax runs without its CPU kernels:UserWarning")
+    return subprocess.run([sys.executable, *quiet, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
 EXTRAS = (
