@@ -190,15 +190,21 @@ INLINE void each_tile(const Tiling<C>& tiling, int64_t length, int64_t count, co
 
 // ---- over one row ----
 
-template <class C>
-C largest(const C* row, int64_t length) {
+template <class T>
+INLINE Vec<Compute<T>> load_some_as(const T* from, int64_t count, Compute<T> fill) {
+    return count == LANES<Compute<T>> ? load_as(from) : load_part_as(from, count, fill);
+}
+
+template <class T>
+Compute<T> largest(const T* row, int64_t length) {
+    using C = Compute<T>;
     const Vec<C> lowest = all(-(C)INF);
     Vec<C> tops[4] = {lowest, lowest, lowest, lowest};
     int64_t at = 0;
     for (; at + 4 * LANES<C> <= length; at += 4 * LANES<C>)
-        for (int part = 0; part < 4; ++part) tops[part] = larger(load(row + at + part * LANES<C>), tops[part]);
-    for (; at + LANES<C> <= length; at += LANES<C>) tops[0] = larger(load(row + at), tops[0]);
-    if (at < length) tops[1] = larger(load_part(row + at, length - at, -(C)INF), tops[1]);
+        for (int part = 0; part < 4; ++part) tops[part] = larger(load_as(row + at + part * LANES<C>), tops[part]);
+    for (; at + LANES<C> <= length; at += LANES<C>) tops[0] = larger(load_as(row + at), tops[0]);
+    if (at < length) tops[1] = larger(load_part_as(row + at, length - at, -(C)INF), tops[1]);
     return largest_of_lanes<C>(larger(larger(tops[0], tops[1]), larger(tops[2], tops[3])));
 }
 
@@ -224,28 +230,39 @@ INLINE C sum_over(int64_t length, const Action& action) {
     return sum_of_lanes<C>((totals[0] + totals[1]) + (totals[2] + totals[3]));
 }
 
-// to[..] = action(position, count) over vectors of a row, past the cache if `stream`
-template <class C, class Action>
-INLINE void write_over(C* to, int64_t length, bool stream, const Action& action) {
+// to[..] = action(position, count) over vectors of a row, past the cache if `stream` and it is stored as it is computed
+template <class T, class Action>
+INLINE void write_over(T* to, int64_t length, bool stream, const Action& action) {
+    using C = Compute<T>;
     int64_t at = 0;
-    if (stream) {
-        const int64_t head = (BYTES - (intptr_t)to % BYTES) % BYTES / sizeof(C);
+    if (stream && sizeof(T) == sizeof(C)) {
+        const int64_t head = (BYTES - (intptr_t)to % BYTES) % BYTES / sizeof(T);
         if (head < length) {
-            if (head > 0) store_part(to, action((int64_t)0, head), head);
+            if (head > 0) store_part_as(to, action((int64_t)0, head), head);
 #pragma GCC unroll 2
             for (at = head; at + LANES<C> <= length; at += LANES<C>)
-                store_past_the_cache(to + at, action(at, (int64_t)LANES<C>));
+                store_past_the_cache((C*)to + at, action(at, (int64_t)LANES<C>));
         }
     } else {
 #pragma GCC unroll 4
-        for (; at + LANES<C> <= length; at += LANES<C>) store(to + at, action(at, (int64_t)LANES<C>));
+        for (; at + LANES<C> <= length; at += LANES<C>) store_as(to + at, action(at, (int64_t)LANES<C>));
     }
-    if (at < length) store_part(to + at, action(at, length - at), length - at);
+    if (at < length) store_part_as(to + at, action(at, length - at), length - at);
+}
+
+// The same of bytes, wherever a number starts.
+inline void write_past_the_cache(void* to, const void* from, int64_t bytes) {
+    int64_t at = (BYTES - (intptr_t)to % BYTES) % BYTES;
+    if (at > bytes) at = bytes;
+    memcpy(to, from, at);
+    for (; at + BYTES <= bytes; at += BYTES)
+        store_past_the_cache((float*)((char*)to + at), load((const float*)((const char*)from + at)));
+    memcpy((char*)to + at, (const char*)from + at, bytes - at);
 }
 
 template <class C>
 INLINE Vec<C> load_some(const C* from, int64_t count, C fill) {
-    return count == LANES<C> ? load(from) : load_part(from, count, fill);
+    return load_some_as(from, count, fill);
 }
 
 }  // namespace

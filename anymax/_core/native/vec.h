@@ -217,6 +217,57 @@ INLINE float largest_of_lanes<float>(Vec<float> value) {
 }
 #endif
 
+// ---- a square of vectors: rows become columns ----
+
+#if defined(__clang__)
+template <class, int... LANE>
+struct Lanes {
+    template <int STEP, class V>
+    static INLINE V lower(V a, V b) {
+        return __builtin_shufflevector(a, b, (LANE & STEP ? LANE - STEP + (int)sizeof...(LANE) : LANE)...);
+    }
+    template <int STEP, class V>
+    static INLINE V upper(V a, V b) {
+        return __builtin_shufflevector(a, b, (LANE & STEP ? LANE + (int)sizeof...(LANE) : LANE + STEP)...);
+    }
+};
+#else
+template <class C>
+INLINE Bits<C> lane_numbers() {
+    if constexpr (LANES<C> == 16) return (Bits<C>){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    if constexpr (LANES<C> == 8) return (Bits<C>){0, 1, 2, 3, 4, 5, 6, 7};
+    if constexpr (LANES<C> == 4) return (Bits<C>){0, 1, 2, 3};
+    if constexpr (LANES<C> == 2) return (Bits<C>){0, 1};
+}
+#endif
+
+// The upper half of every 2 STEP lanes of one row for the lower half of the row STEP behind it.
+template <int STEP, class C>
+INLINE void exchange(Vec<C> (&rows)[LANES<C>]) {
+#pragma GCC unroll 16
+    for (int row = 0; row < LANES<C>; ++row) {
+        if (row & STEP) continue;
+        const Vec<C> a = rows[row], b = rows[row + STEP];
+#if defined(__clang__)
+        using All = __make_integer_seq<Lanes, int, LANES<C>>;
+        rows[row] = All::template lower<STEP>(a, b);
+        rows[row + STEP] = All::template upper<STEP>(a, b);
+#else
+        const Bits<C> lane = lane_numbers<C>(), is_upper = (lane & STEP) != 0;
+        rows[row] = __builtin_shuffle(a, b, is_upper ? lane - STEP + LANES<C> : lane);
+        rows[row + STEP] = __builtin_shuffle(a, b, is_upper ? lane + LANES<C> : lane + STEP);
+#endif
+    }
+}
+
+template <class C>
+INLINE void transpose(Vec<C> (&rows)[LANES<C>]) {
+    if constexpr (LANES<C> > 8) exchange<8, C>(rows);
+    if constexpr (LANES<C> > 4) exchange<4, C>(rows);
+    if constexpr (LANES<C> > 2) exchange<2, C>(rows);
+    exchange<1, C>(rows);
+}
+
 // ---- exp and log ----
 // The polynomials are minimax fits (Remez) of what follows the first terms of the series; their own error is below
 // 3.1e-9 and 3.7e-18 of the result for exp, 7.5e-10 and 2.5e-18 for log.

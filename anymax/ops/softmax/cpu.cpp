@@ -19,6 +19,53 @@ C checked(C temperature) {
     return temperature > 0 ? temperature : (C)NOT_A_NUMBER;
 }
 
+// Rows of so many entries together, and so many rows at most, are worked on as a group.
+constexpr int64_t GROUP = 2048, MOST_ROWS = 32;
+// Rows of fewer entries are not written past the cache one by one.
+constexpr int64_t SHORT = 256;
+// Fewer classes than this are divided by their sum.
+constexpr int64_t FEW = 33;
+
+// Of a row of up to VECTORS vectors, unrolled; VECTORS = 0: of any row.
+template <class C>
+INLINE int64_t part(int64_t length, int vector) {
+    const int64_t rest = length - vector * LANES<C>;
+    return rest < 0 ? 0 : rest < LANES<C> ? rest : LANES<C>;
+}
+template <int VECTORS, class T>
+INLINE Compute<T> largest_of(const T* row, int64_t length) {
+    using C = Compute<T>;
+    if (VECTORS == 0) return largest(row, length);
+    Vec<C> top = all(-(C)INF);
+#pragma GCC unroll 8
+    for (int at = 0; at < VECTORS; ++at)
+        top = larger(load_some_as(row + at * LANES<C>, part<C>(length, at), -(C)INF), top);
+    return largest_of_lanes<C>(top);
+}
+template <int VECTORS, class C, class Action>
+INLINE C sum_of(int64_t length, const Action& action) {
+    if (VECTORS == 0) return sum_over<C>(length, action);
+    Vec<C> sums[2] = {};
+#pragma GCC unroll 8
+    for (int at = 0; at < VECTORS; ++at) sums[at % 2] += action(at * LANES<C>, part<C>(length, at));
+    return sum_of_lanes<C>(sums[0] + sums[1]);
+}
+// `over` where what follows the row may be overwritten too
+template <int VECTORS, class T, class Action>
+INLINE void write_of(T* to, int64_t length, bool stream, bool over, const Action& action) {
+    using C = Compute<T>;
+    if (VECTORS == 0 || stream) return write_over(to, length, stream, action);
+#pragma GCC unroll 8
+    for (int at = 0; at < VECTORS; ++at) {
+        const int64_t count = part<C>(length, at);
+        const Vec<C> value = action(at * LANES<C>, count);
+        if (over || count == LANES<C>)
+            store_as(to + at * LANES<C>, value);
+        else
+            store_part_as(to + at * LANES<C>, value, count);
+    }
+}
+
 template <class C>
 struct Options {
     C temperature = 1, sink = -(C)INF;
@@ -224,64 +271,174 @@ struct Forward {
         }
     }
 
-    // Rows of a few vectors, which stay in registers: plain scores, `VECTORS` vectors at most.
-    template <Kind KIND, int VECTORS>
-    void short_rows(int64_t first, int64_t last) const {
-        const int64_t length = layout.length, whole = length / LANES<C>, tail = length % LANES<C>;
+    // Whether rows are read and written where they lie, and nothing but their scores counts.
+    template <Kind KIND>
+    bool is_plain() const {
+        if (input.mask || per_row.temperature || per_row.sink || !input.rows_are_contiguous()) return false;
+        return KIND == LOG_Z || (result.rows_are_contiguous() && result.type == input.type);
+    }
+
+    // Plain rows stored as T, in groups and step by step: a short row need not wait for its own sum. Rows of up to
+    // VECTORS vectors have their steps unrolled; 0 is for those of any length.
+    template <Kind KIND, class T, int VECTORS>
+    bool plain_rows(int64_t first, int64_t last) const {
+        // one vector more: what is written past the cache may start in the middle of one
+        const int64_t length = layout.length, padded = ((VECTORS ? VECTORS - 1 : length / LANES<C>) + 2) * LANES<C>;
+        const int64_t most = GROUP / padded < 1 ? 1 : GROUP / padded < MOST_ROWS ? GROUP / padded : MOST_ROWS;
         const auto& neighbours = layout.neighbours();
-        Start start;
-        for (int64_t unit = first; unit < last; ++unit) {
-            // most rows follow the one before
-            if (unit == first || unit % neighbours.size == 0)
-                layout.start_of(unit, start);
-            else
-                for (int operand = INPUT; operand <= RESULT; ++operand) start[operand] += neighbours.strides[operand];
-            const C* const from = (C*)input.data + start[INPUT];
-            C* const to = (C*)result.data + start[RESULT];
-            Vec<C> scores[VECTORS];
-            Vec<C> top = all(-(C)INF);
-            for (int at = 0; at < VECTORS; ++at) {
-                scores[at] = at < whole          ? load(from + at * LANES<C>)
-                             : at == whole && tail ? load_part(from + at * LANES<C>, tail, -(C)INF)
-                                                 : all(-(C)INF);
-                top = larger(scores[at], top);
+        const int64_t from_step = neighbours.strides[INPUT], to_step = neighbours.strides[RESULT];
+        const Scratch scratch(2 * most * padded * sizeof(C));
+        C* const kept = scratch.as<C>();
+        if (!kept) return false;
+        T* const written = (T*)(kept + most * padded);
+        C tops[MOST_ROWS], finals[MOST_ROWS] = {};
+        for (int64_t unit = first, count; unit < last; unit += count) {
+            Start start;
+            layout.start_of(unit, start);
+            count = neighbours.size - unit % neighbours.size;
+            if (count > most) count = most;
+            if (count > last - unit) count = last - unit;
+            const T* const from = (T*)input.data + start[INPUT];
+            T* const to = (T*)result.data + start[RESULT];
+            // what cannot be written past the cache row by row is written there as a group
+            const bool is_cut = ((intptr_t)to | length * (int64_t)sizeof(T)) % BYTES != 0;
+            const bool whole = stream && to_step == length && (sizeof(T) < sizeof(C) || (is_cut && length < SHORT));
+            for (int64_t row = 0; row < count; ++row)
+                tops[row] = largest_of<VECTORS>(from + row * from_step, length);
+            for (int64_t row = 0; row < count; ++row) {
+                const T* const scores = from + row * from_step;
+                const T* const next = scores + count * from_step;
+                C* const exps = kept + row * padded;
+                finals[row] = sum_of<VECTORS, C>(length, [&](int64_t at, int64_t some) INLINED {
+                    // while a group is worked on, the next one comes nearer
+                    prefetch(next + at);
+                    const Vec<C> e = exp(load_some_as(scores + at, some, -(C)INF) - tops[row]);
+                    // what is behind the row's end is never read again
+                    if (KIND == PROBS) store(exps + at, e);
+                    return e;
+                });
             }
-            const C largest = largest_of_lanes<C>(top);
-            Vec<C> sums{};
-            for (int at = 0; at < VECTORS; ++at) {
-                const Vec<C> d = scores[at] - largest, e = exp(d);
-                sums += e;
-                scores[at] = KIND == PROBS ? e : d;
+            bool odd = false;
+            for (int64_t row = 0; row < count; row += LANES<C>) {
+                const Vec<C> sums = load(finals + row), logs = log(sums);
+                // a quotient is exact where a product with the inverse is not: probabilities of a few classes sum to 1
+                const Vec<C> found = KIND == PROBS ? (length < FEW ? sums : 1 / sums) : KIND == LOG_Z ? logs : -logs;
+                store(finals + row, sums == sums ? found : sums);
             }
-            // a quotient is exact where a product with the inverse is not: probabilities of a few classes sum to 1
-            const C sum = sum_of_lanes<C>(sums);
-            const C done = KIND == PROBS ? sum : finish<KIND>(largest, sum, Options<C>{});
-            if (!(done == done)) {
-                odd_row(KIND, start);
-                continue;
+            for (int64_t row = 0; row < count; ++row) {
+                const C done = finals[row];
+                odd |= !(done == done);
+                if (KIND == LOG_Z) {
+                    result.set(start[RESULT] + row * to_step, tops[row] + done);
+                    continue;
+                }
+                const T* const scores = from + row * from_step;
+                const C* const exps = kept + row * padded;
+                const auto value = [&](int64_t at, int64_t some) INLINED {
+                    if (KIND == PROBS) return length < FEW ? load(exps + at) / done : load(exps + at) * done;
+                    return (load_some_as(scores + at, some, (C)0) - tops[row]) + done;
+                };
+                write_of<VECTORS>(whole ? written + row * length : to + row * to_step, length, stream && !whole, whole, value);
             }
-            if (KIND == LOG_Z) {
-                *to = done;
-                continue;
-            }
-            for (int at = 0; at < VECTORS; ++at) {
-                const Vec<C> value = KIND == PROBS ? scores[at] / done : scores[at] + done;
-                if (at < whole)
-                    store(to + at * LANES<C>, value);
-                else if (at == whole && tail)
-                    store_part(to + at * LANES<C>, value, tail);
-            }
+            if (KIND != LOG_Z && whole) write_past_the_cache(to, written, count * length * sizeof(T));
+            for (int64_t row = 0; odd && row < count; ++row)
+                if (!(finals[row] == finals[row])) {
+                    layout.start_of(unit + row, start);
+                    odd_row(KIND, start);
+                }
         }
+        if (stream) finish_stores();
+        return true;
+    }
+
+    // Plain rows of a vector at most that follow one another: as many of them at once as a vector has lanes.
+    template <Kind KIND, class T>
+    bool narrow_rows(int64_t first, int64_t last) const {
+        constexpr int64_t MOST = 16 * LANES<C>;  // rows
+        const int64_t length = layout.length, size = layout.neighbours().size;
+        alignas(BYTES) T written[(MOST + 1) * LANES<C>];
+        C sums[MOST];
+        for (int64_t unit = first, count; unit < last; unit += count) {
+            Start start;
+            layout.start_of(unit, start);
+            count = size - unit % size;
+            if (count > MOST) count = MOST;
+            if (count > last - unit) count = last - unit;
+            const T* const from = (T*)input.data + start[INPUT];
+            prefetch(from + count * length);
+            Vec<C> spoilt{};
+            for (int64_t row = 0; row < count; row += LANES<C>) {
+                Vec<C> entries[LANES<C>];
+                // whole vectors as long as other rows follow
+                const bool is_inside = unit % size + row + 2 * LANES<C> <= size;
+#pragma GCC unroll 16
+                for (int lane = 0; lane < LANES<C>; ++lane) {
+                    const T* const scores = from + (row + lane) * length;
+                    entries[lane] = is_inside            ? load_as(scores)
+                                    : row + lane < count ? load_some_as(scores, length, (C)0)
+                                                         : Vec<C>{};
+                }
+                transpose<C>(entries);
+                Vec<C> top = entries[0], sum{};
+                for (int64_t entry = 1; entry < length; ++entry) top = larger(entries[entry], top);
+                for (int64_t entry = 0; entry < length; ++entry) {
+                    const Vec<C> d = entries[entry] - top, e = exp(d);
+                    sum += e;
+                    entries[entry] = KIND == PROBS ? e : d;
+                }
+                store(sums + row, sum);
+                spoilt += sum - sum;
+                const Vec<C> log_sum = KIND == PROBS ? Vec<C>{} : sum == sum ? log(sum) : sum;
+                if (KIND == LOG_Z) {
+                    const Vec<C> log_z = top + log_sum;
+                    for (int64_t lane = 0; lane < LANES<C> && row + lane < count; ++lane)
+                        result.set(start[RESULT] + (row + lane) * layout.neighbours().strides[RESULT], log_z[lane]);
+                    continue;
+                }
+                for (int64_t entry = 0; entry < length; ++entry)
+                    entries[entry] = KIND == PROBS ? entries[entry] / sum : entries[entry] - log_sum;
+                transpose<C>(entries);
+                // in rising order, since each vector reaches into the next rows
+#pragma GCC unroll 16
+                for (int lane = 0; lane < LANES<C>; ++lane) store_as(written + (row + lane) * length, entries[lane]);
+            }
+            if (KIND != LOG_Z) {
+                T* const to = (T*)result.data + start[RESULT];
+                if (stream)
+                    write_past_the_cache(to, written, count * length * sizeof(T));
+                else
+                    memcpy(to, written, count * length * sizeof(T));
+            }
+            const C none = sum_of_lanes<C>(spoilt);
+            for (int64_t row = 0; none != 0 && row < count; ++row)
+                if (!(sums[row] == sums[row])) {
+                    layout.start_of(unit + row, start);
+                    odd_row(KIND, start);
+                }
+        }
+        if (stream) finish_stores();
+        return true;
+    }
+
+    template <Kind KIND, class T>
+    bool plain(int64_t first, int64_t last) const {
+        const auto& steps = layout.neighbours().strides;
+        const bool follow = steps[INPUT] == layout.length && (KIND == LOG_Z || steps[RESULT] == layout.length);
+        if (layout.length <= LANES<C> && follow) return narrow_rows<KIND, T>(first, last);
+        if (layout.length <= 2 * LANES<C>) return plain_rows<KIND, T, 2>(first, last);
+        if (layout.length <= 4 * LANES<C>) return plain_rows<KIND, T, 4>(first, last);
+        if (layout.length <= 8 * LANES<C>) return plain_rows<KIND, T, 8>(first, last);
+        return plain_rows<KIND, T, 0>(first, last);
     }
 
     template <Kind KIND>
     bool rows(int64_t first, int64_t last) const {
-        if (input.is_plain() && !per_row.temperature && !per_row.sink && input.rows_are_contiguous() &&
-            (KIND == LOG_Z || result.rows_are_contiguous()) && layout.length <= 8 * LANES<C>) {
-            const int64_t vectors = (layout.length + LANES<C> - 1) / LANES<C>;
-            if (vectors <= 2) return short_rows<KIND, 2>(first, last), true;
-            if (vectors <= 4) return short_rows<KIND, 4>(first, last), true;
-            return short_rows<KIND, 8>(first, last), true;
+        if (is_plain<KIND>()) {
+            bool succeeded = false;
+            as_stored<C>(input.type, input.data, [&](auto* scores) {
+                succeeded = plain<KIND, Pointee<decltype(scores)>>(first, last);
+            });
+            return succeeded;
         }
         // one vector more: what is written past the cache may start in the middle of one
         const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
