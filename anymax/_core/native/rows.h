@@ -9,7 +9,8 @@ namespace {
 constexpr int64_t GRAIN = 1 << 15;  // entries that are worth a thread
 // Bytes of a tile, which stays in the second cache.
 constexpr int64_t TILE = 1 << 17;
-constexpr int64_t WIDEST = 1024;  // columns of a tile
+// Columns of a tile. Its rows are no power of two apart, which would put all of a column into a few places of the cache.
+constexpr int64_t WIDEST = 1008;
 constexpr int64_t NARROWEST = 128;  // bytes of a row of a tile: two lines of the cache
 // A result of more bytes is written past the cache, which would not keep it for its reader.
 constexpr int64_t PAST_THE_CACHE = 1 << 23;
@@ -55,6 +56,8 @@ struct Operand {
         : layout(layout), index(index), data(tensor.data), type(stored(tensor)) {}
 
     bool rows_are_contiguous() const { return layout.row_is_contiguous(index); }
+    // whether neighbouring rows are read, entry by entry, where they lie
+    bool lines_are_contiguous() const { return layout.rows_are_columns(index) && !mask; }
     // whether a row that is contiguous needs no conversion
     bool is_plain() const { return type == AS_COMPUTED && !mask; }
 
@@ -159,6 +162,7 @@ struct Tiling {
         // whole rows where they fit into a tile of some width, else as many entries as fit into a wide one
         width = room / layout.length / LANES<C> * LANES<C>;
         if (width < narrowest || width > WIDEST) width = WIDEST;
+        if (width % 256 == 0) width -= LANES<C>;
         // before the width is cut to what there is: how a row is cut must not follow from how many there are
         height = layout.length * width <= room ? layout.length : room / width;
         if (width > size) width = (size + LANES<C> - 1) / LANES<C> * LANES<C>;

@@ -91,6 +91,15 @@ C finish(C top, C sum, const Options<C>& options) {
     return KIND == LOG_PROBS ? level - options.sink - log_of(total) : options.sink + log_of(total);
 }
 
+// The same of as many rows as a vector has lanes, without options.
+template <Kind KIND, class C>
+INLINE Vec<C> finish_plain(Vec<C> tops, Vec<C> sums) {
+    if (KIND == PROBS) return 1 / sums;
+    // a sum is 1 or more, or NaN
+    const Vec<C> logs = sums == sums ? log(sums) : sums;
+    return KIND == LOG_Z ? tops + logs : -logs;
+}
+
 // (x - top) / T; a score of -inf stays one, also where T is infinite
 template <class C>
 INLINE Vec<C> difference(Vec<C> scores, Vec<C> top, bool is_tempered, Vec<C> temperature) {
@@ -117,59 +126,100 @@ INLINE Sum<C> sum_of_row(const C* scores, int64_t length, const Options<C>& opti
     return {top, sum};
 }
 
+// The same of `count` columns, from as many lines as a block has: the entries of one line lie side by side. Sums so far
+// are made smaller where the block has a larger top. With KEEP `tile` keeps what each entry becomes.
+template <Kind KIND, bool KEEP, class T, class Line>
+INLINE void sum_lines(const Block& block, const Line& line, bool is_tempered, const Compute<T>* temperatures,
+                      Compute<T>* tops, Compute<T>* sums, Compute<T>* tile) {
+    using C = Compute<T>;
+    const auto d_of = [&](Vec<C> score, int64_t at) INLINED {
+        return difference<C>(score, load(tops + at), is_tempered, load(temperatures + at));
+    };
+    // a few lines at once, which no cache puts into one place
+    constexpr int64_t LINES = 8;
+    const T* lines[LINES];
+    const auto each_few = [&](const auto& action) INLINED {
+        for (int64_t entry = block.first; entry < block.last; entry += LINES) {
+            const int64_t some = block.last - entry < LINES ? block.last - entry : LINES;
+            for (int64_t at = 0; at < some; ++at) lines[at] = line(entry + at);
+            int64_t at = 0;
+            for (; at + LANES<C> <= block.count; at += LANES<C>) action(entry, some, at, (int64_t)LANES<C>);
+            if (at < block.count) action(entry, some, at, block.count - at);
+        }
+    };
+    C room[WIDEST];
+    for (int64_t at = 0; at < block.count; at += LANES<C>) store(room + at, load(tops + at));
+    each_few([&](int64_t entry, int64_t some, int64_t at, int64_t columns) INLINED {
+        Vec<C> top = load(tops + at);
+        for (int64_t of = 0; of < some; ++of) {
+            const Vec<C> score = load_some_as(lines[of] + at, columns, -(C)INF);
+            if (KEEP) store(tile + (entry - block.first + of) * block.width + at, score);
+            top = larger(score, top);
+        }
+        store(tops + at, top);
+    });
+    for (int64_t at = 0; block.first > 0 && at < block.count; at += LANES<C>) {
+        const Vec<C> before = load(room + at);
+        store(sums + at, before == all(-(C)INF) ? Vec<C>{} : load(sums + at) * exp(d_of(before, at)));
+    }
+    each_few([&](int64_t entry, int64_t some, int64_t at, int64_t columns) INLINED {
+        Vec<C> sum{};
+        for (int64_t of = 0; of < some; ++of) {
+            // while a block of columns is worked on, the next one comes nearer
+            prefetch(lines[of] + at + block.width);
+            C* const kept = KEEP ? tile + (entry - block.first + of) * block.width + at : nullptr;
+            const Vec<C> score = KEEP ? load(kept) : load_some_as(lines[of] + at, columns, -(C)INF);
+            const Vec<C> d = d_of(score, at), e = exp(d);
+            sum += e;
+            if (KEEP && KIND != LOG_Z) store(kept, KIND == PROBS ? e : d);
+        }
+        store(sums + at, load(sums + at) + sum);
+    });
+}
+
 // The same of columns. Where a tile holds them whole it keeps what each entry becomes.
 template <Kind KIND, class C, int K>
 void sum_columns(const Operand<C, K>& scores, const int64_t (&start)[K], const Tiling<C>& tiling, int64_t count,
                  bool is_tempered, const C* temperatures, C* tops, C* sums, C* tile) {
     const int64_t width = tiling.width, length = scores.layout.length;
-    const bool is_whole = tiling.height == length;
-    const auto d_of = [&](Vec<C> score, int64_t at) INLINED {
-        return difference<C>(score, load(tops + at), is_tempered, load(temperatures + at));
-    };
+    const bool is_whole = tiling.height == length, in_place = scores.lines_are_contiguous();
     for (int64_t at = 0; at < width; at += LANES<C>) {
         store(tops + at, all(-(C)INF));
         store(sums + at, Vec<C>{});
     }
     each_tile(tiling, length, count, [&](const Block& block) {
-        scores.copy_tile(start, block, tile);
-        C* const end = tile + (block.last - block.first) * width;
-        // sums so far are made smaller where the block has a larger top
-        for (int64_t at = 0; at < count; at += LANES<C>) {
-            const Vec<C> before = load(tops + at);
-            Vec<C> top = before;
-            for (const C* entry = tile; entry < end; entry += width) top = larger(load(entry + at), top);
-            store(tops + at, top);
-            if (block.first > 0)
-                store(sums + at, before == all(-(C)INF) ? Vec<C>{} : load(sums + at) * exp(d_of(before, at)));
-        }
-        for (C* chunk = tile; chunk < end; chunk += CHUNK / 4 * width) {
-            C* const last = end - chunk < CHUNK / 4 * width ? end : chunk + CHUNK / 4 * width;
-            for (int64_t at = 0; at < count; at += LANES<C>) {
-                Vec<C> sum{};
-                for (C* entry = chunk; entry < last; entry += width) {
-                    const Vec<C> d = d_of(load(entry + at), at), e = exp(d);
-                    sum += e;
-                    if (is_whole && KIND != LOG_Z) store(entry + at, KIND == PROBS ? e : d);
-                }
-                store(sums + at, load(sums + at) + sum);
-            }
-        }
+        if (!in_place) scores.copy_tile(start, block, tile);
+        as_stored<C>(in_place ? scores.type : AS_COMPUTED, in_place ? scores.data : tile, [&](auto* base) {
+            using T = Pointee<decltype(base)>;
+            const auto line = [&](int64_t entry) -> const T* {
+                if (!in_place) return base + (entry - block.first) * width;
+                return base + start[scores.index] + scores.layout.offset_of(entry, scores.index);
+            };
+            if (is_whole)
+                sum_lines<KIND, true, T>(block, line, is_tempered, temperatures, tops, sums, tile);
+            else
+                sum_lines<KIND, false, T>(block, line, is_tempered, temperatures, tops, sums, tile);
+        });
     });
 }
 
-// A tile of scores, or of what `sum_columns` kept of them, becomes one of results.
+// A vector of scores, or of what `sum_columns` kept of them, becomes one of results.
+template <Kind KIND, class C>
+INLINE Vec<C> finished(Vec<C> value, int64_t at, bool is_kept, bool is_tempered, const C* temperatures, const C* tops,
+                       const C* finals) {
+    if (!is_kept) {
+        value = difference<C>(value, load(tops + at), is_tempered, load(temperatures + at));
+        if (KIND == PROBS) value = exp(value);
+    }
+    return KIND == PROBS ? value * load(finals + at) : value + load(finals + at);
+}
+
 template <Kind KIND, class C>
 void finish_tile(C* tile, int64_t height, int64_t width, bool is_kept, bool is_tempered, const C* temperatures,
                  const C* tops, const C* finals) {
     for (C* const end = tile + height * width; tile < end; tile += width)
-        for (int64_t at = 0; at < width; at += LANES<C>) {
-            Vec<C> value = load(tile + at);
-            if (!is_kept) {
-                value = difference<C>(value, load(tops + at), is_tempered, load(temperatures + at));
-                if (KIND == PROBS) value = exp(value);
-            }
-            store(tile + at, KIND == PROBS ? value * load(finals + at) : value + load(finals + at));
-        }
+        for (int64_t at = 0; at < width; at += LANES<C>)
+            store(tile + at, finished<KIND>(load(tile + at), at, is_kept, is_tempered, temperatures, tops, finals));
 }
 
 // Temperatures and sinks, a number of each per row; nullptr where there is none.
@@ -291,7 +341,7 @@ struct Forward {
         C* const kept = scratch.as<C>();
         if (!kept) return false;
         T* const written = (T*)(kept + most * padded);
-        C tops[MOST_ROWS], finals[MOST_ROWS] = {};
+        C tops[MOST_ROWS] = {}, finals[MOST_ROWS] = {};
         for (int64_t unit = first, count; unit < last; unit += count) {
             Start start;
             layout.start_of(unit, start);
@@ -320,16 +370,16 @@ struct Forward {
             }
             bool odd = false;
             for (int64_t row = 0; row < count; row += LANES<C>) {
-                const Vec<C> sums = load(finals + row), logs = log(sums);
+                const Vec<C> sums = load(finals + row);
                 // a quotient is exact where a product with the inverse is not: probabilities of a few classes sum to 1
-                const Vec<C> found = KIND == PROBS ? (length < FEW ? sums : 1 / sums) : KIND == LOG_Z ? logs : -logs;
-                store(finals + row, sums == sums ? found : sums);
+                const bool divides = KIND == PROBS && length < FEW;
+                store(finals + row, divides ? sums : finish_plain<KIND, C>(load(tops + row), sums));
             }
             for (int64_t row = 0; row < count; ++row) {
                 const C done = finals[row];
                 odd |= !(done == done);
                 if (KIND == LOG_Z) {
-                    result.set(start[RESULT] + row * to_step, tops[row] + done);
+                    result.set(start[RESULT] + row * to_step, done);
                     continue;
                 }
                 const T* const scores = from + row * from_step;
@@ -468,10 +518,25 @@ struct Forward {
         return true;
     }
 
+    // A tile becomes one of results, line by line where they are wanted.
+    template <Kind KIND>
+    void write_tile(const Start& start, const Block& block, bool is_kept, bool is_tempered, const C* temperatures,
+                    const C* tops, const C* finals, const C* tile) const {
+        as_stored<C>(result.type, result.data, [&](auto* base) {
+            for (int64_t entry = block.first; entry < block.last; ++entry, tile += block.width) {
+                auto* const to = base + start[RESULT] + layout.offset_of(entry, RESULT);
+                write_over(to, block.count, stream, [&](int64_t at, int64_t some) INLINED {
+                    return finished<KIND>(load(tile + at), at, is_kept, is_tempered, temperatures, tops, finals);
+                });
+            }
+        });
+    }
+
     template <Kind KIND>
     bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
         const int64_t width = tiling.width;
-        const Scratch scratch(width * (4 + tiling.height) * sizeof(C));
+        // one vector more: what is written past the cache may start in the middle of one
+        const Scratch scratch((width * (4 + tiling.height) + LANES<C>) * sizeof(C));
         C* const tops = scratch.as<C>();
         if (!tops) return false;
         C *const sums = tops + width, *const finals = sums + width, *const temperatures = finals + width;
@@ -480,18 +545,23 @@ struct Forward {
             per_row.copy_temperatures(layout, start, count, width, temperatures);
             for (int64_t at = 0; at < width; at += LANES<C>) store(finals + at, Vec<C>{});
             const bool is_tempered = per_row.temperature != nullptr, is_whole = tiling.height == layout.length;
+            const bool in_place = layout.rows_are_columns(RESULT);
             sum_columns<KIND>(input, start, tiling, count, is_tempered, temperatures, tops, sums, tile);
             bool odd = false;
+            for (int64_t at = 0; !per_row.sink && at < count; at += LANES<C>)
+                store(finals + at, finish_plain<KIND, C>(load(tops + at), load(sums + at)));
             for (int64_t at = 0; at < count; ++at) {
                 Start offsets;
-                layout.neighbour_of(start, at, offsets);
-                finals[at] = finish<KIND>(tops[at], sums[at], per_row.at(offsets));
+                if (per_row.sink || KIND == LOG_Z) layout.neighbour_of(start, at, offsets);
+                if (per_row.sink) finals[at] = finish<KIND>(tops[at], sums[at], per_row.at(offsets));
                 odd |= !(finals[at] == finals[at]);
                 if (KIND == LOG_Z) result.set(offsets[RESULT], finals[at]);
             }
             if (KIND != LOG_Z)
                 each_tile(tiling, layout.length, count, [&](const Block& block) {
                     if (!is_whole) input.copy_tile(start, block, tile);
+                    if (in_place)
+                        return write_tile<KIND>(start, block, is_whole, is_tempered, temperatures, tops, finals, tile);
                     finish_tile<KIND>(
                         tile, block.last - block.first, width, is_whole, is_tempered, temperatures, tops, finals);
                     result.put_tile(start, block, tile);
@@ -504,6 +574,7 @@ struct Forward {
                     odd_row(KIND, offsets);
                 }
         });
+        if (stream) finish_stores();
         return true;
     }
 
