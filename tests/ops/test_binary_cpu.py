@@ -208,16 +208,14 @@ def test_gradients_of_halves_are_rounded_once_behind_the_upstream_gradient(dtype
 
 
 def test_what_is_written_past_the_cache_is_the_same():
-    x = scores(1 << 20, 3).requires_grad_()
+    x = scores(1 << 20, 3)
     y = targets(x)
-    expected = torch.cat([gradient(loss_of(part, y[at], reduction="sum"), part) for at, part in enumerate_parts(x)])
-    assert torch.equal(gradient(loss_of(x, y, reduction="sum"), x), expected)
-
-
-def enumerate_parts(x):
-    for first in range(0, len(x), 1 << 17):
-        at = slice(first, first + (1 << 17))
-        yield at, x.detach()[at].requires_grad_()
+    parts = []
+    for part, target in zip(x.split(1 << 17), y.split(1 << 17), strict=True):
+        leaf = part.clone().requires_grad_()
+        parts.append(gradient(loss_of(leaf, target, reduction="sum"), leaf))
+    leaf = x.requires_grad_()
+    assert torch.equal(gradient(loss_of(leaf, y), leaf), torch.cat(parts) * (torch.ones(()) / x.numel()))
 
 
 def test_a_second_backward_pass_gives_the_same_bits_and_leaves_the_first_result_alone():
@@ -241,8 +239,9 @@ def test_a_gradient_accumulates_over_losses_of_the_same_scores():
     y = targets(x)
     loss_of(x, y).backward()
     once = x.grad.clone()
-    (loss_of(x, y) + loss_of(x, y)).backward()
-    assert_close(x.grad, 3 * once)
+    loss = loss_of(x, y)
+    (loss_of(x, y) + loss + loss).backward()
+    assert_close(x.grad, 4 * once)
 
 
 def test_the_bits_follow_from_the_entry_alone():
@@ -352,6 +351,13 @@ def test_double_backward_is_the_reference_s():
 
             assert torch.autograd.gradcheck(call, (x,))
             assert torch.autograd.gradgradcheck(call, (x,))
+            answers = []
+            for function in (loss_of, reference):
+                (first,) = torch.autograd.grad(
+                    function(x, y, reduction=reduction, **options).sum(), x, create_graph=True
+                )
+                answers += [(first.detach(), gradient(first.square().sum(), x))]
+            assert_close(*answers, rtol=1e-12, atol=1e-15)
 
 
 def test_what_it_does_not_serve_it_refuses(monkeypatch):

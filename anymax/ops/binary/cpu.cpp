@@ -148,7 +148,7 @@ struct Losses {
         if (!WEIGHTED) return found;
         const Bits<C> is_void = (weight == Vec<C>{}) & ((found.loss == all((C)INF)) | (found.loss == all(-(C)INF)));
         found.loss = is_void ? Vec<C>{} : weight * found.loss;
-        found.gradient = is_void ? Vec<C>{} : weight * found.gradient;
+        found.gradient *= weight;
         return found;
     }
 
