@@ -35,6 +35,11 @@ def is_eager() -> bool:
     return not (torch.compiler.is_compiling() or transforms_active() or torch._C._len_torch_dispatch_stack())
 
 
+def is_kept() -> bool:
+    """Inside a backward pass: whether another may come, which needs what is saved as it is."""
+    return torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
+
+
 def values_are_readable(*tensors: Tensor) -> bool:
     """True where a check may look at the numbers inside: eager mode on CPU, or `ANYMAX_CHECK=1`.
 

@@ -120,7 +120,7 @@ class Choice:
 
 
 class Plain(NamedTuple):
-    """torch's own op for the calls that need no more.
+    """The short way of the calls that need no more: straight to a kernel, or to torch's own op.
 
     `around` makes the public function of the general one and its choice: it serves these calls itself, while no
     backend is forced and the choice has the kernels that it was made with, and hands on all others. It is in front of
@@ -128,7 +128,8 @@ class Plain(NamedTuple):
     """
 
     around: Callable[[Callable[..., Any], Choice], Callable[..., Any]]
-    calls: str  # which calls these are, for `explain_backend`
+    # which calls torch's own op serves, for `explain_backend`; None where it serves none
+    calls: str | None = None
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,7 @@ def explain_backend(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
                 raise
         finally:
             record, state.record = state.record, before
-    if op.plain is not None:
+    if op.plain is not None and op.plain.calls is not None:
         # no choice was made where torch answered
         taken = "not taken, it is for" if record else "taken,"
         record[op.name] = [f"torch: {taken} {op.plain.calls}", *record.get(op.name, [])]

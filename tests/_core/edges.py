@@ -42,6 +42,17 @@ def cross_entropy_family(scores, dim):
         yield anymax.cross_entropy(scores.detach(), target, dim=dim, reduction="none", **options).requires_grad_()
 
 
+def binary_family(scores, dim):
+    """Targets and weights that start where the scores do, and a weight for each class or row."""
+    target, few = torch.sigmoid(scores.detach()), torch.rand(scores.shape[0], 1)
+    for options in ({}, {"weight": few}, {"weight": few.to(scores.dtype), "pos_weight": target[:1].clone()}):
+        for reduction in ("mean", "none"):
+            yield anymax.binary_cross_entropy_with_logits(scores, target, reduction=reduction, **options)
+            yield anymax.binary_cross_entropy_with_logits(
+                scores.detach(), target, reduction=reduction, **options
+            ).requires_grad_()
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -68,7 +79,7 @@ NOISE_LAWS = (
     anymax.noise.LogUniform(10**6),
     anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
 )
-FAMILIES = (softmax_family, truncation, cross_entropy_family, noise_family, nce_family)
+FAMILIES = (softmax_family, truncation, cross_entropy_family, binary_family, noise_family, nce_family)
 
 
 def placed(length, offset, dtype, columns):

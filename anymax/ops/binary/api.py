@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor
+from torch.overrides import has_torch_function_unary
 
 from anymax._core import checks, targets
-from anymax._core.context import values_are_readable
+from anymax._core.context import is_eager, values_are_readable
 from anymax._core.dims import Dim
-from anymax._core.dispatch import implementation, public
+from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
-from anymax._core.scores import loss_dtype
+from anymax._core.native import native
+from anymax._core.scores import PLAIN_DTYPES, loss_dtype
 from anymax._core.targets import REDUCTIONS
-from anymax.ops.binary import reference
+from anymax.ops.binary import cpu, reference
 from anymax.ops.binary.reference import in_range
 
 
-@public(reference=reference.binary_cross_entropy_with_logits)
+def _around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Tensor]:
+    kernel = choice.kernels[0]
+
+    def plain(input: Any = MISSING, target: Any = MISSING, *positional: Any, **options: Any) -> Tensor:
+        if (
+            type(input) is Tensor
+            and type(target) is Tensor
+            and input.dtype in PLAIN_DTYPES
+            and target.dtype is input.dtype
+            and not (options or positional or has_torch_function_unary(input))
+            and choice.kernels[0] is kernel
+            and native.level is not None
+            and state.forced is None
+            and state.record is None
+            and target.shape == input.shape
+            and input.is_cpu
+            and target.is_cpu
+            and is_eager()
+            and cpu.is_plain(input, target)
+        ):
+            loss = cpu.plain(input, target)
+            # a bad target makes it NaN, and the general function says what is wrong with it
+            if not math.isnan(loss.item()):
+                return loss
+        return hand_on(general, ("input", input), ("target", target), positional, options)
+
+    return plain
+
+
+@public(reference=reference.binary_cross_entropy_with_logits, kernels=(cpu.BinaryCrossEntropy(),), plain=Plain(_around))
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -65,8 +100,9 @@ def binary_cross_entropy_with_logits(
             checks.tensor(argument, value)
             checks.broadcasts(argument, value, input.shape)
     loss = implementation("binary_cross_entropy_with_logits")(input, target, weight, reduction, pos_weight)
-    # a bad target makes the loss NaN; looking at the targets first would cost more than a small loss itself
-    if values_are_readable(target, loss) and bool(loss.isnan().any()):
+    # a bad target makes the loss NaN, and its sum, which is read faster; looking at the targets first would cost more
+    # than a small loss itself
+    if values_are_readable(target, loss) and math.isnan(loss.detach().sum().item()):
         _check_values(target.to(loss.dtype))
     return loss.to(loss_dtype(input))
 

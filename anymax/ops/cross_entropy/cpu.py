@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anymax._core.context import forward_mode, is_eager
+from anymax._core.context import forward_mode, is_eager, is_kept
 from anymax._core.dims import Dims
 from anymax._core.library import define
 from anymax._core.native import DTYPES, CpuKernel, native, result_like, say_what_is_missing
@@ -104,16 +104,11 @@ class _Differentiable(torch.autograd.Function):
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
         elif ctx.reduction == "none":
             found = gradient * grad.unsqueeze(ctx.dims.axes[0])
-        elif is_eager() and not _is_kept() and grad == 1:
+        elif is_eager() and not is_kept() and grad == 1:
             found = gradient
         else:
             found = gradient * grad
         return found.to(input.dtype), None, None, None, None
-
-
-def _is_kept() -> bool:
-    """Whether another backward pass may come, which needs what is saved as it is."""
-    return torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
 
 
 def _arguments(input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> tuple[Any, ...]:

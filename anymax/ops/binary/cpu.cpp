@@ -1,0 +1,274 @@
+// Binary cross-entropy, and its gradient from the same read of the scores. Formulas: api.py. The definition:
+// reference.py.
+//
+// Every entry is on its own, so entries are taken in the order of memory, in blocks of one size. A sum is that of the
+// blocks' sums, and its order follows from the number of entries alone.
+
+#include "../../_core/native/rows.h"
+
+namespace {
+
+enum Reduction { NONE, MEAN, SUM };
+// the lowest two bits of the flags are the reduction
+constexpr int64_t REDUCTION = 3, HAS_WEIGHT = 4, HAS_POS_WEIGHT = 8;
+
+enum { SCORES, TARGET, WEIGHT, POS_WEIGHT, LOSS, GRADIENT, OPERANDS };
+
+// Entries of a block: few enough for a copy of every operand in the first cache, and whole vectors.
+constexpr int64_t BLOCK = 2048;
+
+// An operand as it is read and written in the order of the layout: in place where that is its own order.
+template <class C>
+struct Ordered {
+    const Layout<OPERANDS>& layout;
+    int index;
+    void* data;
+    Stored type;
+    bool in_order = true;
+
+    Ordered(const Layout<OPERANDS>& layout, int index, const Tensor& tensor)
+        : layout(layout), index(index), data(tensor.data), type(stored(tensor)) {
+        int64_t step = 1;
+        for (int at = layout.num_outer; at-- > 0; step *= layout.outer[at].size)
+            in_order &= layout.outer[at].strides[index] == step || layout.outer[at].size == 1;
+    }
+
+    bool is_in_place() const { return in_order && type == AS_COMPUTED; }
+
+    const C* read(int64_t first, int64_t count, C* room) const {
+        if (is_in_place()) return (C*)data + first;
+        copy(first, count, room);
+        return room;
+    }
+    C* place(int64_t first, C* room) const { return is_in_place() ? (C*)data + first : room; }
+    void put(int64_t first, int64_t count, const C* from) const {
+        if (!is_in_place()) scatter(first, count, from);
+    }
+
+   private:
+    // action(position in the block, count, where they lie, how far apart) for entries of the innermost axis
+    template <class Action>
+    void each_piece(int64_t first, int64_t count, const Action& action) const {
+        if (in_order) return action((int64_t)0, count, first, (int64_t)1);
+        const auto& line = layout.neighbours();
+        for (int64_t at = 0; at < count;) {
+            const int64_t inside = (first + at) % line.size, left = line.size - inside;
+            const int64_t some = count - at < left ? count - at : left;
+            int64_t start[OPERANDS];
+            layout.start_of((first + at) / line.size, start, 1);
+            action(at, some, start[index] + inside * line.strides[index], line.strides[index]);
+            at += some;
+        }
+    }
+    NOT_INLINED void copy(int64_t first, int64_t count, C* room) const {
+        as_stored<C>(type, data, [&](const auto* base) {
+            each_piece(first, count, [&](int64_t position, int64_t some, int64_t offset, int64_t step) {
+                const auto* const from = base + offset;
+                C* const to = room + position;
+                int64_t at = 0;
+                if (step == 1)
+                    for (; at + LANES<C> <= some; at += LANES<C>) store(to + at, load_as(from + at));
+                for (; at < some; ++at) to[at] = widened(from[at * step]);
+            });
+        });
+    }
+    NOT_INLINED void scatter(int64_t first, int64_t count, const C* from) const {
+        each_piece(first, count, [&](int64_t position, int64_t some, int64_t offset, int64_t step) {
+            for (int64_t at = 0; at < some; ++at) ((C*)data)[offset + at * step] = from[position + at];
+        });
+    }
+};
+
+// atanh(s) / s = 1 + z * series(z) with z = s^2 <= 1/9. Minimax fits, whose error is below 3e-9 and 6e-18 of the result.
+INLINE Vec<float> atanh_series(Vec<float> z) {
+    Vec<float> series = all(0.11612164612011674416f);
+    series = series * z + 0.10853287900440186323f;
+    series = series * z + 0.14296178997151418861f;
+    series = series * z + 0.19999853165964858701f;
+    return series * z + 0.33333333660706263234f;
+}
+INLINE Vec<double> atanh_series(Vec<double> z) {
+    Vec<double> series = all(0.080820232522362259303);
+    series = series * z + 0.044003690326719351128;
+    series = series * z + 0.060005364459765628874;
+    series = series * z + 0.066570721004988674059;
+    series = series * z + 0.076927850327432272724;
+    series = series * z + 0.090908947180570285239;
+    series = series * z + 0.11111111358714118392;
+    series = series * z + 0.14285714283554376734;
+    series = series * z + 0.20000000000007291344;
+    return series * z + 0.33333333333333329281;
+}
+
+template <class C>
+struct Losses {
+    Layout<OPERANDS> layout;
+    Ordered<C> input, target, weight, pos_weight, loss, gradient;
+    bool has_weight, has_pos_weight, stream;
+    // what a loss multiplies an entry's gradient by
+    C share = 1;
+    C* sums = nullptr;  // per block
+
+    Losses(const Tensor (&operands)[OPERANDS], int64_t flags)
+        : layout(operands, 0),
+          input(layout, SCORES, operands[SCORES]),
+          target(layout, TARGET, operands[TARGET]),
+          weight(layout, WEIGHT, operands[WEIGHT]),
+          pos_weight(layout, POS_WEIGHT, operands[POS_WEIGHT]),
+          loss(layout, LOSS, operands[LOSS]),
+          gradient(layout, GRADIENT, operands[GRADIENT]),
+          has_weight(flags & HAS_WEIGHT),
+          has_pos_weight(flags & HAS_POS_WEIGHT),
+          // blocks are whole vectors, so one that is aligned leaves the next one aligned
+          stream(layout.rows * (int64_t)sizeof(C) >= PAST_THE_CACHE && gradient.is_in_place() &&
+                 (intptr_t)gradient.data % BYTES == 0) {}
+
+    struct Terms {
+        Vec<C> loss, gradient;
+    };
+
+    template <bool WEIGHTED>
+    static INLINE Terms terms(Vec<C> x, Vec<C> y, Vec<C> weight, Vec<C> pos_weight) {
+        y = (y >= Vec<C>{}) & (y <= all((C)1)) ? y : all((C)NOT_A_NUMBER);
+        const Vec<C> negative = (C)1 - y, positive = WEIGHTED ? y * pos_weight : y;
+        const Bits<C> is_above = x > Vec<C>{};
+        const Vec<C> size = is_above ? x : -x;
+        // softplus(x) = max(x, 0) + log(1 + e), and log(1 + e) = 2 atanh(e / (2 + e)); one quotient serves loss and
+        // gradient
+        const Vec<C> e = exp(-size);
+        const Vec<C> quotient = (C)1 / ((e + (C)1) * (e + (C)2));
+        const Vec<C> s = e * (e + (C)1) * quotient, z = s * s;
+        const Vec<C> log_sum = (C)2 * (s + s * (z * atanh_series(z)));
+        // what grows with the score; 0 is no term, also of an infinite one, and NaN is in the other summand
+        const Vec<C> wrong = is_above ? negative : positive;
+        const Vec<C> linear = (wrong == Vec<C>{}) | (size == Vec<C>{}) ? Vec<C>{} : wrong * size;
+        Terms found;
+        found.loss = log_sum * (positive + negative) + linear;
+        found.gradient = (is_above ? negative - positive * e : negative * e - positive) * ((e + (C)2) * quotient);
+        if (!WEIGHTED) return found;
+        const Bits<C> is_void = (weight == Vec<C>{}) & ((found.loss == all((C)INF)) | (found.loss == all(-(C)INF)));
+        found.loss = is_void ? Vec<C>{} : weight * found.loss;
+        found.gradient *= weight;
+        return found;
+    }
+
+    template <bool WITH_GRADIENT, bool WEIGHTED>
+    bool blocks(int64_t first, int64_t last) const {
+        const Scratch scratch(OPERANDS * BLOCK * sizeof(C));
+        C* const room = scratch.as<C>();
+        if (!room) return false;
+        C* rooms[OPERANDS];
+        for (int operand = 0; operand < OPERANDS; ++operand) rooms[operand] = room + operand * BLOCK;
+        // a factor that is not there is 1
+        for (int64_t at = 0; WEIGHTED && at < BLOCK; ++at) rooms[WEIGHT][at] = rooms[POS_WEIGHT][at] = 1;
+        for (int64_t block = first; block < last; ++block) {
+            const int64_t begin = block * BLOCK, left = layout.rows - begin, count = left < BLOCK ? left : BLOCK;
+            const C* const x = input.read(begin, count, rooms[SCORES]);
+            const C* const y = target.read(begin, count, rooms[TARGET]);
+            const C* const w = has_weight ? weight.read(begin, count, rooms[WEIGHT]) : rooms[WEIGHT];
+            const C* const p = has_pos_weight ? pos_weight.read(begin, count, rooms[POS_WEIGHT]) : rooms[POS_WEIGHT];
+            C* const losses = sums ? nullptr : loss.place(begin, rooms[LOSS]);
+            C* const gradients = WITH_GRADIENT ? gradient.place(begin, rooms[GRADIENT]) : nullptr;
+            const C sum = sum_over<C>(count, [&](int64_t at, int64_t some) INLINED {
+                // behind the end stands what costs nothing
+                const Vec<C> weights = WEIGHTED ? load_some(w + at, some, (C)1) : Vec<C>{};
+                const Vec<C> pos_weights = WEIGHTED ? load_some(p + at, some, (C)1) : Vec<C>{};
+                const Terms found = terms<WEIGHTED>(
+                    load_some(x + at, some, -(C)INF), load_some(y + at, some, (C)0), weights, pos_weights);
+                if (losses) write(losses + at, found.loss, some);
+                if (WITH_GRADIENT) {
+                    if (stream && some == LANES<C>)
+                        store_past_the_cache(gradients + at, found.gradient * share);
+                    else
+                        write(gradients + at, found.gradient * share, some);
+                }
+                return found.loss;
+            });
+            if (sums)
+                sums[block] = sum;
+            else
+                loss.put(begin, count, losses);
+            if (WITH_GRADIENT) gradient.put(begin, count, gradients);
+        }
+        if (WITH_GRADIENT && stream) finish_stores();
+        return true;
+    }
+    static INLINE void write(C* to, Vec<C> value, int64_t count) {
+        if (count == LANES<C>)
+            store(to, value);
+        else
+            store_part(to, value, count);
+    }
+
+    int64_t num_blocks() const { return (layout.rows + BLOCK - 1) / BLOCK; }
+
+    template <bool WITH_GRADIENT>
+    const char* run() const {
+        return in_parallel(num_blocks(), GRAIN / BLOCK, [&](int64_t first, int64_t last) {
+            return has_weight || has_pos_weight ? blocks<WITH_GRADIENT, true>(first, last)
+                                                : blocks<WITH_GRADIENT, false>(first, last);
+        });
+    }
+
+    // Entries to one loss.
+    template <bool WITH_GRADIENT>
+    const char* reduce(Reduction reduction, C* result) {
+        const Scratch scratch(num_blocks() * sizeof(C));
+        sums = scratch.as<C>();
+        if (!sums) return NO_MEMORY;
+        const C entries = (C)layout.rows;
+        if (reduction == MEAN) share = 1 / entries;
+        if (const char* problem = run<WITH_GRADIENT>()) return problem;
+        const C sum = sum_over<C>(
+            num_blocks(), [&](int64_t at, int64_t some) INLINED { return load_some(sums + at, some, (C)0); });
+        *result = reduction == MEAN && layout.rows > 0 ? sum / entries : sum;
+        return nullptr;
+    }
+};
+
+// (input, target, weight, pos_weight, flags): all have the input's shape; a target and weights are in the dtype of the
+// computation, or in halves where that is float32. The loss, and its gradient if wanted; both in the dtype of the
+// computation.
+template <bool WITH_GRADIENT>
+const char* binary_cross_entropy(Call& call) {
+    const Tensor input = call.tensor(0), target = call.tensor(1), weight = call.tensor(2), pos_weight = call.tensor(3);
+    const int64_t flags = call.integer(4);
+    const auto reduction = (Reduction)(flags & REDUCTION);
+    const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
+    const Tensor loss = reduction == NONE ? call.result_like(input, wide) : call.result(0, nullptr, nullptr, wide);
+    if (!loss.handle) return NO_MEMORY;
+    const Tensor gradient = WITH_GRADIENT ? call.result_like(input, wide) : input;
+    if (!gradient.handle) return NO_MEMORY;
+    const int64_t strides[MOST_DIMS] = {};
+    // what has no entries of its own
+    Tensor none = input;
+    none.strides = strides;
+    const Tensor operands[] = {
+        input,
+        target,
+        flags & HAS_WEIGHT ? weight : none,
+        flags & HAS_POS_WEIGHT ? pos_weight : none,
+        reduction == NONE ? loss : none,
+        WITH_GRADIENT ? gradient : none,
+    };
+    return as_computed(input, [&](auto tag) {
+        using C = typename decltype(tag)::type;
+        Losses<C> losses(operands, flags);
+        if (reduction == NONE) return losses.template run<WITH_GRADIENT>();
+        return losses.template reduce<WITH_GRADIENT>(reduction, loss.at<C>());
+    });
+}
+
+}  // namespace
+
+#define PASTE(a, b) a##b
+#define NAMED(a, b) PASTE(a, b)
+
+extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_binary_, ISA)(LibraryHandle library) {
+    int32_t failed = 0;
+    failed |= torch_library_impl(
+        library, "anymax::binary_cross_entropy", boxed<binary_cross_entropy<false>>, TORCH_VERSION);
+    failed |= torch_library_impl(
+        library, "anymax::binary_cross_entropy_with_gradient", boxed<binary_cross_entropy<true>>, TORCH_VERSION);
+    return failed;
+}

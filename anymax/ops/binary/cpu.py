@@ -1,0 +1,113 @@
+"""The CPU kernel of binary_cross_entropy_with_logits (cpu.cpp): what it serves, and its derivatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anymax._core.context import forward_mode, is_eager, is_kept
+from anymax._core.library import define
+from anymax._core.native import DTYPES, CpuKernel, result_like
+from anymax._core.scores import compute_dtype
+from anymax._core.targets import REDUCTIONS
+from anymax.ops.binary import reference
+
+# behind the reduction, whose place in REDUCTIONS is the lowest two bits of the flags
+HAS_WEIGHT = 4
+HAS_POS_WEIGHT = 8
+
+_ARGUMENTS = "(Tensor input, Tensor target, Tensor weight, Tensor pos_weight, int flags)"
+_HALVES = (torch.bfloat16, torch.float16)
+_MEAN = REDUCTIONS.index("mean")
+
+
+def _loss(input: Tensor, *arguments: Any) -> Tensor:
+    dtype = compute_dtype(input.dtype)
+    if REDUCTIONS[arguments[-1] % HAS_WEIGHT] == "none":
+        return result_like(input, dtype)
+    return input.new_empty((), dtype=dtype)
+
+
+FORWARD = define(f"binary_cross_entropy{_ARGUMENTS} -> Tensor", _loss)
+WITH_GRADIENT = define(
+    f"binary_cross_entropy_with_gradient{_ARGUMENTS} -> (Tensor, Tensor)",
+    lambda input, *arguments: (_loss(input, *arguments), result_like(input, compute_dtype(input.dtype))),
+)
+
+
+def is_plain(input: Tensor, target: Tensor) -> bool:
+    """Whether the kernel has every derivative that may be asked for, in eager code."""
+    return not (target.requires_grad and torch.is_grad_enabled()) and not forward_mode(input, target)
+
+
+def plain(input: Tensor, target: Tensor) -> Tensor:
+    """The mean, without weights, for a target of the input's dtype."""
+    if input.requires_grad and torch.is_grad_enabled():
+        return _Differentiable.apply(input, target, None, "mean", None)
+    return FORWARD(input, target, input, input, _MEAN)
+
+
+class BinaryCrossEntropy(CpuKernel):
+    def __call__(
+        self, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, pos_weight: Tensor | None
+    ) -> Tensor:
+        if input.requires_grad and torch.is_grad_enabled():
+            return _Differentiable.apply(input, target, weight, reduction, pos_weight)
+        return FORWARD(*_arguments(input, target, weight, reduction, pos_weight))
+
+    def cannot(
+        self, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, pos_weight: Tensor | None
+    ) -> str | None:
+        if reason := self.refuses(input, target, weight, pos_weight):
+            return reason
+        if input.dtype not in DTYPES:
+            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
+        for argument, value in (("target", target), ("weight", weight), ("pos_weight", pos_weight)):
+            if value is not None and value.requires_grad and torch.is_grad_enabled():
+                return f"it has no derivative in {argument}"
+        return None
+
+
+class _Differentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, pos_weight: Tensor | None
+    ) -> Tensor:
+        loss, gradient = WITH_GRADIENT(*_arguments(input, target, weight, reduction, pos_weight))
+        ctx.save_for_backward(input, target, weight, pos_weight, gradient)
+        ctx.reduction = reduction
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        input, target, weight, pos_weight, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            loss = reference.binary_cross_entropy_with_logits(input, target, weight, ctx.reduction, pos_weight)
+            (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
+        elif ctx.reduction != "none" and is_eager() and not is_kept() and grad == 1:
+            found = gradient
+        else:
+            found = gradient * grad
+        return found.to(input.dtype), None, None, None, None
+
+
+def _arguments(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, pos_weight: Tensor | None
+) -> tuple[Any, ...]:
+    flags = REDUCTIONS.index(reduction)
+    dtype = compute_dtype(input.dtype)
+    weights = []
+    for value, flag in ((weight, HAS_WEIGHT), (pos_weight, HAS_POS_WEIGHT)):
+        if value is None:
+            weights.append(input)
+        else:
+            flags |= flag
+            weights.append(_readable(value, dtype).expand(input.shape))
+    return (input, _readable(target, dtype), *weights, flags)
+
+
+def _readable(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The tensor as the kernel takes it, for a computation in `dtype`: it widens halves itself, to float32."""
+    return tensor if tensor.dtype in _HALVES and dtype is torch.float32 else tensor.to(dtype)
