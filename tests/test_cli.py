@@ -398,7 +398,10 @@ def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[s
         "from anymax.cli import main; main()"
     )
     # torch's own, at its import; and that of an installation without kernels
-    quiet = ("-Wignore:Failed to initialize NumPy:UserWarning", "-Wignore:anymax runs without its CPU kernels:UserWarning")
+    quiet = (
+        "-Wignore:Failed to initialize NumPy:UserWarning",
+        "-Wignore:anymax runs without its CPU kernels:UserWarning",
+    )
     return subprocess.run([sys.executable, *quiet, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from anymax._core.context import is_eager, is_exporting, transforms_active
 from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER
-from anymax._core.library import LIBRARY
+from anymax._core.library import LIBRARY, define
+from anymax._core.native import CpuKernel
 
 Generator = torch.Generator | Tensor | None
 
@@ -109,7 +110,24 @@ def _philox(seeds: Tensor, shape: Sequence[int], device: torch.device) -> Tensor
     return found.reshape((*seeds.shape[:-1], *shape))
 
 
-WORDS = Choice("random.words", _philox)
+_RANDOM_WORDS = define(
+    "random_words(Tensor seeds, SymInt count) -> Tensor",
+    lambda seeds, count: seeds.new_empty((seeds.numel(), count)),
+)
+
+
+class _Words(CpuKernel):
+    def __call__(self, seeds: Tensor, shape: Sequence[int], device: torch.device) -> Tensor:
+        found = _RANDOM_WORDS(seeds.contiguous(), math.prod(shape))
+        return found.view((*seeds.shape, *shape))
+
+    def cannot(self, seeds: Tensor, shape: Sequence[int], device: torch.device) -> str | None:
+        if reason := self.refuses(seeds):
+            return reason
+        return None if device.type == "cpu" else f"it is for words on the CPU, got {device}"
+
+
+WORDS = Choice("random.words", _philox, (_Words(),))
 
 
 def exponential(words: Tensor, dtype: torch.dtype) -> Tensor:

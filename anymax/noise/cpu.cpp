@@ -2,26 +2,9 @@
 // draws.py.
 
 #include "../_core/native/call.h"
+#include "../_core/native/philox.h"
 
 namespace {
-
-// ---- Philox4x32-10: the words of _core/random.py ----
-
-INLINE void philox(uint64_t seed, uint64_t counter, uint32_t* words) {
-    uint32_t a = (uint32_t)counter, b = (uint32_t)(counter >> 32), c = 0, d = 0;
-    uint32_t low_key = (uint32_t)seed, high_key = (uint32_t)(seed >> 32);
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round) {
-        const uint64_t first = (uint64_t)a * 0xD2511F53u, second = (uint64_t)c * 0xCD9E8D57u;
-        a = (uint32_t)(second >> 32) ^ b ^ low_key;
-        b = (uint32_t)second;
-        c = (uint32_t)(first >> 32) ^ d ^ high_key;
-        d = (uint32_t)first;
-        low_key += 0x9E3779B9u;
-        high_key += 0xBB67AE85u;
-    }
-    words[0] = a, words[1] = b, words[2] = c, words[3] = d;
-}
 
 // on a grid of 2^-53, as draws.uniform
 INLINE double uniform(const uint32_t* pair) {
@@ -161,7 +144,7 @@ const char* guide(Call& call) {
 
 // (seed, law..., count, log_draws): draw i has the words 2i and 2i + 1
 const char* with_replacement(Call& call) {
-    const uint64_t seed = *call.tensor(0).at<uint64_t>();
+    const Philox philox(*call.tensor(0).at<uint64_t>());
     const Law law(call, 1);
     const int64_t count = call.integer(9), stride = 1;
     const double log_draws = call.number(10);
@@ -173,7 +156,7 @@ const char* with_replacement(Call& call) {
             uint32_t words[2 * BLOCK];
             int64_t drawn[BLOCK];
             double log_q[BLOCK];
-            for (int at = 0; at < BLOCK / 2; ++at) philox(seed, (uint64_t)(block * BLOCK / 2 + at), words + 4 * at);
+            philox.run((uint64_t)block * (2 * BLOCK), 2 * BLOCK, words);
             law.draw(words, 2, drawn, log_q);
             const int64_t start = block * BLOCK, size = count - start < BLOCK ? count - start : BLOCK;
             memcpy(ids.at<int64_t>() + start, drawn, size * 8);
@@ -223,7 +206,7 @@ class Arrived {
 // (seed, law..., rows, wanted, tries): the first classes of each row, their times and log-probabilities; and how many
 // rows lack some after all their tries. Try i of row r has the words 4 (r n + i) and on.
 const char* first_arrivals(Call& call) {
-    const uint64_t seed = *call.tensor(0).at<uint64_t>();
+    const Philox philox(*call.tensor(0).at<uint64_t>());
     const Law law(call, 1);
     const int64_t sizes[] = {call.integer(9), call.integer(10)}, strides[] = {sizes[1], 1}, tries = call.integer(11);
     const int64_t wanted = sizes[1];
@@ -247,7 +230,7 @@ const char* first_arrivals(Call& call) {
                 uint32_t words[4 * BLOCK];
                 int64_t drawn[BLOCK];
                 double log_q[BLOCK], gaps[BLOCK];
-                for (int at = 0; at < BLOCK; ++at) philox(seed, (uint64_t)(row * tries + start + at), words + 4 * at);
+                philox.run(WORDS_OF_BLOCK * (uint64_t)(row * tries + start), WORDS_OF_BLOCK * BLOCK, words);
                 law.draw(words, 4, drawn, log_q);
                 exponentials(words + 2, 4, gaps);
                 for (int at = 0; at < BLOCK && start + at < tries && found < wanted; ++at) {
