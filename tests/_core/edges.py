@@ -53,6 +53,17 @@ def binary_family(scores, dim):
             ).requires_grad_()
 
 
+def entropy_family(scores, dim):
+    classes = scores.shape[dim]
+    mask = scores.detach() > -1
+    for options in ({}, {"temperature": 2.0}, {"mask": mask}):
+        yield anymax.entropy(scores, dim, **options)
+        if classes:
+            target = torch.arange(3) * 7 % classes
+            target[0] = -100
+            yield torch.stack(anymax.log_prob(scores, target, dim=dim, **options))
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -79,7 +90,15 @@ NOISE_LAWS = (
     anymax.noise.LogUniform(10**6),
     anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
 )
-FAMILIES = (softmax_family, truncation, cross_entropy_family, binary_family, noise_family, nce_family)
+FAMILIES = (
+    softmax_family,
+    truncation,
+    cross_entropy_family,
+    entropy_family,
+    binary_family,
+    noise_family,
+    nce_family,
+)
 
 
 def placed(length, offset, dtype, columns):

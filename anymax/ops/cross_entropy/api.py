@@ -20,6 +20,7 @@ from anymax._core.scores import PLAIN_DTYPES, compute_dtype, loss_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values, class_axis
 from anymax.ops.cross_entropy import cpu, reference
 from anymax.ops.cross_entropy.reference import Options
+from anymax.ops.entropy.cpu import LogProb as LogProbKernel
 
 
 class LogProb(NamedTuple):
@@ -147,7 +148,7 @@ def cross_entropy(
     return loss.to(loss_dtype(input))
 
 
-@public(reference=reference.log_prob)
+@public(reference=reference.log_prob, kernels=(LogProbKernel(),))
 def log_prob(
     input: Tensor,
     target: Tensor,

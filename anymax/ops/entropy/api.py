@@ -8,10 +8,10 @@ from anymax._core import checks
 from anymax._core.dims import Dim, resolve
 from anymax._core.dispatch import implementation, public
 from anymax._core.scores import compute_dtype, loss_dtype
-from anymax.ops.entropy import reference
+from anymax.ops.entropy import cpu, reference
 
 
-@public(reference=reference.entropy)
+@public(reference=reference.entropy, kernels=(cpu.Entropy(),))
 def entropy(
     input: Tensor,
     dim: Dim,
