@@ -42,6 +42,27 @@ def cross_entropy_family(scores, dim):
         yield anymax.cross_entropy(scores.detach(), target, dim=dim, reduction="none", **options).requires_grad_()
 
 
+def gumbel_family(scores, dim):
+    mask, seed = scores.detach() > -1, torch.tensor(5)
+    for tau in (1.0, 0.5, torch.tensor(2.0, requires_grad=True)):
+        for hard in (False, True):
+            yield anymax.gumbel_softmax(scores, tau, hard, dim=dim, generator=seed)
+            yield anymax.gumbel_softmax(scores, tau, hard, dim=dim, mask=mask, generator=seed)
+    if scores.shape[dim]:
+        yield scores.sum() + anymax.sample(scores, dim, num_samples=2, generator=seed).sum()
+
+
+def gumbel_blocks(scores, dim):
+    """As many rows as are worked side by side, each of as many entries as a row has."""
+    length = scores.shape[dim]
+    inner = scores.sum() + torch.zeros(2, length, 33 + length, dtype=scores.dtype)
+    for tau in (1.0, 0.5):
+        for hard in (False, True):
+            yield anymax.gumbel_softmax(inner, tau, hard, dim=1, generator=torch.tensor(5))
+    if length:
+        yield scores.sum() + anymax.sample(inner.nan_to_num(0, 0, 0), 1, generator=torch.tensor(5)).sum()
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -68,7 +89,15 @@ NOISE_LAWS = (
     anymax.noise.LogUniform(10**6),
     anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
 )
-FAMILIES = (softmax_family, truncation, cross_entropy_family, noise_family, nce_family)
+FAMILIES = (
+    softmax_family,
+    truncation,
+    cross_entropy_family,
+    gumbel_family,
+    gumbel_blocks,
+    noise_family,
+    nce_family,
+)
 
 
 def placed(length, offset, dtype, columns):
