@@ -64,6 +64,27 @@ def entropy_family(scores, dim):
             yield torch.stack(anymax.log_prob(scores, target, dim=dim, **options))
 
 
+def gumbel_family(scores, dim):
+    mask, seed = scores.detach() > -1, torch.tensor(5)
+    for tau in (1.0, 0.5, torch.tensor(2.0, requires_grad=True)):
+        for hard in (False, True):
+            yield anymax.gumbel_softmax(scores, tau, hard, dim=dim, generator=seed)
+            yield anymax.gumbel_softmax(scores, tau, hard, dim=dim, mask=mask, generator=seed)
+    if scores.shape[dim]:
+        yield scores.sum() + anymax.sample(scores, dim, num_samples=2, generator=seed).sum()
+
+
+def gumbel_blocks(scores, dim):
+    """As many rows as are worked side by side, each of as many entries as a row has."""
+    length = scores.shape[dim]
+    inner = scores.sum() + torch.zeros(2, length, 33 + length, dtype=scores.dtype)
+    for tau in (1.0, 0.5):
+        for hard in (False, True):
+            yield anymax.gumbel_softmax(inner, tau, hard, dim=1, generator=torch.tensor(5))
+    if length:
+        yield scores.sum() + anymax.sample(inner.nan_to_num(0, 0, 0), 1, generator=torch.tensor(5)).sum()
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -96,6 +117,8 @@ FAMILIES = (
     cross_entropy_family,
     entropy_family,
     binary_family,
+    gumbel_family,
+    gumbel_blocks,
     noise_family,
     nce_family,
 )

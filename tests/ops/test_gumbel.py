@@ -154,11 +154,19 @@ def test_hard_is_exactly_one_hot_and_soft_is_finite_for_any_score(dtype, tau):
     assert (soft.gather(1, hard.argmax(1, keepdim=True)).squeeze(1) == soft.amax(1)).all()
 
 
-def test_ties_go_to_the_lowest_index(monkeypatch):
-    monkeypatch.setattr(random, "gumbel", lambda words, dtype: torch.zeros(words.shape, dtype=dtype))
-    x = torch.tensor([[0.0, 1.0, 1.0]])
-    assert anymax.gumbel_softmax(x, 1.0, True, dim=1).tolist() == [[0, 1, 0]]
-    assert anymax.sample(x, 1).tolist() == [1]
+@pytest.mark.parametrize("tau", [1.0, 0.5])
+def test_ties_go_to_the_lowest_index(tau):
+    # among many words some have the same variate in float32
+    variates = random.exponential(random.words(seed(22), (30_000,), CPU), torch.float32)
+    values, counts = variates.unique(return_counts=True)
+    pairs = [(variates == value).nonzero().flatten() for value in values[counts == 2][:20]]
+    assert len(pairs) > 5
+    for pair in pairs:
+        x = torch.full((30_000,), -INFINITY)
+        x[pair] = 1.0
+        first = int(pair.min())
+        assert anymax.gumbel_softmax(x, tau, True, dim=0, generator=seed(22)).nonzero().tolist() == [[first]]
+        assert anymax.sample(x, 0, generator=seed(22)) == first
 
 
 def test_rows_that_are_masked_spoilt_or_empty():

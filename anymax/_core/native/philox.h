@@ -140,4 +140,32 @@ class Philox {
     Wide low_keys_[ROUNDS], high_keys_[ROUNDS];
 };
 
+// Words in rising order of their indices, each made once. What is behind the last of `end` may never be made.
+class WordStream {
+   public:
+    static constexpr int64_t MOST = 1024;
+
+    WordStream(const Philox& philox, int64_t end) : philox_(philox), end_(end) {}
+
+    // the words from `index` on, MOST at most
+    const uint32_t* at(int64_t index, int64_t count) {
+        if (index >= first_ && index + count <= last_) return words_ + (index - first_);
+        const int64_t start = index / WORDS_OF_BLOCK * WORDS_OF_BLOCK;
+        const int64_t kept = start >= first_ && start < last_ ? last_ - start : 0;
+        memmove(words_, words_ + (last_ - first_ - kept), kept * sizeof(uint32_t));
+        const int64_t next = start + kept, rest = (end_ - next + WORDS_AT_ONCE - 1) / WORDS_AT_ONCE * WORDS_AT_ONCE;
+        const int64_t wanted = kept ? MOST : MOST + WORDS_AT_ONCE, made = rest < wanted ? rest : wanted;
+        philox_.run((uint64_t)next, made, words_ + kept);
+        first_ = start;
+        last_ = next + made;
+        return words_ + (index - first_);
+    }
+
+   private:
+    const Philox& philox_;
+    const int64_t end_;
+    int64_t first_ = 0, last_ = 0;
+    uint32_t words_[2 * MOST + WORDS_AT_ONCE + WORDS_OF_BLOCK];
+};
+
 }  // namespace

@@ -274,8 +274,11 @@ INLINE void transpose(Vec<C> (&rows)[LANES<C>]) {
 
 // e^x for x <= 88 (709 in double); 0 below the smallest normal number, where a denormal would cost 150 cycles; NaN stays.
 // The power of 2 is a factor: added to the bits of a NaN, the end of its payload could make a number of it.
+// With SCALE the result is 2^SCALE e^x, and so much smaller x have one.
+template <int SCALE = 0>
 INLINE Vec<float> exp(Vec<float> x) {
-    const Vec<float> to_integer = all(12583039.0f);  // 1.5 * 2^23 + 127: adding it rounds, and leaves an exponent's bits
+    // 1.5 * 2^23 + 127: adding it rounds, and leaves an exponent's bits
+    const Vec<float> to_integer = all(12583039.0f + SCALE);
     const Vec<float> shifted = x * 1.44269504088896341f + to_integer;
     const Vec<float> power = shifted - to_integer;
     Vec<float> r = x - power * 0.693145751953125f;  // log 2 in two parts, the first with zeros at its end
@@ -287,11 +290,12 @@ INLINE Vec<float> exp(Vec<float> x) {
     series = series * r + 0.4999999344758046035f;
     const Vec<float> result = (series * (r * r) + r) + 1.0f;
     const Vec<float> scaled = result * (Vec<float>)((Bits<float>)shifted << 23);
-    return x < all(-87.3365447505531f) ? Vec<float>{} : scaled;
+    return x < all(-87.3365447505531f - SCALE * 0.693147180559945309f) ? Vec<float>{} : scaled;
 }
 
+template <int SCALE = 0>
 INLINE Vec<double> exp(Vec<double> x) {
-    const Vec<double> to_integer = all(6755399441056767.0);  // 1.5 * 2^52 + 1023
+    const Vec<double> to_integer = all(6755399441056767.0 + SCALE);  // 1.5 * 2^52 + 1023
     const Vec<double> shifted = x * 1.44269504088896341 + to_integer;
     const Vec<double> power = shifted - to_integer;
     Vec<double> r = x - power * 0.69314718055966295651160180568695068359375;
@@ -308,16 +312,11 @@ INLINE Vec<double> exp(Vec<double> x) {
     series = series * r + 0.50000000000000106263;
     const Vec<double> result = (series * (r * r) + r) + 1.0;
     const Vec<double> scaled = result * (Vec<double>)((Bits<double>)shifted << 52);
-    return x < all(-708.3964185322641) ? Vec<double>{} : scaled;
+    return x < all(-708.3964185322641 - SCALE * 0.693147180559945309) ? Vec<double>{} : scaled;
 }
 
-// log x for normal x > 0; the caller answers for every other
-INLINE Vec<float> log(Vec<float> x) {
-    // x = 2^power * (1 + f), with 1 + f between the roots of 1/2 and 2
-    const Bits<float> offset = Bits<float>{} + 0x3f3504f3;  // the bits of sqrt(1/2)
-    const Bits<float> moved = (Bits<float>)x - offset;
-    const Vec<float> power = __builtin_convertvector(moved >> 23, Vec<float>);
-    const Vec<float> f = (Vec<float>)((moved & 0x007fffff) + offset) - 1.0f;
+// log(2^power * (1 + f)), with 1 + f between the roots of 1/2 and 2
+INLINE Vec<float> log(Vec<float> power, Vec<float> f) {
     Vec<float> series = all(0.067466634031164839831f);
     series = series * f - 0.11675640196691229208f;
     series = series * f + 0.11888145051776013023f;
@@ -330,6 +329,21 @@ INLINE Vec<float> log(Vec<float> x) {
     const Vec<float> square = f * f;
     const Vec<float> tail = series * (square * f) + power * -2.12194440e-4f;
     return (f + (tail - 0.5f * square)) + power * 0.693359375f;
+}
+
+// x > 0, normal, in these two parts
+INLINE void split(Vec<float> x, Vec<float>& power, Vec<float>& f) {
+    const Bits<float> offset = Bits<float>{} + 0x3f3504f3;  // the bits of sqrt(1/2)
+    const Bits<float> moved = (Bits<float>)x - offset;
+    power = __builtin_convertvector(moved >> 23, Vec<float>);
+    f = (Vec<float>)((moved & 0x007fffff) + offset) - 1.0f;
+}
+
+// log x for normal x > 0; the caller answers for every other
+INLINE Vec<float> log(Vec<float> x) {
+    Vec<float> power, f;
+    split(x, power, f);
+    return log(power, f);
 }
 
 INLINE Vec<double> log(Vec<double> x) {

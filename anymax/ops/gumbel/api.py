@@ -10,12 +10,12 @@ from anymax._core.dims import Dim, resolve_one, resolve_or_last
 from anymax._core.dispatch import implementation, public
 from anymax._core.random import Generator
 from anymax._core.scores import compute_dtype, loss_dtype, map_dtype
-from anymax.ops.gumbel import reference
+from anymax.ops.gumbel import cpu, reference
 
 EPS = 1e-10
 
 
-@public(reference=reference.gumbel_softmax)
+@public(reference=reference.gumbel_softmax, kernels=(cpu.GumbelSoftmax(),))
 def gumbel_softmax(
     logits: Tensor,
     tau: float | Tensor = 1.0,
@@ -76,7 +76,7 @@ def gumbel_softmax(
     return implementation("gumbel_softmax")(logits, dims, tau, hard, mask, seed).to(map_dtype(logits))
 
 
-@public(reference=reference.sample)
+@public(reference=reference.sample, kernels=(cpu.Sample(),))
 def sample(
     input: Tensor,
     dim: Dim,

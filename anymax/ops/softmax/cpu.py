@@ -147,13 +147,13 @@ class _Differentiable(torch.autograd.Function):
             return _gradient(name, dims, grad, input, result, mask, temperature), None, None, None, None, None
         if result is None:
             if not any(ctx.needs_input_grad[2:4]):
-                found = _backward(name, dims, grad, input, None, mask, temperature, sink)
+                found = backward(name, dims, grad, input, None, mask, temperature, sink)
                 return found, None, None, None, None, None
             result = _forward(name, dims, input, mask, temperature, sink, WIDE)
         if not ctx.needs_input_grad[2]:
-            found, of_temperature = _backward(name, dims, grad, input, result, mask, temperature), None
+            found, of_temperature = backward(name, dims, grad, input, result, mask, temperature), None
         else:
-            untempered = _backward(name, dims, grad, input, result, mask, None).to(compute_dtype(input.dtype))
+            untempered = backward(name, dims, grad, input, result, mask, None).to(compute_dtype(input.dtype))
             of_temperature = _of_temperature(untempered, dims, input, mask, temperature, sink).to(temperature.dtype)
             found = torch.where(untempered == 0, 0.0, untempered / temperature).to(input.dtype)
         of_sink = None
@@ -203,7 +203,7 @@ def _forward(
     return FORWARD_WITH[name](input, *absent, axes_of(dims), flags)
 
 
-def _backward(
+def backward(
     name: str,
     dims: Dims,
     grad: Tensor,
@@ -234,7 +234,7 @@ def _gradient(
     mask: Tensor | None,
     temperature: Number | None,
 ) -> Tensor:
-    """What `_backward` computes, in torch's own ops: for derivatives of the derivative."""
+    """What `backward` computes, in torch's own ops: for derivatives of the derivative."""
     if name == "logsumexp":
         assert input is not None
         log_probs = input - result
