@@ -57,7 +57,7 @@ struct Operand {
 
     bool rows_are_contiguous() const { return layout.row_is_contiguous(index); }
     // whether neighbouring rows are read, entry by entry, where they lie
-    bool lines_are_contiguous() const { return layout.rows_are_columns(index) && !mask; }
+    bool lines_are_in_place() const { return is_plain() && layout.rows_are_columns(index); }
     // whether a row that is contiguous needs no conversion
     bool is_plain() const { return type == AS_COMPUTED && !mask; }
 

@@ -126,22 +126,37 @@ INLINE Sum<C> sum_of_row(const C* scores, int64_t length, const Options<C>& opti
     return {top, sum};
 }
 
-// The same of `count` columns, from as many lines as a block has: the entries of one line lie side by side. Sums so far
-// are made smaller where the block has a larger top. With KEEP `tile` keeps what each entry becomes.
-template <Kind KIND, bool KEEP, class T, class Line>
-INLINE void sum_lines(const Block& block, const Line& line, bool is_tempered, const Compute<T>* temperatures,
-                      Compute<T>* tops, Compute<T>* sums, Compute<T>* tile) {
-    using C = Compute<T>;
+// Where the entries of one line, which lie side by side, start.
+template <class C>
+struct Lines {
+    const C* base;
+    const void* places;
+    int operand;
+    int64_t (*offset)(const void* places, int64_t entry, int operand);
+
+    const C* of(int64_t entry) const { return base + offset(places, entry, operand); }
+};
+template <int K>
+int64_t offset_in(const void* layout, int64_t entry, int operand) {
+    return ((const Layout<K>*)layout)->offset_of(entry, operand);
+}
+int64_t offset_in_tile(const void* width, int64_t entry, int) { return entry * *(const int64_t*)width; }
+
+// The same of the columns of a block. Sums so far are made smaller where the block has a larger top. With KEEP `tile`
+// keeps what each entry becomes.
+template <Kind KIND, bool KEEP, class C>
+NOT_INLINED void sum_lines(const Block& block, const Lines<C>& line, bool is_tempered, const C* temperatures, C* tops,
+                           C* sums, C* tile) {
     const auto d_of = [&](Vec<C> score, int64_t at) INLINED {
         return difference<C>(score, load(tops + at), is_tempered, load(temperatures + at));
     };
     // a few lines at once, which no cache puts into one place
     constexpr int64_t LINES = 8;
-    const T* lines[LINES];
+    const C* lines[LINES];
     const auto each_few = [&](const auto& action) INLINED {
         for (int64_t entry = block.first; entry < block.last; entry += LINES) {
             const int64_t some = block.last - entry < LINES ? block.last - entry : LINES;
-            for (int64_t at = 0; at < some; ++at) lines[at] = line(entry + at);
+            for (int64_t at = 0; at < some; ++at) lines[at] = line.of(entry + at);
             int64_t at = 0;
             for (; at + LANES<C> <= block.count; at += LANES<C>) action(entry, some, at, (int64_t)LANES<C>);
             if (at < block.count) action(entry, some, at, block.count - at);
@@ -152,7 +167,7 @@ INLINE void sum_lines(const Block& block, const Line& line, bool is_tempered, co
     each_few([&](int64_t entry, int64_t some, int64_t at, int64_t columns) INLINED {
         Vec<C> top = load(tops + at);
         for (int64_t of = 0; of < some; ++of) {
-            const Vec<C> score = load_some_as(lines[of] + at, columns, -(C)INF);
+            const Vec<C> score = load_some(lines[of] + at, columns, -(C)INF);
             if (KEEP) store(tile + (entry - block.first + of) * block.width + at, score);
             top = larger(score, top);
         }
@@ -168,7 +183,7 @@ INLINE void sum_lines(const Block& block, const Line& line, bool is_tempered, co
             // while a block of columns is worked on, the next one comes nearer
             prefetch(lines[of] + at + block.width);
             C* const kept = KEEP ? tile + (entry - block.first + of) * block.width + at : nullptr;
-            const Vec<C> score = KEEP ? load(kept) : load_some_as(lines[of] + at, columns, -(C)INF);
+            const Vec<C> score = KEEP ? load(kept) : load_some(lines[of] + at, columns, -(C)INF);
             const Vec<C> d = d_of(score, at), e = exp(d);
             sum += e;
             if (KEEP && KIND != LOG_Z) store(kept, KIND == PROBS ? e : d);
@@ -182,24 +197,21 @@ template <Kind KIND, class C, int K>
 void sum_columns(const Operand<C, K>& scores, const int64_t (&start)[K], const Tiling<C>& tiling, int64_t count,
                  bool is_tempered, const C* temperatures, C* tops, C* sums, C* tile) {
     const int64_t width = tiling.width, length = scores.layout.length;
-    const bool is_whole = tiling.height == length, in_place = scores.lines_are_contiguous();
+    const bool is_whole = tiling.height == length, in_place = scores.lines_are_in_place();
     for (int64_t at = 0; at < width; at += LANES<C>) {
         store(tops + at, all(-(C)INF));
         store(sums + at, Vec<C>{});
     }
     each_tile(tiling, length, count, [&](const Block& block) {
         if (!in_place) scores.copy_tile(start, block, tile);
-        as_stored<C>(in_place ? scores.type : AS_COMPUTED, in_place ? scores.data : tile, [&](auto* base) {
-            using T = Pointee<decltype(base)>;
-            const auto line = [&](int64_t entry) -> const T* {
-                if (!in_place) return base + (entry - block.first) * width;
-                return base + start[scores.index] + scores.layout.offset_of(entry, scores.index);
-            };
-            if (is_whole)
-                sum_lines<KIND, true, T>(block, line, is_tempered, temperatures, tops, sums, tile);
-            else
-                sum_lines<KIND, false, T>(block, line, is_tempered, temperatures, tops, sums, tile);
-        });
+        // the lines where they lie, or in the tile
+        const Lines<C> lines =
+            in_place ? Lines<C>{(C*)scores.data + start[scores.index], &scores.layout, scores.index, offset_in<K>}
+                     : Lines<C>{tile - block.first * width, &block.width, 0, offset_in_tile};
+        if (is_whole)
+            sum_lines<KIND, true>(block, lines, is_tempered, temperatures, tops, sums, tile);
+        else
+            sum_lines<KIND, false>(block, lines, is_tempered, temperatures, tops, sums, tile);
     });
 }
 
@@ -474,10 +486,12 @@ struct Forward {
     bool plain(int64_t first, int64_t last) const {
         const auto& steps = layout.neighbours().strides;
         const bool follow = steps[INPUT] == layout.length && (KIND == LOG_Z || steps[RESULT] == layout.length);
-        if (layout.length <= LANES<C> && follow) return narrow_rows<KIND, T>(first, last);
-        if (layout.length <= 2 * LANES<C>) return plain_rows<KIND, T, 2>(first, last);
-        if (layout.length <= 4 * LANES<C>) return plain_rows<KIND, T, 4>(first, last);
-        if (layout.length <= 8 * LANES<C>) return plain_rows<KIND, T, 8>(first, last);
+        // not for halves, whose rows are fast enough: each of these is a lot of code
+        if constexpr (sizeof(T) == sizeof(C)) {
+            if (layout.length <= LANES<C> && follow) return narrow_rows<KIND, T>(first, last);
+            if (layout.length <= 4 * LANES<C>) return plain_rows<KIND, T, 4>(first, last);
+            if (layout.length <= 8 * LANES<C>) return plain_rows<KIND, T, 8>(first, last);
+        }
         return plain_rows<KIND, T, 0>(first, last);
     }
 
@@ -525,7 +539,7 @@ struct Forward {
         as_stored<C>(result.type, result.data, [&](auto* base) {
             for (int64_t entry = block.first; entry < block.last; ++entry, tile += block.width) {
                 auto* const to = base + start[RESULT] + layout.offset_of(entry, RESULT);
-                write_over(to, block.count, stream, [&](int64_t at, int64_t some) INLINED {
+                write_over(to, block.count, stream, [&](int64_t at, int64_t) INLINED {
                     return finished<KIND>(load(tile + at), at, is_kept, is_tempered, temperatures, tops, finals);
                 });
             }
