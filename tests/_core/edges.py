@@ -10,6 +10,7 @@ import torch
 
 import anymax
 from anymax._core.native import native
+from anymax.ops.binary.api import one_vs_rest_loss
 
 BYTES = {"v2": 16, "v3": 32, "v4": 64, "a1": 16}
 INFINITY = float("inf")
@@ -53,6 +54,17 @@ def binary_family(scores, dim):
             ).requires_grad_()
 
 
+def one_vs_rest(scores, dim):
+    classes = scores.shape[dim]
+    target = torch.tensor([-100, 0, classes - 1])
+    if classes == 0:
+        return
+    for reduction in ("mean", "none"):
+        for leaf in (scores, scores.detach()):
+            loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+            yield loss if loss.requires_grad else loss.requires_grad_()
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -79,7 +91,7 @@ NOISE_LAWS = (
     anymax.noise.LogUniform(10**6),
     anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
 )
-FAMILIES = (softmax_family, truncation, cross_entropy_family, binary_family, noise_family, nce_family)
+FAMILIES = (softmax_family, truncation, cross_entropy_family, binary_family, one_vs_rest, noise_family, nce_family)
 
 
 def placed(length, offset, dtype, columns):

@@ -1,4 +1,4 @@
-"""The CPU kernel of binary_cross_entropy_with_logits beyond the laws: sizes, layouts, weights, dtypes, any threads."""
+"""The CPU kernels of the binary losses beyond the laws: sizes, layouts, weights, dtypes, any threads."""
 
 import itertools
 import os
@@ -13,6 +13,7 @@ import anymax
 from anymax._core import dispatch
 from anymax._core.native import native
 from anymax.ops.binary import cpu
+from anymax.ops.binary.api import one_vs_rest_loss
 
 if native.level is None:
     pytest.skip(f"no kernels: {native.missing}", allow_module_level=True)
@@ -326,11 +327,121 @@ def test_compiled_code_keeps_the_kernel():
     assert any("anymax.binary_cross_entropy" in op for op in ops)
 
 
+def ids(x, dim):
+    """A class per row, the first row ignored."""
+    shape = [size for axis, size in enumerate(x.shape) if axis != dim % x.ndim]
+    target = torch.randint(x.shape[dim], shape, generator=generator(1))
+    target.view(-1)[0] = -100
+    return target
+
+
+def agree_one_vs_rest(x, target, dim, reduction):
+    tolerance = TOLERANCES[x.dtype]
+    leaf, exact = x.detach().requires_grad_(), x.detach().double().requires_grad_()
+    loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+    with anymax.use_backend("reference"):
+        expected = one_vs_rest_loss(exact, target, dim=dim, reduction=reduction)
+    assert loss.dtype == x.dtype
+    near(loss.detach(), expected.detach(), expected.detach(), tolerance)
+    upstream = torch.linspace(-1, 1, loss.numel(), dtype=torch.float64).reshape(loss.shape).to(x.dtype)
+    right = gradient(expected, exact, upstream.double())
+    # no entry is a difference
+    near(gradient(loss, leaf, upstream), right, right.abs(), tolerance)
+    assert torch.equal(one_vs_rest_loss(x.detach(), target, dim=dim, reduction=reduction), loss)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_one_vs_rest_of_every_length_and_layout(dtype):
+    for length in (*range(1, 35), 63, 64, 65, 1000):
+        x = scores(5, length, dtype=dtype)
+        for reduction in ("none", "mean"):
+            agree_one_vs_rest(x, ids(x, 1), 1, reduction)
+    whole = scores(4, 6, 9, 10, dtype=dtype)
+    layouts = (whole, whole.permute(2, 0, 3, 1), whole[:, ::2, ::3, 1::2], whole[:, :1].expand(4, 6, 9, 10))
+    for x, dim, reduction in itertools.product(layouts, range(4), REDUCTIONS):
+        target = ids(x, dim)
+        agree_one_vs_rest(x, target, dim, reduction)
+        agree_one_vs_rest(x, target.transpose(0, 2).contiguous().transpose(0, 2), dim, reduction)
+
+
+def test_one_vs_rest_keeps_ignored_bad_and_extreme_rows_apart():
+    x = scores(6, 24)
+    x[0, 3], x[1, 5], x[2, :], x[3, 7] = NAN, INFINITY, -INFINITY, NAN
+    target = torch.tensor([-100, 5, 5, 7, 24, -1])
+    loss, of_rows = cpu.ONE_VS_REST_WITH_GRADIENT(x, target, 1, -100, 0)
+    assert loss[:3].tolist() == [0, one_vs_rest_loss(x[1:2], target[1:2]), INFINITY]
+    assert loss[1].isfinite()
+    assert loss[3:].isnan().all()
+    assert (of_rows[0] == 0).all()
+    assert of_rows[1:3].isfinite().all()
+    assert of_rows[3].isnan().sum() == 1
+    assert of_rows[4:].isnan().all()
+    with pytest.raises(ValueError, match="target ids must be in"):
+        one_vs_rest_loss(x, target)
+    for reduction in REDUCTIONS:
+        for rows, targets_of in ((x[:1], target[:1]), (x[:0], target[:0])):
+            leaf = rows.clone().requires_grad_()
+            nothing = one_vs_rest_loss(leaf, targets_of, reduction=reduction)
+            assert (nothing == 0).all()
+            assert (gradient(nothing, leaf) == 0).all()
+
+
+def test_the_bits_of_one_vs_rest_follow_from_the_row_alone():
+    before = torch.get_num_threads()
+    # past the cache as a whole, and not as a part
+    x = scores(30000, 80).requires_grad_()
+    target, answers = ids(x, 1), []
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        for reduction in REDUCTIONS:
+            loss = one_vs_rest_loss(x, target, reduction=reduction)
+            answers.append((loss.detach(), gradient(loss, x)))
+    torch.set_num_threads(before)
+    for at, other in enumerate(answers):
+        for mine, theirs in zip(answers[at % 3], other, strict=True):
+            assert torch.equal(mine, theirs)
+    rows = torch.tensor([5, 100, 333, *range(29000, 30000)])
+    part = x.detach()[rows].requires_grad_()
+    loss = one_vs_rest_loss(part, target[rows], reduction="none")
+    assert torch.equal(loss, answers[0][0][rows])
+    assert torch.equal(gradient(loss, part), answers[0][1][rows])
+
+
+def test_derivatives_of_one_vs_rest():
+    x = (scores(5, 9, dtype=torch.float64) / 8).requires_grad_()
+    target = ids(x, 1)
+    for reduction in REDUCTIONS:
+        assert torch.autograd.gradcheck(lambda x, how=reduction: one_vs_rest_loss(x, target, reduction=how), (x,))
+        answers = []
+        for backend in ("cpu", "reference"):
+            with anymax.use_backend(backend):
+                loss = one_vs_rest_loss(x, target, reduction=reduction)
+                (first,) = torch.autograd.grad(loss.sum(), x, create_graph=True)
+                answers.append((first.detach(), gradient(first.square().sum(), x)))
+        assert_close(*answers, rtol=1e-12, atol=1e-15)
+        loss = one_vs_rest_loss(x, target, reduction=reduction)
+        for factor in (1.0, 3.0):
+            upstream = torch.full_like(loss, factor)
+            (first,) = torch.autograd.grad(loss, x, upstream, retain_graph=True)
+            kept = first.clone()
+            first.zero_()
+            assert torch.equal(torch.autograd.grad(loss, x, upstream, retain_graph=True)[0], kept)
+
+
 def test_every_instruction_set_gives_the_same_answers():
     this = os.path.relpath(__file__)
     for level in native.levels[:-1]:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n", "0", this, "-k", "size or layout or extreme or bits or past"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-n",
+                "0",
+                this,
+                "-k",
+                "size or layout or extreme or bits or past or one_vs_rest",
+            ],
             env={**os.environ, "ANYMAX_INSTRUCTION_SET": level},
             capture_output=True,
             text=True,
