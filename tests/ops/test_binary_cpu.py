@@ -356,6 +356,10 @@ def test_one_vs_rest_of_every_length_and_layout(dtype):
         x = scores(5, length, dtype=dtype)
         for reduction in ("none", "mean"):
             agree_one_vs_rest(x, ids(x, 1), 1, reduction)
+            columns = scores(length, 19, dtype=dtype)
+            agree_one_vs_rest(columns, ids(columns, 0), 0, reduction)
+    # columns that are read in several tiles
+    agree_one_vs_rest(scores(5000, 33, dtype=dtype), ids(scores(5000, 33), 0), 0, "none")
     whole = scores(4, 6, 9, 10, dtype=dtype)
     layouts = (whole, whole.permute(2, 0, 3, 1), whole[:, ::2, ::3, 1::2], whole[:, :1].expand(4, 6, 9, 10))
     for x, dim, reduction in itertools.product(layouts, range(4), REDUCTIONS):
@@ -364,47 +368,75 @@ def test_one_vs_rest_of_every_length_and_layout(dtype):
         agree_one_vs_rest(x, target.transpose(0, 2).contiguous().transpose(0, 2), dim, reduction)
 
 
-def test_one_vs_rest_keeps_ignored_bad_and_extreme_rows_apart():
-    x = scores(6, 24)
-    x[0, 3], x[1, 5], x[2, :], x[3, 7] = NAN, INFINITY, -INFINITY, NAN
-    target = torch.tensor([-100, 5, 5, 7, 24, -1])
-    loss, of_rows = cpu.ONE_VS_REST_WITH_GRADIENT(x, target, 1, -100, 0)
-    assert loss[:3].tolist() == [0, one_vs_rest_loss(x[1:2], target[1:2]), INFINITY]
+@pytest.mark.parametrize("dim", [0, 1])
+def test_one_vs_rest_keeps_ignored_bad_and_extreme_rows_apart(dim):
+    rows = scores(6, 24)
+    rows[0, 3], rows[1, 5], rows[2, :], rows[3, 7] = NAN, INFINITY, -INFINITY, NAN
+    x, target = rows if dim == 1 else rows.T.contiguous(), torch.tensor([-100, 5, 5, 7, 24, -1])
+    loss, of_rows = cpu.ONE_VS_REST_WITH_GRADIENT(x, target, dim, -100, 0)
+    of_rows = of_rows if dim == 1 else of_rows.T
+    assert loss[0] == 0
     assert loss[1].isfinite()
+    assert loss[2] == INFINITY
     assert loss[3:].isnan().all()
     assert (of_rows[0] == 0).all()
     assert of_rows[1:3].isfinite().all()
     assert of_rows[3].isnan().sum() == 1
     assert of_rows[4:].isnan().all()
     with pytest.raises(ValueError, match="target ids must be in"):
-        one_vs_rest_loss(x, target)
-    for reduction in REDUCTIONS:
-        for rows, targets_of in ((x[:1], target[:1]), (x[:0], target[:0])):
-            leaf = rows.clone().requires_grad_()
-            nothing = one_vs_rest_loss(leaf, targets_of, reduction=reduction)
-            assert (nothing == 0).all()
-            assert (gradient(nothing, leaf) == 0).all()
+        one_vs_rest_loss(x, target, dim=dim)
+    for reduction, count in itertools.product(REDUCTIONS, (0, 1)):
+        leaf = x.narrow(1 - dim, 0, count).clone().requires_grad_()
+        nothing = one_vs_rest_loss(leaf, target[:count], dim=dim, reduction=reduction)
+        assert (nothing == 0).all()
+        assert (gradient(nothing, leaf) == 0).all()
 
 
-def test_the_bits_of_one_vs_rest_follow_from_the_row_alone():
+def test_one_vs_rest_without_classes_or_rows_as_the_reference():
+    for shape, dim in (
+        ((0, 19), 0),
+        ((19, 0), 1),
+        ((19, 0), 0),
+        ((0, 19), 1),
+        ((0,), 0),
+        ((3, 0, 19), 1),
+        ((0, 3, 19), 1),
+    ):
+        x = torch.zeros(shape)
+        target = torch.full([size for axis, size in enumerate(shape) if axis != dim], -100)
+        for reduction in REDUCTIONS:
+            leaf = x.clone().requires_grad_()
+            loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+            with anymax.use_backend("reference"):
+                assert torch.equal(loss, one_vs_rest_loss(x, target, dim=dim, reduction=reduction))
+            assert gradient(loss, leaf).shape == shape
+        if target.numel():
+            with pytest.raises(ValueError, match="target ids must be in"):
+                one_vs_rest_loss(x, target * 0, dim=dim)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_the_bits_of_one_vs_rest_follow_from_the_row_alone(dim):
     before = torch.get_num_threads()
     # past the cache as a whole, and not as a part
-    x = scores(30000, 80).requires_grad_()
-    target, answers = ids(x, 1), []
+    rows = scores(30000, 80)
+    x = (rows if dim == 1 else rows.T.contiguous()).requires_grad_()
+    target, answers = ids(x, dim), []
     for threads in (1, 2, 4):
         torch.set_num_threads(threads)
         for reduction in REDUCTIONS:
-            loss = one_vs_rest_loss(x, target, reduction=reduction)
+            loss = one_vs_rest_loss(x, target, dim=dim, reduction=reduction)
             answers.append((loss.detach(), gradient(loss, x)))
     torch.set_num_threads(before)
     for at, other in enumerate(answers):
         for mine, theirs in zip(answers[at % 3], other, strict=True):
             assert torch.equal(mine, theirs)
-    rows = torch.tensor([5, 100, 333, *range(29000, 30000)])
-    part = x.detach()[rows].requires_grad_()
-    loss = one_vs_rest_loss(part, target[rows], reduction="none")
-    assert torch.equal(loss, answers[0][0][rows])
-    assert torch.equal(gradient(loss, part), answers[0][1][rows])
+    some = torch.tensor([5, 100, 333, *range(29000, 30000)])
+    for chosen in (some, some[:3]):
+        part = x.detach().index_select(1 - dim, chosen).requires_grad_()
+        loss = one_vs_rest_loss(part, target[chosen], dim=dim, reduction="none")
+        assert torch.equal(loss, answers[0][0][chosen])
+        assert torch.equal(gradient(loss, part), answers[0][1].index_select(1 - dim, chosen))
 
 
 def test_derivatives_of_one_vs_rest():

@@ -288,6 +288,10 @@ struct Rows {
           ignored(ignored),
           stream(layout.rows * layout.length * (int64_t)sizeof(C) >= PAST_THE_CACHE) {}
 
+    bool is_counted_class(int64_t id) const { return id != ignored && id >= 0 && id < layout.length; }
+    // what stands for the loss and the gradient of any other row
+    C without_class(int64_t id) const { return id == ignored ? 0 : (C)NOT_A_NUMBER; }
+
     template <bool WITH_GRADIENT>
     bool rows(int64_t first, int64_t last) const {
         const int64_t length = layout.length, padded = (length / LANES<C> + 1) * LANES<C>;
@@ -301,8 +305,8 @@ struct Rows {
             layout.start_of(unit, start);
             const int64_t row = start[ROW], id = ids[row];
             C* const to = WITH_GRADIENT ? gradient.place(start, kept) : nullptr;
-            if (id == ignored || id < 0 || id >= length) {
-                costs[row] = id == ignored ? 0 : (C)NOT_A_NUMBER;
+            if (!is_counted_class(id)) {
+                costs[row] = without_class(id);
                 for (int64_t at = 0; WITH_GRADIENT && at < length; ++at) to[at] = costs[row];
             } else {
                 const C* const scores = input.row(start, room);
@@ -323,11 +327,75 @@ struct Rows {
         return true;
     }
 
+    // Rows that lie side by side, a tile at a time.
+    template <bool WITH_GRADIENT>
+    bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
+        const int64_t width = tiling.width, length = layout.length, step = layout.neighbours().strides[ROW];
+        const Scratch scratch(width * (1 + 2 * tiling.height) * sizeof(C));
+        C* const sums = scratch.as<C>();
+        if (!sums) return false;
+        C *const labels = sums + width, *const tile = labels + width * tiling.height;
+        memset(labels, 0, width * tiling.height * sizeof(C));
+        each_block(layout, tiling, first, last, [&](const auto& start, int64_t count) {
+            const int64_t* const mine = ids + start[ROW];
+            memset(sums, 0, width * sizeof(C));
+            each_tile(tiling, length, count, [&](const Block& block) {
+                const auto each_label = [&](C label) {
+                    for (int64_t at = 0; at < count; ++at)
+                        if (const int64_t id = mine[at * step]; id >= block.first && id < block.last)
+                            labels[(id - block.first) * width + at] = label;
+                };
+                input.copy_tile(start, block, tile);
+                each_label(1);
+                add_tile<WITH_GRADIENT>(block, labels, tile, sums);
+                each_label(0);
+                if (!WITH_GRADIENT) return;
+                for (int64_t at = 0; at < count; ++at) {
+                    const int64_t id = mine[at * step];
+                    if (is_counted_class(id)) continue;
+                    for (int64_t entry = 0; entry < block.last - block.first; ++entry)
+                        tile[entry * width + at] = without_class(id);
+                }
+                gradient.put_tile(start, block, tile);
+            });
+            for (int64_t at = 0; at < count; ++at) {
+                const int64_t id = mine[at * step];
+                costs[start[ROW] + at * step] = is_counted_class(id) ? sums[at] : without_class(id);
+            }
+        });
+        return true;
+    }
+
+    // Adds what a tile's entries cost to the sums of its columns, and turns the tile into its gradient.
+    template <bool WITH_GRADIENT>
+    void add_tile(const Block& block, const C* labels, C* tile, C* sums) const {
+        const int64_t width = block.width, end = (block.last - block.first) * width;
+        for (int64_t chunk = 0; chunk < end; chunk += CHUNK * width) {
+            const int64_t last = end - chunk < CHUNK * width ? end : chunk + CHUNK * width;
+            for (int64_t at = 0; at < block.count; at += LANES<C>) {
+                Vec<C> sum{};
+                for (int64_t entry = chunk + at; entry < last; entry += width) {
+                    const Terms<C> found =
+                        terms<C, false>(load(tile + entry), load(labels + entry), Vec<C>{}, Vec<C>{});
+                    if (WITH_GRADIENT) store(tile + entry, found.gradient * share);
+                    sum += found.loss;
+                }
+                store(sums + at, load(sums + at) + sum);
+            }
+        }
+    }
+
     template <bool WITH_GRADIENT>
     const char* run() const {
-        return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
-            return rows<WITH_GRADIENT>(first, last);
-        });
+        const bool in_columns = layout.rows_are_columns(SCORES) && layout.rows_are_columns(GRADIENT);
+        if (layout.row_is_contiguous(SCORES) || !in_columns || layout.rows == 0 || layout.length == 0)
+            return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
+                return rows<WITH_GRADIENT>(first, last);
+            });
+        const Tiling<C> tiling(layout, 2);
+        return in_parallel(
+            layout.rows / layout.neighbours().size * tiling.blocks, GRAIN / (layout.length * tiling.width),
+            [&](int64_t first, int64_t last) { return columns<WITH_GRADIENT>(tiling, first, last); });
     }
 
     // Rows to one loss.
