@@ -10,6 +10,7 @@ import torch
 
 import anymax
 from anymax._core.native import native
+from anymax.ops.binary.api import one_vs_rest_loss
 
 BYTES = {"v2": 16, "v3": 32, "v4": 64, "a1": 16}
 INFINITY = float("inf")
@@ -83,6 +84,15 @@ def gumbel_blocks(scores, dim):
             yield anymax.gumbel_softmax(inner, tau, hard, dim=1, generator=torch.tensor(5))
     if length:
         yield scores.sum() + anymax.sample(inner.nan_to_num(0, 0, 0), 1, generator=torch.tensor(5)).sum()
+def one_vs_rest(scores, dim):
+    classes = scores.shape[dim]
+    target = torch.tensor([-100, 0, classes - 1])
+    if classes == 0:
+        return
+    for reduction in ("mean", "none"):
+        for leaf in (scores, scores.detach()):
+            loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+            yield loss if loss.requires_grad else loss.requires_grad_()
 
 
 def noise_family(scores, dim):
@@ -122,6 +132,7 @@ FAMILIES = (
     noise_family,
     nce_family,
 )
+FAMILIES = (softmax_family, truncation, cross_entropy_family, binary_family, one_vs_rest, noise_family, nce_family)
 
 
 def placed(length, offset, dtype, columns):

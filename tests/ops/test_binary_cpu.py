@@ -1,4 +1,4 @@
-"""The CPU kernel of binary_cross_entropy_with_logits beyond the laws: sizes, layouts, weights, dtypes, any threads."""
+"""The CPU kernels of the binary losses beyond the laws: sizes, layouts, weights, dtypes, any threads."""
 
 import itertools
 import os
@@ -13,6 +13,7 @@ import anymax
 from anymax._core import dispatch
 from anymax._core.native import native
 from anymax.ops.binary import cpu
+from anymax.ops.binary.api import one_vs_rest_loss
 
 if native.level is None:
     pytest.skip(f"no kernels: {native.missing}", allow_module_level=True)
@@ -326,11 +327,153 @@ def test_compiled_code_keeps_the_kernel():
     assert any("anymax.binary_cross_entropy" in op for op in ops)
 
 
+def ids(x, dim):
+    """A class per row, the first row ignored."""
+    shape = [size for axis, size in enumerate(x.shape) if axis != dim % x.ndim]
+    target = torch.randint(x.shape[dim], shape, generator=generator(1))
+    target.view(-1)[0] = -100
+    return target
+
+
+def agree_one_vs_rest(x, target, dim, reduction):
+    tolerance = TOLERANCES[x.dtype]
+    leaf, exact = x.detach().requires_grad_(), x.detach().double().requires_grad_()
+    loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+    with anymax.use_backend("reference"):
+        expected = one_vs_rest_loss(exact, target, dim=dim, reduction=reduction)
+    assert loss.dtype == x.dtype
+    near(loss.detach(), expected.detach(), expected.detach(), tolerance)
+    upstream = torch.linspace(-1, 1, loss.numel(), dtype=torch.float64).reshape(loss.shape).to(x.dtype)
+    right = gradient(expected, exact, upstream.double())
+    # no entry is a difference
+    near(gradient(loss, leaf, upstream), right, right.abs(), tolerance)
+    assert torch.equal(one_vs_rest_loss(x.detach(), target, dim=dim, reduction=reduction), loss)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_one_vs_rest_of_every_length_and_layout(dtype):
+    for length in (*range(1, 35), 63, 64, 65, 1000):
+        x = scores(5, length, dtype=dtype)
+        for reduction in ("none", "mean"):
+            agree_one_vs_rest(x, ids(x, 1), 1, reduction)
+            columns = scores(length, 19, dtype=dtype)
+            agree_one_vs_rest(columns, ids(columns, 0), 0, reduction)
+    # columns that are read in several tiles
+    agree_one_vs_rest(scores(5000, 33, dtype=dtype), ids(scores(5000, 33), 0), 0, "none")
+    whole = scores(4, 6, 9, 10, dtype=dtype)
+    layouts = (whole, whole.permute(2, 0, 3, 1), whole[:, ::2, ::3, 1::2], whole[:, :1].expand(4, 6, 9, 10))
+    for x, dim, reduction in itertools.product(layouts, range(4), REDUCTIONS):
+        target = ids(x, dim)
+        agree_one_vs_rest(x, target, dim, reduction)
+        agree_one_vs_rest(x, target.transpose(0, 2).contiguous().transpose(0, 2), dim, reduction)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_one_vs_rest_keeps_ignored_bad_and_extreme_rows_apart(dim):
+    rows = scores(6, 24)
+    rows[0, 3], rows[1, 5], rows[2, :], rows[3, 7] = NAN, INFINITY, -INFINITY, NAN
+    x, target = rows if dim == 1 else rows.T.contiguous(), torch.tensor([-100, 5, 5, 7, 24, -1])
+    loss, of_rows = cpu.ONE_VS_REST_WITH_GRADIENT(x, target, dim, -100, 0)
+    of_rows = of_rows if dim == 1 else of_rows.T
+    assert loss[0] == 0
+    assert loss[1].isfinite()
+    assert loss[2] == INFINITY
+    assert loss[3:].isnan().all()
+    assert (of_rows[0] == 0).all()
+    assert of_rows[1:3].isfinite().all()
+    assert of_rows[3].isnan().sum() == 1
+    assert of_rows[4:].isnan().all()
+    with pytest.raises(ValueError, match="target ids must be in"):
+        one_vs_rest_loss(x, target, dim=dim)
+    for reduction, count in itertools.product(REDUCTIONS, (0, 1)):
+        leaf = x.narrow(1 - dim, 0, count).clone().requires_grad_()
+        nothing = one_vs_rest_loss(leaf, target[:count], dim=dim, reduction=reduction)
+        assert (nothing == 0).all()
+        assert (gradient(nothing, leaf) == 0).all()
+
+
+def test_one_vs_rest_without_classes_or_rows_as_the_reference():
+    for shape, dim in (
+        ((0, 19), 0),
+        ((19, 0), 1),
+        ((19, 0), 0),
+        ((0, 19), 1),
+        ((0,), 0),
+        ((3, 0, 19), 1),
+        ((0, 3, 19), 1),
+    ):
+        x = torch.zeros(shape)
+        target = torch.full([size for axis, size in enumerate(shape) if axis != dim], -100)
+        for reduction in REDUCTIONS:
+            leaf = x.clone().requires_grad_()
+            loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+            with anymax.use_backend("reference"):
+                assert torch.equal(loss, one_vs_rest_loss(x, target, dim=dim, reduction=reduction))
+            assert gradient(loss, leaf).shape == shape
+        if target.numel():
+            with pytest.raises(ValueError, match="target ids must be in"):
+                one_vs_rest_loss(x, target * 0, dim=dim)
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_the_bits_of_one_vs_rest_follow_from_the_row_alone(dim):
+    before = torch.get_num_threads()
+    # past the cache as a whole, and not as a part
+    rows = scores(30000, 80)
+    x = (rows if dim == 1 else rows.T.contiguous()).requires_grad_()
+    target, answers = ids(x, dim), []
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        for reduction in REDUCTIONS:
+            loss = one_vs_rest_loss(x, target, dim=dim, reduction=reduction)
+            answers.append((loss.detach(), gradient(loss, x)))
+    torch.set_num_threads(before)
+    for at, other in enumerate(answers):
+        for mine, theirs in zip(answers[at % 3], other, strict=True):
+            assert torch.equal(mine, theirs)
+    some = torch.tensor([5, 100, 333, *range(29000, 30000)])
+    for chosen in (some, some[:3]):
+        part = x.detach().index_select(1 - dim, chosen).requires_grad_()
+        loss = one_vs_rest_loss(part, target[chosen], dim=dim, reduction="none")
+        assert torch.equal(loss, answers[0][0][chosen])
+        assert torch.equal(gradient(loss, part), answers[0][1].index_select(1 - dim, chosen))
+
+
+def test_derivatives_of_one_vs_rest():
+    x = (scores(5, 9, dtype=torch.float64) / 8).requires_grad_()
+    target = ids(x, 1)
+    for reduction in REDUCTIONS:
+        assert torch.autograd.gradcheck(lambda x, how=reduction: one_vs_rest_loss(x, target, reduction=how), (x,))
+        answers = []
+        for backend in ("cpu", "reference"):
+            with anymax.use_backend(backend):
+                loss = one_vs_rest_loss(x, target, reduction=reduction)
+                (first,) = torch.autograd.grad(loss.sum(), x, create_graph=True)
+                answers.append((first.detach(), gradient(first.square().sum(), x)))
+        assert_close(*answers, rtol=1e-12, atol=1e-15)
+        loss = one_vs_rest_loss(x, target, reduction=reduction)
+        for factor in (1.0, 3.0):
+            upstream = torch.full_like(loss, factor)
+            (first,) = torch.autograd.grad(loss, x, upstream, retain_graph=True)
+            kept = first.clone()
+            first.zero_()
+            assert torch.equal(torch.autograd.grad(loss, x, upstream, retain_graph=True)[0], kept)
+
+
 def test_every_instruction_set_gives_the_same_answers():
     this = os.path.relpath(__file__)
     for level in native.levels[:-1]:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n", "0", this, "-k", "size or layout or extreme or bits or past"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-n",
+                "0",
+                this,
+                "-k",
+                "size or layout or extreme or bits or past or one_vs_rest",
+            ],
             env={**os.environ, "ANYMAX_INSTRUCTION_SET": level},
             capture_output=True,
             text=True,

@@ -122,7 +122,7 @@ def _check_values(target: Tensor) -> None:
         raise ValueError(f"{CALLER}: target must be in [0, 1], got entries from {low} to {high}{hint}")
 
 
-@public(reference=reference.one_vs_rest_loss)
+@public(reference=reference.one_vs_rest_loss, kernels=(cpu.OneVsRest(),))
 def one_vs_rest_loss(
     input: Tensor, target: Tensor, *, dim: Dim | None = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:

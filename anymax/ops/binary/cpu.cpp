@@ -101,6 +101,54 @@ INLINE Vec<double> atanh_series(Vec<double> z) {
 }
 
 template <class C>
+struct Terms {
+    Vec<C> loss, gradient;
+};
+
+// what one entry costs, and its gradient
+template <class C, bool WEIGHTED>
+INLINE Terms<C> terms(Vec<C> x, Vec<C> y, Vec<C> weight, Vec<C> pos_weight) {
+    y = (y >= Vec<C>{}) & (y <= all((C)1)) ? y : all((C)NOT_A_NUMBER);
+    const Vec<C> negative = (C)1 - y, positive = WEIGHTED ? y * pos_weight : y;
+    const Bits<C> is_above = x > Vec<C>{};
+    const Vec<C> size = is_above ? x : -x;
+    // softplus(x) = max(x, 0) + log(1 + e), and log(1 + e) = 2 atanh(e / (2 + e)); one quotient serves loss and
+    // gradient
+    const Vec<C> e = exp(-size);
+    const Vec<C> quotient = (C)1 / ((e + (C)1) * (e + (C)2));
+    const Vec<C> s = e * (e + (C)1) * quotient, z = s * s;
+    const Vec<C> log_sum = (C)2 * (s + s * (z * atanh_series(z)));
+    // what grows with the score; 0 is no term, also of an infinite one, and NaN is in the other summand
+    const Vec<C> wrong = is_above ? negative : positive;
+    const Vec<C> linear = (wrong == Vec<C>{}) | (size == Vec<C>{}) ? Vec<C>{} : wrong * size;
+    Terms<C> found;
+    found.loss = log_sum * (positive + negative) + linear;
+    found.gradient = (is_above ? negative - positive * e : negative * e - positive) * ((e + (C)2) * quotient);
+    if (!WEIGHTED) return found;
+    const Bits<C> is_void = (weight == Vec<C>{}) & ((found.loss == all((C)INF)) | (found.loss == all(-(C)INF)));
+    found.loss = is_void ? Vec<C>{} : weight * found.loss;
+    found.gradient *= weight;
+    return found;
+}
+
+// `to` is aligned if what is written goes past the cache
+template <class C>
+INLINE void write(C* to, Vec<C> value, int64_t count, bool stream) {
+    if (count < LANES<C>)
+        store_part(to, value, count);
+    else if (stream)
+        store_past_the_cache(to, value);
+    else
+        store(to, value);
+}
+
+template <class C>
+C sum_of(const C* numbers, int64_t count) {
+    return sum_over<C>(
+        count, [&](int64_t at, int64_t some) INLINED { return load_some(numbers + at, some, (C)0); });
+}
+
+template <class C>
 struct Losses {
     Layout<OPERANDS> layout;
     Ordered<C> input, target, weight, pos_weight, loss, gradient;
@@ -123,35 +171,6 @@ struct Losses {
           stream(layout.rows * (int64_t)sizeof(C) >= PAST_THE_CACHE && gradient.is_in_place() &&
                  (intptr_t)gradient.data % BYTES == 0) {}
 
-    struct Terms {
-        Vec<C> loss, gradient;
-    };
-
-    template <bool WEIGHTED>
-    static INLINE Terms terms(Vec<C> x, Vec<C> y, Vec<C> weight, Vec<C> pos_weight) {
-        y = (y >= Vec<C>{}) & (y <= all((C)1)) ? y : all((C)NOT_A_NUMBER);
-        const Vec<C> negative = (C)1 - y, positive = WEIGHTED ? y * pos_weight : y;
-        const Bits<C> is_above = x > Vec<C>{};
-        const Vec<C> size = is_above ? x : -x;
-        // softplus(x) = max(x, 0) + log(1 + e), and log(1 + e) = 2 atanh(e / (2 + e)); one quotient serves loss and
-        // gradient
-        const Vec<C> e = exp(-size);
-        const Vec<C> quotient = (C)1 / ((e + (C)1) * (e + (C)2));
-        const Vec<C> s = e * (e + (C)1) * quotient, z = s * s;
-        const Vec<C> log_sum = (C)2 * (s + s * (z * atanh_series(z)));
-        // what grows with the score; 0 is no term, also of an infinite one, and NaN is in the other summand
-        const Vec<C> wrong = is_above ? negative : positive;
-        const Vec<C> linear = (wrong == Vec<C>{}) | (size == Vec<C>{}) ? Vec<C>{} : wrong * size;
-        Terms found;
-        found.loss = log_sum * (positive + negative) + linear;
-        found.gradient = (is_above ? negative - positive * e : negative * e - positive) * ((e + (C)2) * quotient);
-        if (!WEIGHTED) return found;
-        const Bits<C> is_void = (weight == Vec<C>{}) & ((found.loss == all((C)INF)) | (found.loss == all(-(C)INF)));
-        found.loss = is_void ? Vec<C>{} : weight * found.loss;
-        found.gradient *= weight;
-        return found;
-    }
-
     template <bool WITH_GRADIENT, bool WEIGHTED>
     bool blocks(int64_t first, int64_t last) const {
         const Scratch scratch(OPERANDS * BLOCK * sizeof(C));
@@ -173,15 +192,10 @@ struct Losses {
                 // behind the end stands what costs nothing
                 const Vec<C> weights = WEIGHTED ? load_some(w + at, some, (C)1) : Vec<C>{};
                 const Vec<C> pos_weights = WEIGHTED ? load_some(p + at, some, (C)1) : Vec<C>{};
-                const Terms found = terms<WEIGHTED>(
+                const Terms<C> found = terms<C, WEIGHTED>(
                     load_some(x + at, some, -(C)INF), load_some(y + at, some, (C)0), weights, pos_weights);
-                if (losses) write(losses + at, found.loss, some);
-                if (WITH_GRADIENT) {
-                    if (stream && some == LANES<C>)
-                        store_past_the_cache(gradients + at, found.gradient * share);
-                    else
-                        write(gradients + at, found.gradient * share, some);
-                }
+                if (losses) write<C>(losses + at, found.loss, some, false);
+                if (WITH_GRADIENT) write<C>(gradients + at, found.gradient * share, some, stream);
                 return found.loss;
             });
             if (sums)
@@ -192,12 +206,6 @@ struct Losses {
         }
         if (WITH_GRADIENT && stream) finish_stores();
         return true;
-    }
-    static INLINE void write(C* to, Vec<C> value, int64_t count) {
-        if (count == LANES<C>)
-            store(to, value);
-        else
-            store_part(to, value, count);
     }
 
     int64_t num_blocks() const { return (layout.rows + BLOCK - 1) / BLOCK; }
@@ -219,8 +227,7 @@ struct Losses {
         const C entries = (C)layout.rows;
         if (reduction == MEAN) share = 1 / entries;
         if (const char* problem = run<WITH_GRADIENT>()) return problem;
-        const C sum = sum_over<C>(
-            num_blocks(), [&](int64_t at, int64_t some) INLINED { return load_some(sums + at, some, (C)0); });
+        const C sum = sum_of(sums, num_blocks());
         *result = reduction == MEAN && layout.rows > 0 ? sum / entries : sum;
         return nullptr;
     }
@@ -259,6 +266,191 @@ const char* binary_cross_entropy(Call& call) {
     });
 }
 
+// One-vs-rest: a row's loss is the sum over its classes, of which the target's has the label 1 and the others 0.
+template <class C>
+struct Rows {
+    enum { SCORES, GRADIENT, ROW, OPERANDS };
+
+    Layout<OPERANDS> layout;
+    Operand<C, OPERANDS> input, gradient;
+    const int64_t* ids;
+    int64_t ignored;
+    bool stream;
+    // what a loss multiplies a row's gradient by
+    C share = 1;
+    C* costs = nullptr;  // per row
+
+    Rows(const Tensor (&operands)[OPERANDS], int64_t axis, int64_t ignored)
+        : layout(operands, (int64_t)1 << axis),
+          input(layout, SCORES, operands[SCORES]),
+          gradient(layout, GRADIENT, operands[GRADIENT]),
+          ids((const int64_t*)operands[ROW].data),
+          ignored(ignored),
+          stream(layout.rows * layout.length * (int64_t)sizeof(C) >= PAST_THE_CACHE) {}
+
+    bool is_counted_class(int64_t id) const { return id != ignored && id >= 0 && id < layout.length; }
+    // what stands for the loss and the gradient of any other row
+    C without_class(int64_t id) const { return id == ignored ? 0 : (C)NOT_A_NUMBER; }
+
+    template <bool WITH_GRADIENT>
+    bool rows(int64_t first, int64_t last) const {
+        const int64_t length = layout.length, padded = (length / LANES<C> + 1) * LANES<C>;
+        const Scratch scratch(3 * padded * sizeof(C));
+        C* const labels = scratch.as<C>();
+        if (!labels) return false;
+        C *const room = labels + padded, *const kept = room + padded;
+        memset(labels, 0, padded * sizeof(C));
+        for (int64_t unit = first; unit < last; ++unit) {
+            int64_t start[OPERANDS];
+            layout.start_of(unit, start);
+            const int64_t row = start[ROW], id = ids[row];
+            C* const to = WITH_GRADIENT ? gradient.place(start, kept) : nullptr;
+            if (!is_counted_class(id)) {
+                costs[row] = without_class(id);
+                for (int64_t at = 0; WITH_GRADIENT && at < length; ++at) to[at] = costs[row];
+            } else {
+                const C* const scores = input.row(start, room);
+                const bool is_aligned = stream && to != kept && (intptr_t)to % BYTES == 0;
+                labels[id] = 1;
+                costs[row] = sum_over<C>(length, [&](int64_t at, int64_t some) INLINED {
+                    // behind the end stands what costs nothing
+                    const Vec<C> x = load_some(scores + at, some, -(C)INF);
+                    const Terms<C> found = terms<C, false>(x, load(labels + at), Vec<C>{}, Vec<C>{});
+                    if (WITH_GRADIENT) write<C>(to + at, found.gradient * share, some, is_aligned);
+                    return found.loss;
+                });
+                labels[id] = 0;
+            }
+            if (WITH_GRADIENT) gradient.put_row(start, to);
+        }
+        if (WITH_GRADIENT && stream) finish_stores();
+        return true;
+    }
+
+    // Rows that lie side by side, a tile at a time.
+    template <bool WITH_GRADIENT>
+    bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
+        const int64_t width = tiling.width, length = layout.length, step = layout.neighbours().strides[ROW];
+        const Scratch scratch(width * (1 + 2 * tiling.height) * sizeof(C));
+        C* const sums = scratch.as<C>();
+        if (!sums) return false;
+        C *const labels = sums + width, *const tile = labels + width * tiling.height;
+        memset(labels, 0, width * tiling.height * sizeof(C));
+        each_block(layout, tiling, first, last, [&](const auto& start, int64_t count) {
+            const int64_t* const mine = ids + start[ROW];
+            memset(sums, 0, width * sizeof(C));
+            each_tile(tiling, length, count, [&](const Block& block) {
+                const auto each_label = [&](C label) {
+                    for (int64_t at = 0; at < count; ++at)
+                        if (const int64_t id = mine[at * step]; id >= block.first && id < block.last)
+                            labels[(id - block.first) * width + at] = label;
+                };
+                input.copy_tile(start, block, tile);
+                each_label(1);
+                add_tile<WITH_GRADIENT>(block, labels, tile, sums);
+                each_label(0);
+                if (!WITH_GRADIENT) return;
+                for (int64_t at = 0; at < count; ++at) {
+                    const int64_t id = mine[at * step];
+                    if (is_counted_class(id)) continue;
+                    for (int64_t entry = 0; entry < block.last - block.first; ++entry)
+                        tile[entry * width + at] = without_class(id);
+                }
+                gradient.put_tile(start, block, tile);
+            });
+            for (int64_t at = 0; at < count; ++at) {
+                const int64_t id = mine[at * step];
+                costs[start[ROW] + at * step] = is_counted_class(id) ? sums[at] : without_class(id);
+            }
+        });
+        return true;
+    }
+
+    // Adds what a tile's entries cost to the sums of its columns, and turns the tile into its gradient.
+    template <bool WITH_GRADIENT>
+    void add_tile(const Block& block, const C* labels, C* tile, C* sums) const {
+        const int64_t width = block.width, end = (block.last - block.first) * width;
+        for (int64_t chunk = 0; chunk < end; chunk += CHUNK * width) {
+            const int64_t last = end - chunk < CHUNK * width ? end : chunk + CHUNK * width;
+            for (int64_t at = 0; at < block.count; at += LANES<C>) {
+                Vec<C> sum{};
+                for (int64_t entry = chunk + at; entry < last; entry += width) {
+                    const Terms<C> found =
+                        terms<C, false>(load(tile + entry), load(labels + entry), Vec<C>{}, Vec<C>{});
+                    if (WITH_GRADIENT) store(tile + entry, found.gradient * share);
+                    sum += found.loss;
+                }
+                store(sums + at, load(sums + at) + sum);
+            }
+        }
+    }
+
+    template <bool WITH_GRADIENT>
+    const char* run() const {
+        const bool in_columns = layout.rows_are_columns(SCORES) && layout.rows_are_columns(GRADIENT);
+        if (layout.row_is_contiguous(SCORES) || !in_columns || layout.rows == 0 || layout.length == 0)
+            return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
+                return rows<WITH_GRADIENT>(first, last);
+            });
+        const Tiling<C> tiling(layout, 2);
+        return in_parallel(
+            layout.rows / layout.neighbours().size * tiling.blocks, GRAIN / (layout.length * tiling.width),
+            [&](int64_t first, int64_t last) { return columns<WITH_GRADIENT>(tiling, first, last); });
+    }
+
+    // Rows to one loss.
+    template <bool WITH_GRADIENT>
+    const char* reduce(Reduction reduction, C* result) {
+        const Scratch scratch(layout.rows * sizeof(C));
+        costs = scratch.as<C>();
+        if (!costs) return NO_MEMORY;
+        C counted = 0;
+        if (reduction == MEAN) {
+            int64_t count = 0;
+            for (int64_t row = 0; row < layout.rows; ++row) count += ids[row] != ignored;
+            counted = (C)count;
+            share = 1 / counted;
+        }
+        if (const char* problem = run<WITH_GRADIENT>()) return problem;
+        const C sum = sum_of(costs, layout.rows);
+        *result = reduction == MEAN && counted > 0 ? sum / counted : sum;
+        return nullptr;
+    }
+};
+
+// (input, target, axis, ignore_index, flags): the target is contiguous and has the input's shape without the class axis.
+// The loss, and its gradient if wanted; both in the dtype of the computation.
+template <bool WITH_GRADIENT>
+const char* one_vs_rest(Call& call) {
+    const Tensor input = call.tensor(0), target = call.tensor(1);
+    const int64_t axis = call.integer(2), ignored = call.integer(3);
+    const auto reduction = (Reduction)(call.integer(4) & REDUCTION);
+    const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
+    const Tensor loss =
+        reduction == NONE ? call.result_reduced(target, 0, wide) : call.result(0, nullptr, nullptr, wide);
+    if (!loss.handle) return NO_MEMORY;
+    const Tensor gradient = WITH_GRADIENT ? call.result_like(input, wide) : input;
+    if (!gradient.handle) return NO_MEMORY;
+    // a number per row, as a tensor of the input's shape
+    int64_t strides[MOST_DIMS], step = 1;
+    for (int64_t at = input.ndim; at-- > 0;) {
+        strides[at] = at == axis ? 0 : step;
+        if (at != axis) step *= input.sizes[at];
+    }
+    Tensor row = target;
+    row.ndim = input.ndim;
+    row.sizes = input.sizes;
+    row.strides = strides;
+    const Tensor operands[] = {input, gradient, row};
+    return as_computed(input, [&](auto tag) {
+        using C = typename decltype(tag)::type;
+        Rows<C> rows(operands, axis, ignored);
+        if (reduction != NONE) return rows.template reduce<WITH_GRADIENT>(reduction, loss.at<C>());
+        rows.costs = loss.at<C>();
+        return rows.template run<WITH_GRADIENT>();
+    });
+}
+
 }  // namespace
 
 #define PASTE(a, b) a##b
@@ -270,5 +462,7 @@ extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_binary_, I
         library, "anymax::binary_cross_entropy", boxed<binary_cross_entropy<false>>, TORCH_VERSION);
     failed |= torch_library_impl(
         library, "anymax::binary_cross_entropy_with_gradient", boxed<binary_cross_entropy<true>>, TORCH_VERSION);
+    failed |= torch_library_impl(library, "anymax::one_vs_rest", boxed<one_vs_rest<false>>, TORCH_VERSION);
+    failed |= torch_library_impl(library, "anymax::one_vs_rest_with_gradient", boxed<one_vs_rest<true>>, TORCH_VERSION);
     return failed;
 }

@@ -1,4 +1,4 @@
-"""The CPU kernel of binary_cross_entropy_with_logits (cpu.cpp): what it serves, and its derivatives."""
+"""The CPU kernels of the binary losses (cpu.cpp): what they serve, and their derivatives."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from anymax._core.context import forward_mode, is_eager, is_kept
+from anymax._core.dims import Dims
 from anymax._core.library import define
 from anymax._core.native import DTYPES, CpuKernel, result_like
 from anymax._core.scores import compute_dtype
@@ -34,6 +35,20 @@ FORWARD = define(f"binary_cross_entropy{_ARGUMENTS} -> Tensor", _loss)
 WITH_GRADIENT = define(
     f"binary_cross_entropy_with_gradient{_ARGUMENTS} -> (Tensor, Tensor)",
     lambda input, *arguments: (_loss(input, *arguments), result_like(input, compute_dtype(input.dtype))),
+)
+
+_OF_ROWS = "(Tensor input, Tensor target, int axis, int ignore_index, int flags)"
+
+
+def _loss_of_rows(input: Tensor, target: Tensor, *arguments: Any) -> Tensor:
+    shape = target.shape if REDUCTIONS[arguments[-1]] == "none" else ()
+    return input.new_empty(shape, dtype=compute_dtype(input.dtype))
+
+
+ONE_VS_REST = define(f"one_vs_rest{_OF_ROWS} -> Tensor", _loss_of_rows)
+ONE_VS_REST_WITH_GRADIENT = define(
+    f"one_vs_rest_with_gradient{_OF_ROWS} -> (Tensor, Tensor)",
+    lambda input, *arguments: (_loss_of_rows(input, *arguments), result_like(input, compute_dtype(input.dtype))),
 )
 
 
@@ -86,11 +101,51 @@ class _Differentiable(torch.autograd.Function):
         if torch.is_grad_enabled():
             loss = reference.binary_cross_entropy_with_logits(input, target, weight, ctx.reduction, pos_weight)
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
-        elif ctx.reduction != "none" and is_eager() and not is_kept() and grad == 1:
-            found = gradient
         else:
-            found = gradient * grad
+            found = _chained(gradient, grad, ctx.reduction)
         return found.to(input.dtype), None, None, None, None
+
+
+class OneVsRest(CpuKernel):
+    def __call__(self, input: Tensor, target: Tensor, dims: Dims, ignore_index: int, reduction: str) -> Tensor:
+        if input.requires_grad and torch.is_grad_enabled():
+            return _DifferentiableRows.apply(input, target, dims, ignore_index, reduction)
+        return ONE_VS_REST(input, target.contiguous(), dims.axes[0], ignore_index, REDUCTIONS.index(reduction))
+
+    def cannot(self, input: Tensor, target: Tensor, *arguments: Any) -> str | None:
+        if reason := self.refuses(input, target):
+            return reason
+        if input.dtype not in DTYPES:
+            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
+        return None
+
+
+class _DifferentiableRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, target: Tensor, dims: Dims, ignore_index: int, reduction: str) -> Tensor:
+        axis, flags = dims.axes[0], REDUCTIONS.index(reduction)
+        loss, gradient = ONE_VS_REST_WITH_GRADIENT(input, target.contiguous(), axis, ignore_index, flags)
+        ctx.save_for_backward(input, target, gradient)
+        ctx.dims, ctx.ignore_index, ctx.reduction = dims, ignore_index, reduction
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        input, target, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            loss = reference.one_vs_rest_loss(input, target, ctx.dims, ctx.ignore_index, ctx.reduction)
+            (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
+        else:
+            of_entries = grad.unsqueeze(ctx.dims.axes[0]) if ctx.reduction == "none" else grad
+            found = _chained(gradient, of_entries, ctx.reduction)
+        return found.to(input.dtype), None, None, None, None
+
+
+def _chained(gradient: Tensor, grad: Tensor, reduction: str) -> Tensor:
+    """What was saved, times the upstream gradient: the same tensor where nobody needs it any more and that is 1."""
+    if reduction != "none" and is_eager() and not is_kept() and grad == 1:
+        return gradient
+    return gradient * grad
 
 
 def _arguments(
