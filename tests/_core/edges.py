@@ -53,6 +53,17 @@ def entropy_family(scores, dim):
             yield torch.stack(anymax.log_prob(scores, target, dim=dim, **options))
 
 
+def linear_family(scores, dim):
+    """Scores of as many classes as a row has entries, whose gradient takes their place."""
+    classes = scores.shape[dim]
+    if classes == 0:
+        return
+    features, table = scores.sum(dim).reshape(-1, 1), torch.zeros(classes, 1, dtype=scores.dtype, requires_grad=True)
+    target = torch.arange(3) * 7 % classes
+    for options in ({}, {"label_smoothing": 0.1, "z_loss": 0.1, "weight": torch.ones(classes)}):
+        yield anymax.linear_cross_entropy(features, table, target, **options)
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -79,7 +90,7 @@ NOISE_LAWS = (
     anymax.noise.LogUniform(10**6),
     anymax.noise.Unigram(torch.arange(1, 3001).double() ** -0.5),
 )
-FAMILIES = (softmax_family, truncation, cross_entropy_family, entropy_family, noise_family, nce_family)
+FAMILIES = (softmax_family, truncation, cross_entropy_family, entropy_family, linear_family, noise_family, nce_family)
 
 
 def placed(length, offset, dtype, columns):

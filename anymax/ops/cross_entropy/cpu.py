@@ -104,14 +104,14 @@ class _Differentiable(torch.autograd.Function):
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
         elif ctx.reduction == "none":
             found = gradient * grad.unsqueeze(ctx.dims.axes[0])
-        elif is_eager() and not _is_kept() and grad == 1:
+        elif is_eager() and not is_kept() and grad == 1:
             found = gradient
         else:
             found = gradient * grad
         return found.to(input.dtype), None, None, None, None
 
 
-def _is_kept() -> bool:
+def is_kept() -> bool:
     """Whether another backward pass may come, which needs what is saved as it is."""
     return torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
 
