@@ -203,7 +203,7 @@ def test_a_bad_id_spoils_its_own_log_prob_and_its_gradient(dim):
 
 
 def test_nothing_to_do():
-    for shape, dim in (((0, 5), 1), ((5, 0), 1), ((5, 0), 0), ((0,), 0)):
+    for shape, dim in (((0, 5), 1), ((5, 0), 1), ((5, 0), 0), ((0,), 0), ((0, 50), 0)):
         agree(scores(*shape), dim)
     agree(torch.tensor(3.0), 0)
     agree(scores(5, 0), 0, torch.zeros(0).long())

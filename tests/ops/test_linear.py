@@ -268,7 +268,8 @@ def test_memory_budget_is_kept(budget: int) -> None:
 def test_memory_budget_counts_scores_of_half_types_in_float32(dtype: torch.dtype) -> None:
     budget = 4 * NUM_CLASSES * 600
     features, table = draw(1000, IN_FEATURES, dtype=dtype), problem(dtype=dtype)[1]
-    with LargestResult() as largest:
+    # a kernel holds them in the half type, in as many chunks
+    with anymax.use_backend("reference"), LargestResult() as largest:
         anymax.linear_cross_entropy(features, table, torch.zeros(1000).long(), memory_budget=budget).backward()
     # 500 rows are a chunk; counted in the half type, all 1000 would be one
     assert largest.bytes == 4 * NUM_CLASSES * 500
@@ -378,7 +379,7 @@ def peak_bytes(which: str) -> int:
 
 
 def test_eager_peak_is_below_a_quarter_of_the_composed_call() -> None:
-    """Measured: 132 MiB against 1536 MiB."""
+    """Measured: 68 MiB, the reference 132 MiB, against 1536 MiB."""
     assert peak_bytes("eager") < peak_bytes("composed") / 4
 
 
@@ -394,7 +395,8 @@ torch_options = getattr(torch.nn, "LinearCrossEntropyOptions", None)
 
 @pytest.mark.skipif(torch_options is None, reason="this torch has no LinearCrossEntropyOptions")
 def test_options_of_torch_set_the_rows_of_a_chunk() -> None:
-    features, table, bias = draw(1000, IN_FEATURES), *problem()[1:]
+    # a kernel makes the gradient of the features along with the loss, which would be the largest
+    features, table, bias = draw(1000, IN_FEATURES).detach(), *problem()[1:]
     target = torch.zeros(1000, dtype=torch.long)
     expected = anymax.linear_cross_entropy(features, table, target, linear_bias=bias)
     for size, held in ((300, 250), (500, 500), (5000, 1000)):

@@ -11,7 +11,7 @@ namespace {
 
 enum Reduction { NONE, MEAN, SUM };
 // the lowest two bits of the flags are the reduction
-constexpr int64_t REDUCTION = 3, HAS_WEIGHT = 4;
+constexpr int64_t REDUCTION = 3, HAS_WEIGHT = 4, WANTS_GRADIENT = 8;
 
 enum { SCORES, GRADIENT, ROW, OPERANDS };
 
@@ -343,6 +343,36 @@ const char* cross_entropy(Call& call) {
     });
 }
 
+// (scores, target, weight, factors, ignore_index, label_smoothing, z_loss, flags): what the rows of a matrix cost and
+// their penalties, (2, rows). If the gradient is wanted, that of factors[0] * cost + factors[1] * penalty takes the
+// scores' place.
+const char* cross_entropy_in_place(Call& call) {
+    const Tensor scores = call.tensor(0), target = call.tensor(1), weight = call.tensor(2), factors = call.tensor(3);
+    const int64_t ignored = call.integer(4), flags = call.integer(7);
+    const double smoothing = call.number(5), z_loss = call.number(6);
+    const int32_t wide = scores.dtype == aoti_torch_dtype_float64() ? scores.dtype : aoti_torch_dtype_float32();
+    const int64_t rows = scores.sizes[0], sizes[] = {2, rows}, strides[] = {rows > 1 ? rows : 1, 1};
+    const Tensor result = call.result(2, sizes, strides, wide);
+    if (!result.handle) return NO_MEMORY;
+    const int64_t one_per_row[] = {1, 0};
+    Tensor row = target;
+    row.ndim = 2;
+    row.sizes = scores.sizes;
+    row.strides = one_per_row;
+    const Tensor operands[] = {scores, scores, row};
+    return as_computed(scores, [&](auto tag) {
+        using C = typename decltype(tag)::type;
+        Losses<C> losses(operands, 2, flags & HAS_WEIGHT ? weight.at<C>() : nullptr, ignored, (C)smoothing, (C)z_loss);
+        losses.of_cost = factors.at<C>()[0];
+        losses.of_penalty = factors.at<C>()[1];
+        losses.costs = result.at<C>();
+        losses.penalties = result.at<C>() + rows;
+        // two products read the gradient next
+        losses.stream = false;
+        return flags & WANTS_GRADIENT ? losses.template run<true>() : losses.template run<false>();
+    });
+}
+
 }  // namespace
 
 #define PASTE(a, b) a##b
@@ -353,5 +383,7 @@ extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_cross_entr
     failed |= torch_library_impl(library, "anymax::cross_entropy", boxed<cross_entropy<false>>, TORCH_VERSION);
     failed |= torch_library_impl(
         library, "anymax::cross_entropy_with_gradient", boxed<cross_entropy<true>>, TORCH_VERSION);
+    failed |= torch_library_impl(
+        library, "anymax::cross_entropy_in_place", boxed<cross_entropy_in_place>, TORCH_VERSION);
     return failed;
 }

@@ -15,10 +15,10 @@ from anymax._core.scores import autocast_is_on, compute_dtype, loss_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_values
 from anymax.ops.cross_entropy.api import LogProb, check_options
 from anymax.ops.cross_entropy.reference import Options
-from anymax.ops.linear import reference
+from anymax.ops.linear import cpu, reference
 
 
-@public(reference=reference.linear_cross_entropy)
+@public(reference=reference.linear_cross_entropy, kernels=(cpu.LinearCrossEntropy(),))
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -41,8 +41,8 @@ def linear_cross_entropy(
 
     .. math:: \ell(x) = \mathrm{cross\_entropy}(W x + b,\ \mathrm{target})
 
-    with the loss of :func:`anymax.cross_entropy`. A chunk's scores are computed in the forward pass and once more in
-    the backward pass, and never kept in between.
+    with the loss of :func:`anymax.cross_entropy`. A chunk's scores are never kept: either their gradients are made in
+    the forward pass (the kernel), or they are computed once more in the backward pass.
 
     Args:
         input: features, floating point, (in_features,) or (..., in_features).
@@ -54,10 +54,11 @@ def linear_cross_entropy(
         ignore_index: as there; None means -100.
         temperature, mask: as there; they broadcast against the scores, whose shape is (..., C).
         chunks: how many. None: as many as keep the scores of a chunk within the size of the class table, but at
-            least 16 MiB; in compiled code 16, or 1 below 16,384 classes or with fewer classes than features.
+            least 16 MiB, and with the kernel no more than 448 rows beyond that; in compiled code 16, or 1 below
+            16,384 classes or with fewer classes than features.
         memory_budget: bytes that the scores of a chunk may take, in the dtype of the computation (a chunk has at
-            least one row). A backward pass holds about three such blocks, and the table's gradient twice. Not in
-            compiled code, where the number of chunks is fixed.
+            least one row). The kernel holds one such block; without it a backward pass holds about three, and the
+            table's gradient twice. Not in compiled code, where the number of chunks is fixed.
         options: torch's `LinearCrossEntropyOptions`; its `batch_chunk_size` is kept. Not in compiled code.
 
     Returns:

@@ -81,7 +81,7 @@ def _by_chunks(
     num_rows, lead = features.shape[0], input.shape[:-1]
     target = target.reshape(num_rows, *target.shape[len(lead) :])
     options = options._replace(temperature=_as_rows(options.temperature, lead), mask=_as_rows(options.mask, lead))
-    dtype = _product_dtype(input)
+    dtype = product_dtype(input)
 
     tensors = [
         tensor for tensor in (features, linear_weight, linear_bias, target, *options) if isinstance(tensor, Tensor)
@@ -93,7 +93,7 @@ def _by_chunks(
     # A half table is widened once and narrowed in each chunk, so that the chunks' gradients meet in float32.
     table = linear_weight.to(compute_dtype(dtype))
     bias = None if linear_bias is None else linear_bias.to(compute_dtype(dtype))
-    check = partial(_check_unchanged, tensors, None if torch.compiler.is_compiling() else _versions(tensors))
+    check = partial(check_unchanged, tensors, None if torch.compiler.is_compiling() else versions_of(tensors))
 
     def rows_of(features: Tensor, target: Tensor, temperature: float | Tensor, mask: Tensor | None) -> tuple[Any, ...]:
         check()
@@ -115,7 +115,7 @@ def _scores(features: Tensor, linear_weight: Tensor, linear_bias: Tensor | None,
     return linear(features.to(dtype), linear_weight.to(dtype), bias)
 
 
-def _product_dtype(input: Tensor) -> torch.dtype:
+def product_dtype(input: Tensor) -> torch.dtype:
     """The dtype of F.linear's result: the input's, or autocast's, which leaves float64 alone."""
     if autocast_is_on(input) and input.dtype != torch.float64:
         return torch.get_autocast_dtype(input.device.type)
@@ -161,13 +161,13 @@ def _split(column: Any, sizes: list[int]) -> Sequence[Any]:
     return [column] * len(sizes) if shared else column.split(sizes)
 
 
-def _versions(tensors: Sequence[Tensor]) -> list[int]:
+def versions_of(tensors: Sequence[Tensor]) -> list[int]:
     return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
 
 
-def _check_unchanged(tensors: Sequence[Tensor], versions: list[int] | None) -> None:
+def check_unchanged(tensors: Sequence[Tensor], versions: list[int] | None) -> None:
     """What autograd checks on the tensors it saves: the second pass over a chunk must see what the first one saw."""
-    if versions is not None and versions != _versions(tensors):
+    if versions is not None and versions != versions_of(tensors):
         raise RuntimeError(
             "linear_cross_entropy: features, class table, target or an option was modified in place between the "
             "forward and the backward pass, which needs their old values; call backward() before the optimizer's step"
