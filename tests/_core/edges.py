@@ -84,6 +84,8 @@ def gumbel_blocks(scores, dim):
             yield anymax.gumbel_softmax(inner, tau, hard, dim=1, generator=torch.tensor(5))
     if length:
         yield scores.sum() + anymax.sample(inner.nan_to_num(0, 0, 0), 1, generator=torch.tensor(5)).sum()
+
+
 def one_vs_rest(scores, dim):
     classes = scores.shape[dim]
     target = torch.tensor([-100, 0, classes - 1])
@@ -93,6 +95,8 @@ def one_vs_rest(scores, dim):
         for leaf in (scores, scores.detach()):
             loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
             yield loss if loss.requires_grad else loss.requires_grad_()
+
+
 def linear_family(scores, dim):
     """Scores of as many classes as a row has entries, whose gradient takes their place."""
     classes = scores.shape[dim]
