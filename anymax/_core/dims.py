@@ -118,7 +118,8 @@ def count_distributions(shape: Sequence[int], dims: Dims) -> int:
 
 
 def _axis(dim: object, ndim: int) -> int:
-    if isinstance(dim, bool) or not isinstance(dim, (Integral, torch.SymInt)):
+    # an isinstance of Integral takes longer than all else here
+    if type(dim) is not int and (isinstance(dim, bool) or not isinstance(dim, (Integral, torch.SymInt))):
         raise TypeError(
             f"{CALLER}: dim must be an int, a tuple of ints or a pattern such as 'batch [class]', "
             f"got {dim!r} of type {type(dim).__name__}"

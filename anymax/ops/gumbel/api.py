@@ -73,7 +73,9 @@ def gumbel_softmax(
     checks.mask(mask, logits.shape)
     random.check_generator(generator)
     seed = random.seed_from(generator)
-    return implementation("gumbel_softmax")(logits, dims, tau, hard, mask, seed).to(map_dtype(logits))
+    drawn = implementation("gumbel_softmax")(logits, dims, tau, hard, mask, seed)
+    wanted = map_dtype(logits)
+    return drawn if drawn.dtype == wanted else drawn.to(wanted)
 
 
 @public(reference=reference.sample, kernels=(cpu.Sample(),))

@@ -66,11 +66,15 @@ struct Best {
     }
     // of equal ones the first
     int64_t index() const {
+        C values[LANES<C>];
+        Pointee<decltype(&vector[0])> vectors[LANES<C>];
+        store(values, value);
+        memcpy(vectors, &vector, BYTES);
         const C top = largest_of_lanes<C>(value);
         int64_t found = INT64_MAX;
-        for (int lane = 0; lane < LANES<C>; ++lane) {
-            const int64_t at = (int64_t)vector[lane] * LANES<C> + lane;
-            if (value[lane] == top && at < found) found = at;
+        for (int64_t lane = 0; lane < LANES<C>; ++lane) {
+            const int64_t at = values[lane] == top ? vectors[lane] * (int64_t)LANES<C> + lane : INT64_MAX;
+            found = at < found ? at : found;
         }
         return found;
     }

@@ -124,7 +124,8 @@ def _by_the_reference(
 ) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of input and tau, to be differentiated again."""
     needed = ctx.needs_input_grad[:2]
-    wanted = [value for value, is_needed in zip((input, tau), needed, strict=True) if is_needed]
+    values = zip((input, tau), needed, strict=True)
+    wanted = [value for value, is_needed in values if is_needed and isinstance(value, Tensor)]
     soft = reference.gumbel_softmax(input, ctx.dims, tau, False, mask, seed).to(grad.dtype)
     found = iter(torch.autograd.grad(soft, wanted, grad, create_graph=True))
     return next(found) if needed[0] else None, next(found) if needed[1] else None
