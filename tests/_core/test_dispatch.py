@@ -14,6 +14,7 @@ import anymax
 from anymax._core import random
 from anymax._core.dispatch import CHOICES, OPS, Kernel
 from anymax._core.native import native
+from anymax.ops.gumbel.api import gumbel_softmax_loss
 from anymax.testing import CASES
 from anymax.testing.laws import Refused, holds, matches_float64
 
@@ -174,9 +175,9 @@ def test_explain_backend_asks_the_objects_that_choose(tripled):
     with anymax.use_backend("tripled"):
         assert "tripled: taken, asked for by use_backend" in anymax.explain_backend(anymax.softmax, x, 1)
         assert "and refused: it knows no mask" in anymax.explain_backend(anymax.softmax, x, 1, mask=x > 0)
-    drawn = anymax.explain_backend(anymax.gumbel_softmax, x, dim=1)
+    drawn = anymax.explain_backend(gumbel_softmax_loss, x, torch.tensor([0, 1]))
     assert drawn.splitlines() == [
-        "gumbel_softmax:",
+        "gumbel_softmax_loss:",
         "  reference: taken, the only backend that this build has for it",
         "random.words:",
         "  tripled: taken",
