@@ -431,6 +431,8 @@ def test_the_bits_of_one_vs_rest_follow_from_the_row_alone(dim):
     for at, other in enumerate(answers):
         for mine, theirs in zip(answers[at % 3], other, strict=True):
             assert torch.equal(mine, theirs)
+    counted = (target != -100).sum()
+    assert torch.equal(answers[1][1], answers[2][1] * (torch.ones(()) / counted))
     some = torch.tensor([5, 100, 333, *range(29000, 30000)])
     for chosen in (some, some[:3]):
         part = x.detach().index_select(1 - dim, chosen).requires_grad_()
