@@ -40,6 +40,11 @@ def is_kept() -> bool:
     return torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
 
 
+def is_batched(tensor: Tensor) -> bool:
+    """True for what `is_grads_batched` hands to a backward pass, which is no transform to `transforms_active`."""
+    return torch._C._functorch.is_legacy_batchedtensor(tensor)
+
+
 def values_are_readable(*tensors: Tensor) -> bool:
     """True where a check may look at the numbers inside: eager mode on CPU, or `ANYMAX_CHECK=1`.
 

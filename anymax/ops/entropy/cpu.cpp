@@ -143,6 +143,27 @@ struct Forward : Rows<C> {
         state[ENTROPY * layout.rows + row] = entropy;
     }
 
+    // `finish` for the rows that begin with this one; false where one of them is odd.
+    INLINE bool finish_together(int64_t row, Vec<C> top, Vec<C> sum, Vec<C> moment, Vec<C> target) const {
+        const Bits<C> is_sound = (sum >= all((C)1)) & (sum < all((C)INF));
+        for (int lane = 0; lane < LANES<C>; ++lane) {
+            if (!is_sound[lane]) return false;
+            if (!log_probs) continue;
+            if (const int64_t id = this->ids[row + lane]; id == this->ignored || !this->is_class(id)) return false;
+        }
+        // a masked target is looked at alone
+        if (log_probs && input.mask) return false;
+        const Vec<C> log_sum = log(sum), entropy = log_sum - moment / sum;
+        store(entropies + row, entropy);
+        if (log_zs) store(log_zs + row, (this->is_tempered ? top / this->temperature : top) + log_sum);
+        if (log_probs) store(log_probs + row, this->difference(target, top) - log_sum);
+        if (!state) return true;
+        store(state + TOP * layout.rows + row, top);
+        store(state + LOG_SUM * layout.rows + row, log_sum);
+        store(state + ENTROPY * layout.rows + row, entropy);
+        return true;
+    }
+
     // A row in which nothing takes part, or one that an infinite number or NaN has spoilt.
     NOT_INLINED void odd_row(const Start& start, C& top, C& log_sum, C& entropy, C& log_z) const {
         bool alive = false, is_number = true;
@@ -196,10 +217,18 @@ struct Forward : Rows<C> {
                     if (const int64_t id = mine[at * step]; id >= block.first && id < block.last)
                         targets[at] = tile[(id - block.first) * width + at];
             });
-            for (int64_t at = 0; at < count; ++at) {
+            int64_t at = 0;
+            while (at < count) {
+                if (at % LANES<C> == 0 && at + LANES<C> <= count && step == 1 &&
+                    finish_together(start[ROW] + at, load(tops + at), load(sums + at), load(moments + at),
+                                    load(targets + at))) {
+                    at += LANES<C>;
+                    continue;
+                }
                 Start offsets;
                 layout.neighbour_of(start, at, offsets);
                 finish(offsets, tops[at], {sums[at], moments[at]}, this->difference(targets[at], tops[at]));
+                ++at;
             }
         });
         return true;
@@ -384,9 +413,10 @@ struct Backward : Rows<C> {
                         if (id >= block.first && id < block.last) action(at, tile + (id - block.first) * width + at);
                     }
                 };
-                each_target([&](int64_t at, const C* score) {
-                    if (!has_gradient(*score)) of_targets[at] = 0;
-                });
+                if (input.mask || this->is_tempered)
+                    each_target([&](int64_t at, const C* score) {
+                        if (!has_gradient(*score)) of_targets[at] = 0;
+                    });
                 for (C* entry = tile; entry < end; entry += width)
                     for (int64_t at = 0; at < count; at += LANES<C>)
                         store(entry + at, value(load(entry + at), load(tops + at), load(log_sums + at),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from anymax._core.context import is_eager, is_kept
+from anymax._core.context import is_batched, is_eager, is_kept
 from anymax._core.library import define
 from anymax._core.native import DTYPES, CpuKernel
 from anymax._core.scores import compute_dtype, mean_of
@@ -114,7 +114,7 @@ class _Differentiable(torch.autograd.Function):
             return (*(None if gradient is None else next(found) for gradient in gradients), *[None] * 5)
         factor = grad * scale
         # what is saved belongs to this pass alone
-        multiply = Tensor.mul_ if is_eager() and not is_kept() else Tensor.mul
+        multiply = Tensor.mul_ if is_eager() and not is_batched(grad) and not is_kept() else Tensor.mul
         results = (
             None if gradient is None else multiply(gradient, factor).to(value.dtype)
             for value, gradient in zip(inputs, gradients, strict=True)
