@@ -42,7 +42,7 @@ def is_kept() -> bool:
 
 def is_batched(tensor: Tensor) -> bool:
     """True for what `is_grads_batched` hands to a backward pass, which is no transform to `transforms_active`."""
-    return torch._C._functorch.is_legacy_batchedtensor(tensor)
+    return torch._C._functorch.is_legacy_batchedtensor(tensor)  # type: ignore[attr-defined]
 
 
 def values_are_readable(*tensors: Tensor) -> bool:
