@@ -236,6 +236,17 @@ def test_a_second_backward_pass_gives_the_same_bits_and_leaves_the_first_result_
             torch.autograd.grad(loss, x, upstream)
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_batch_of_upstream_gradients(reduction):
+    x = scores(300, 40).requires_grad_()
+    target = ids(x, 1)
+    loss = anymax.cross_entropy(x, target, reduction=reduction)
+    (once,) = torch.autograd.grad(loss.sum(), x, retain_graph=True)
+    upstream = torch.ones(2, *loss.shape) * torch.tensor([1.0, 3.0]).reshape(2, *[1] * loss.ndim)
+    (found,) = torch.autograd.grad(loss, x, upstream, is_grads_batched=True)
+    assert_close(found, torch.stack([once, 3 * once]))
+
+
 def test_a_gradient_accumulates_over_losses_of_the_same_scores():
     x = scores(300, 40).requires_grad_()
     target = ids(x, 1)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anymax._core.context import forward_mode, is_eager, is_kept
+from anymax._core.context import forward_mode, is_batched, is_eager, is_kept
 from anymax._core.dims import Dims
 from anymax._core.library import define
 from anymax._core.native import DTYPES, CpuKernel, result_like
@@ -143,7 +143,7 @@ class _DifferentiableRows(torch.autograd.Function):
 
 def _chained(gradient: Tensor, grad: Tensor, reduction: str) -> Tensor:
     """What was saved, times the upstream gradient: the same tensor where nobody needs it any more and that is 1."""
-    if reduction != "none" and is_eager() and not is_kept() and grad == 1:
+    if reduction != "none" and is_eager() and not is_batched(grad) and not is_kept() and grad == 1:
         return gradient
     return gradient * grad
 

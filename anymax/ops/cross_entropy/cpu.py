@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anymax._core.context import forward_mode, is_eager, is_kept
+from anymax._core.context import forward_mode, is_batched, is_eager, is_kept
 from anymax._core.dims import Dims
 from anymax._core.library import define
 from anymax._core.native import DTYPES, CpuKernel, native, result_like, say_what_is_missing
@@ -104,7 +104,7 @@ class _Differentiable(torch.autograd.Function):
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
         elif ctx.reduction == "none":
             found = gradient * grad.unsqueeze(ctx.dims.axes[0])
-        elif is_eager() and not is_kept() and grad == 1:
+        elif is_eager() and not is_batched(grad) and not is_kept() and grad == 1:
             found = gradient
         else:
             found = gradient * grad
