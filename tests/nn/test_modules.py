@@ -55,7 +55,7 @@ def test_entropy_takes_a_mask_and_learns_its_temperature():
     x = scores(3, 4)
     module = anymax.nn.Entropy("a [b]", temperature=nn.Parameter(torch.tensor(2.0)))
     result = module(x, MASK)
-    assert torch.equal(result, anymax.entropy(x, 1, temperature=2.0, mask=MASK))
+    assert torch.equal(result, anymax.entropy(x, 1, temperature=module.temperature, mask=MASK))
     result.sum().backward()
     assert module.temperature.grad > 0
     assert repr(module) == "Entropy(dim='a [b]', temperature=2)"
