@@ -59,17 +59,21 @@ struct VecOf;
 template <>
 struct VecOf<float> {
     typedef float type __attribute__((vector_size(BYTES)));
-    typedef int32_t bits __attribute__((vector_size(BYTES)));
+    typedef int32_t lane;
+    typedef lane bits __attribute__((vector_size(BYTES)));
 };
 template <>
 struct VecOf<double> {
     typedef double type __attribute__((vector_size(BYTES)));
-    typedef int64_t bits __attribute__((vector_size(BYTES)));
+    typedef int64_t lane;
+    typedef lane bits __attribute__((vector_size(BYTES)));
 };
 template <class C>
 using Vec = typename VecOf<C>::type;
 template <class C>
 using Bits = typename VecOf<C>::bits;
+template <class C>
+using BitsLane = typename VecOf<C>::lane;
 template <class C>
 constexpr int LANES = BYTES / sizeof(C);
 

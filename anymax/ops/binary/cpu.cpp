@@ -108,7 +108,7 @@ struct Terms {
 // what one entry costs, and its gradient
 template <class C, bool WEIGHTED>
 INLINE Terms<C> terms(Vec<C> x, Vec<C> y, Vec<C> weight, Vec<C> pos_weight) {
-    y = (y >= Vec<C>{}) & (y <= all((C)1)) ? y : all((C)NOT_A_NUMBER);
+    y = ((y >= Vec<C>{}) & (y <= all((C)1))) ? y : all((C)NOT_A_NUMBER);
     const Vec<C> negative = (C)1 - y, positive = WEIGHTED ? y * pos_weight : y;
     const Bits<C> is_above = x > Vec<C>{};
     const Vec<C> size = is_above ? x : -x;
@@ -120,7 +120,7 @@ INLINE Terms<C> terms(Vec<C> x, Vec<C> y, Vec<C> weight, Vec<C> pos_weight) {
     const Vec<C> log_sum = (C)2 * (s + s * (z * atanh_series(z)));
     // what grows with the score; 0 is no term, also of an infinite one, and NaN is in the other summand
     const Vec<C> wrong = is_above ? negative : positive;
-    const Vec<C> linear = (wrong == Vec<C>{}) | (size == Vec<C>{}) ? Vec<C>{} : wrong * size;
+    const Vec<C> linear = ((wrong == Vec<C>{}) | (size == Vec<C>{})) ? Vec<C>{} : wrong * size;
     Terms<C> found;
     found.loss = log_sum * (positive + negative) + linear;
     found.gradient = (is_above ? negative - positive * e : negative * e - positive) * ((e + (C)2) * quotient);

@@ -62,12 +62,12 @@ struct Best {
     INLINE void add(Vec<C> other, int64_t number) {
         const Bits<C> is_larger = other > value;
         value = is_larger ? other : value;
-        vector = is_larger ? Bits<C>{} + (Pointee<decltype(&vector[0])>)number : vector;
+        vector = is_larger ? Bits<C>{} + (BitsLane<C>)number : vector;
     }
     // of equal ones the first
     int64_t index() const {
         C values[LANES<C>];
-        Pointee<decltype(&vector[0])> vectors[LANES<C>];
+        BitsLane<C> vectors[LANES<C>];
         store(values, value);
         memcpy(vectors, &vector, BYTES);
         const C top = largest_of_lanes<C>(value);
@@ -86,7 +86,7 @@ INLINE Vec<C> one_hot(int64_t at, int64_t winner) {
     for (int index = 0; index < LANES<C>; ++index) lane[index] = index;
     const int64_t wanted = winner - at;
     const bool is_here = wanted >= 0 && wanted < LANES<C>;
-    return lane == Bits<C>{} + (Pointee<decltype(&lane[0])>)(is_here ? wanted : -1) ? all((C)1) : Vec<C>{};
+    return lane == Bits<C>{} + (BitsLane<C>)(is_here ? wanted : -1) ? all((C)1) : Vec<C>{};
 }
 
 // ---- rows ----
@@ -444,7 +444,7 @@ struct Draw {
         const Vec<C> best = load(columns.bests + at);
         const Bits<C> is_larger = value > best;
         store(columns.bests + at, is_larger ? value : best);
-        winner = is_larger ? Bits<C>{} + (Pointee<decltype(&winner[0])>)entry : winner;
+        winner = is_larger ? Bits<C>{} + (BitsLane<C>)entry : winner;
         store(columns.sums + at, load(columns.sums + at) + value);
     }
 
