@@ -48,10 +48,10 @@ def write(results: Results, path: Path) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.axvline(1, color="#888888", linewidth=1)
-    axes.set_xlabel("time, as a multiple of a copy of the scores (of its three products for linear_cross_entropy)")
+    axes.set_xlabel("time, as a multiple of a copy of the scores\n(for linear_cross_entropy of its three products)")
     machine = results.machine
     axes.set_title(
-        f"float32, one thread, {machine['processor']} ({machine['instruction_set'] or 'no kernels'}), "
+        f"float32, one thread, {machine['processor']} ({machine['instruction_set'] or 'no kernels'})\n"
         f"torch {results.versions.get('torch')}",
         fontsize=9,
     )
