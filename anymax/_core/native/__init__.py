@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from anymax._core.context import is_batched, is_eager, is_kept
 from anymax._core.dims import Dims
 from anymax._core.dispatch import Kernel
 from anymax._core.errors import warn
@@ -96,6 +97,13 @@ class CpuKernel(Kernel):
 def axes_of(dims: Dims) -> int:
     """The axes that compete as bits, which is how a kernel takes them."""
     return sum(1 << axis for axis in dims.axes)
+
+
+def chained(gradient: Tensor, grad: Tensor, reduction: str) -> Tensor:
+    """What was saved, times the upstream gradient: the same tensor where nobody needs it any more and that is 1."""
+    if reduction != "none" and is_eager() and not is_batched(grad) and not is_kept() and grad == 1:
+        return gradient
+    return gradient * grad
 
 
 def result_like(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -95,4 +95,18 @@ struct Layout {
     }
 };
 
+// A contiguous tensor of a number per row, without the axis that competes, as one of the input's shape.
+inline Tensor along_rows(const Tensor& numbers, const Tensor& input, int64_t axis, int64_t (&strides)[MOST_DIMS]) {
+    int64_t step = 1;
+    for (int64_t at = input.ndim; at-- > 0;) {
+        strides[at] = at == axis ? 0 : step;
+        if (at != axis) step *= input.sizes[at];
+    }
+    Tensor row = numbers;
+    row.ndim = input.ndim;
+    row.sizes = input.sizes;
+    row.strides = strides;
+    return row;
+}
+
 }  // namespace

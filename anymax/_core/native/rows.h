@@ -199,6 +199,11 @@ INLINE Vec<Compute<T>> load_some_as(const T* from, int64_t count, Compute<T> fil
     return count == LANES<Compute<T>> ? load_as(from) : load_part_as(from, count, fill);
 }
 
+template <class C>
+INLINE Vec<C> load_some(const C* from, int64_t count, C fill) {
+    return load_some_as(from, count, fill);
+}
+
 template <class T>
 Compute<T> largest(const T* row, int64_t length) {
     using C = Compute<T>;
@@ -234,6 +239,12 @@ INLINE C sum_over(int64_t length, const Action& action) {
     return sum_of_lanes<C>((totals[0] + totals[1]) + (totals[2] + totals[3]));
 }
 
+template <class C>
+C sum_of(const C* numbers, int64_t count) {
+    return sum_over<C>(
+        count, [&](int64_t at, int64_t some) INLINED { return load_some(numbers + at, some, (C)0); });
+}
+
 // to[..] = action(position, count) over vectors of a row, past the cache if `stream` and it is stored as it is computed
 template <class T, class Action>
 INLINE void write_over(T* to, int64_t length, bool stream, const Action& action) {
@@ -262,11 +273,6 @@ inline void write_past_the_cache(void* to, const void* from, int64_t bytes) {
     for (; at + BYTES <= bytes; at += BYTES)
         store_past_the_cache((float*)((char*)to + at), load((const float*)((const char*)from + at)));
     memcpy((char*)to + at, (const char*)from + at, bytes - at);
-}
-
-template <class C>
-INLINE Vec<C> load_some(const C* from, int64_t count, C fill) {
-    return load_some_as(from, count, fill);
 }
 
 }  // namespace

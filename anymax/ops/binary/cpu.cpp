@@ -143,12 +143,6 @@ INLINE void write(C* to, Vec<C> value, int64_t count, bool stream) {
 }
 
 template <class C>
-C sum_of(const C* numbers, int64_t count) {
-    return sum_over<C>(
-        count, [&](int64_t at, int64_t some) INLINED { return load_some(numbers + at, some, (C)0); });
-}
-
-template <class C>
 struct Losses {
     Layout<OPERANDS> layout;
     Ordered<C> input, target, weight, pos_weight, loss, gradient;
@@ -431,16 +425,8 @@ const char* one_vs_rest(Call& call) {
     if (!loss.handle) return NO_MEMORY;
     const Tensor gradient = WITH_GRADIENT ? call.result_like(input, wide) : input;
     if (!gradient.handle) return NO_MEMORY;
-    // a number per row, as a tensor of the input's shape
-    int64_t strides[MOST_DIMS], step = 1;
-    for (int64_t at = input.ndim; at-- > 0;) {
-        strides[at] = at == axis ? 0 : step;
-        if (at != axis) step *= input.sizes[at];
-    }
-    Tensor row = target;
-    row.ndim = input.ndim;
-    row.sizes = input.sizes;
-    row.strides = strides;
+    int64_t strides[MOST_DIMS];
+    const Tensor row = along_rows(target, input, axis, strides);
     const Tensor operands[] = {input, gradient, row};
     return as_computed(input, [&](auto tag) {
         using C = typename decltype(tag)::type;

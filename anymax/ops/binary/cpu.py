@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anymax._core.context import forward_mode, is_batched, is_eager, is_kept
+from anymax._core.context import forward_mode
 from anymax._core.dims import Dims
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, result_like
+from anymax._core.native import DTYPES, CpuKernel, chained, result_like
 from anymax._core.scores import compute_dtype
 from anymax._core.targets import REDUCTIONS
 from anymax.ops.binary import reference
@@ -102,7 +102,7 @@ class _Differentiable(torch.autograd.Function):
             loss = reference.binary_cross_entropy_with_logits(input, target, weight, ctx.reduction, pos_weight)
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
         else:
-            found = _chained(gradient, grad, ctx.reduction)
+            found = chained(gradient, grad, ctx.reduction)
         return found.to(input.dtype), None, None, None, None
 
 
@@ -137,15 +137,8 @@ class _DifferentiableRows(torch.autograd.Function):
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
         else:
             of_entries = grad.unsqueeze(ctx.dims.axes[0]) if ctx.reduction == "none" else grad
-            found = _chained(gradient, of_entries, ctx.reduction)
+            found = chained(gradient, of_entries, ctx.reduction)
         return found.to(input.dtype), None, None, None, None
-
-
-def _chained(gradient: Tensor, grad: Tensor, reduction: str) -> Tensor:
-    """What was saved, times the upstream gradient: the same tensor where nobody needs it any more and that is 1."""
-    if reduction != "none" and is_eager() and not is_batched(grad) and not is_kept() and grad == 1:
-        return gradient
-    return gradient * grad
 
 
 def _arguments(

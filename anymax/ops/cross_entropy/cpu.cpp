@@ -16,12 +16,6 @@ constexpr int64_t REDUCTION = 3, HAS_WEIGHT = 4, WANTS_GRADIENT = 8;
 enum { SCORES, GRADIENT, ROW, OPERANDS };
 
 template <class C>
-C sum_of(const C* numbers, int64_t count) {
-    return sum_over<C>(
-        count, [&](int64_t at, int64_t some) INLINED { return load_some(numbers + at, some, (C)0); });
-}
-
-template <class C>
 struct Losses {
     using Start = int64_t[OPERANDS];
 
@@ -317,16 +311,8 @@ const char* cross_entropy(Call& call) {
         reduction == NONE ? call.result_reduced(target, 0, wide) : call.result(0, nullptr, nullptr, wide);
     const Tensor gradient = WITH_GRADIENT ? call.result_like(input, wide) : input;
     if (!loss.handle || !gradient.handle) return NO_MEMORY;
-    // a number per row, as a tensor of the input's shape
-    int64_t strides[MOST_DIMS], step = 1;
-    for (int64_t at = input.ndim; at-- > 0;) {
-        strides[at] = at == axis ? 0 : step;
-        if (at != axis) step *= input.sizes[at];
-    }
-    Tensor row = target;
-    row.ndim = input.ndim;
-    row.sizes = input.sizes;
-    row.strides = strides;
+    int64_t strides[MOST_DIMS];
+    const Tensor row = along_rows(target, input, axis, strides);
     const Tensor operands[] = {input, gradient, row};
     return as_computed(input, [&](auto tag) {
         using C = typename decltype(tag)::type;

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anymax._core.context import forward_mode, is_batched, is_eager, is_kept
+from anymax._core.context import forward_mode
 from anymax._core.dims import Dims
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, native, result_like, say_what_is_missing
+from anymax._core.native import DTYPES, CpuKernel, chained, native, result_like, say_what_is_missing
 from anymax._core.scores import compute_dtype
 from anymax._core.targets import REDUCTIONS
 from anymax.ops.cross_entropy import reference
@@ -102,12 +102,9 @@ class _Differentiable(torch.autograd.Function):
         if torch.is_grad_enabled():
             loss = reference.cross_entropy(input, target, ctx.dims, ctx.options._replace(weight=weight), ctx.reduction)
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
-        elif ctx.reduction == "none":
-            found = gradient * grad.unsqueeze(ctx.dims.axes[0])
-        elif is_eager() and not is_batched(grad) and not is_kept() and grad == 1:
-            found = gradient
         else:
-            found = gradient * grad
+            of_entries = grad.unsqueeze(ctx.dims.axes[0]) if ctx.reduction == "none" else grad
+            found = chained(gradient, of_entries, ctx.reduction)
         return found.to(input.dtype), None, None, None, None
 
 

@@ -26,12 +26,13 @@ constexpr int64_t SHORT = 256;
 // Fewer classes than this are divided by their sum.
 constexpr int64_t FEW = 33;
 
-// Of a row of up to VECTORS vectors, unrolled; VECTORS = 0: of any row.
+// entries of a row in one of its vectors
 template <class C>
 INLINE int64_t part(int64_t length, int vector) {
     const int64_t rest = length - vector * LANES<C>;
     return rest < 0 ? 0 : rest < LANES<C> ? rest : LANES<C>;
 }
+// Of a row of up to VECTORS vectors, unrolled; VECTORS = 0: of any row.
 template <int VECTORS, class T>
 INLINE Compute<T> largest_of(const T* row, int64_t length) {
     using C = Compute<T>;
@@ -400,7 +401,8 @@ struct Forward {
                     if (KIND == PROBS) return length < FEW ? load(exps + at) / done : load(exps + at) * done;
                     return (load_some_as(scores + at, some, (C)0) - tops[row]) + done;
                 };
-                write_of<VECTORS>(whole ? written + row * length : to + row * to_step, length, stream && !whole, whole, value);
+                T* const place = whole ? written + row * length : to + row * to_step;
+                write_of<VECTORS>(place, length, stream && !whole, whole, value);
             }
             if (KIND != LOG_Z && whole) write_past_the_cache(to, written, count * length * sizeof(T));
             for (int64_t row = 0; odd && row < count; ++row)
@@ -483,7 +485,7 @@ struct Forward {
     }
 
     template <Kind KIND, class T>
-    bool plain(int64_t first, int64_t last) const {
+    bool plain_rows_of_any_length(int64_t first, int64_t last) const {
         const auto& steps = layout.neighbours().strides;
         const bool follow = steps[INPUT] == layout.length && (KIND == LOG_Z || steps[RESULT] == layout.length);
         // not for halves, whose rows are fast enough: each of these is a lot of code
@@ -500,7 +502,7 @@ struct Forward {
         if (is_plain<KIND>()) {
             bool succeeded = false;
             as_stored<C>(input.type, input.data, [&](auto* scores) {
-                succeeded = plain<KIND, Pointee<decltype(scores)>>(first, last);
+                succeeded = plain_rows_of_any_length<KIND, Pointee<decltype(scores)>>(first, last);
             });
             return succeeded;
         }
@@ -559,7 +561,6 @@ struct Forward {
             per_row.copy_temperatures(layout, start, count, width, temperatures);
             for (int64_t at = 0; at < width; at += LANES<C>) store(finals + at, Vec<C>{});
             const bool is_tempered = per_row.temperature != nullptr, is_whole = tiling.height == layout.length;
-            const bool in_place = layout.rows_are_columns(RESULT);
             sum_columns<KIND>(input, start, tiling, count, is_tempered, temperatures, tops, sums, tile);
             bool odd = false;
             for (int64_t at = 0; !per_row.sink && at < count; at += LANES<C>)
@@ -574,11 +575,7 @@ struct Forward {
             if (KIND != LOG_Z)
                 each_tile(tiling, layout.length, count, [&](const Block& block) {
                     if (!is_whole) input.copy_tile(start, block, tile);
-                    if (in_place)
-                        return write_tile<KIND>(start, block, is_whole, is_tempered, temperatures, tops, finals, tile);
-                    finish_tile<KIND>(
-                        tile, block.last - block.first, width, is_whole, is_tempered, temperatures, tops, finals);
-                    result.put_tile(start, block, tile);
+                    write_tile<KIND>(start, block, is_whole, is_tempered, temperatures, tops, finals, tile);
                 });
             if (!odd) return;
             for (int64_t at = 0; at < count; ++at)
