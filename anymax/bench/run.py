@@ -111,7 +111,8 @@ def _findings(request: Request) -> Iterator[dict[str, Any]]:
 
 
 def _findings_of_process(request: Request) -> Iterator[dict[str, Any]]:
-    environment = os.environ | ALLOCATING[request.memory]
+    # what is installed is measured, not a clone without kernels in which the command was given (Python 3.11 on)
+    environment = os.environ | ALLOCATING[request.memory] | {"PYTHONSAFEPATH": "1"}
     with subprocess.Popen(
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
     ) as process:
