@@ -11,7 +11,9 @@ constexpr int64_t GRAIN = 1 << 15;  // entries that are worth a thread
 constexpr int64_t TILE = 1 << 17;
 // Columns of a tile. Its rows are no power of two apart, which would put all of a column into a few places of the cache.
 constexpr int64_t WIDEST = 1008;
-constexpr int64_t NARROWEST = 128;  // bytes of a row of a tile: two lines of the cache
+// Columns of a strip, the narrowest tile: two lines of the cache.
+template <class C>
+constexpr int64_t STRIP = 128 / sizeof(C);
 // A result of more bytes is written past the cache, which would not keep it for its reader.
 constexpr int64_t PAST_THE_CACHE = 1 << 23;
 
@@ -58,6 +60,13 @@ struct Operand {
     bool rows_are_contiguous() const { return layout.row_is_contiguous(index); }
     // whether neighbouring rows are read, entry by entry, where they lie
     bool lines_are_in_place() const { return is_plain() && layout.rows_are_columns(index); }
+    // whether each of those lines starts where a whole vector may be stored past the cache
+    bool lines_are_aligned() const {
+        bool aligned = (intptr_t)data % BYTES == 0;
+        for (int at = 0; at < layout.num_inner; ++at) aligned &= layout.inner[at].strides[index] % LANES<C> == 0;
+        for (int at = 0; at + 1 < layout.num_outer; ++at) aligned &= layout.outer[at].strides[index] % LANES<C> == 0;
+        return aligned;
+    }
     // whether a row that is contiguous needs no conversion
     bool is_plain() const { return type == AS_COMPUTED && !mask; }
 
@@ -157,15 +166,19 @@ struct Tiling {
 
     template <int K>
     explicit Tiling(const Layout<K>& layout, int operands = 1) {
-        const int64_t size = layout.neighbours().size, narrowest = NARROWEST / sizeof(C);
+        const int64_t size = layout.neighbours().size;
         const int64_t room = TILE / sizeof(C) / operands;
         // whole rows where they fit into a tile of some width, else as many entries as fit into a wide one
         width = room / layout.length / LANES<C> * LANES<C>;
-        if (width < narrowest || width > WIDEST) width = WIDEST;
+        if (width < STRIP<C> || width > WIDEST) width = WIDEST;
         if (width % 256 == 0) width -= LANES<C>;
         // before the width is cut to what there is: how a row is cut must not follow from how many there are
         height = layout.length * width <= room ? layout.length : room / width;
         if (width > size) width = (size + LANES<C> - 1) / LANES<C> * LANES<C>;
+        cut_into(width, size);
+    }
+    void cut_into(int64_t columns, int64_t size) {
+        width = columns;
         blocks = (size + width - 1) / width;
     }
 };

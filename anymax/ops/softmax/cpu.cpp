@@ -25,6 +25,8 @@ constexpr int64_t GROUP = 2048, MOST_ROWS = 32;
 constexpr int64_t SHORT = 256;
 // Fewer classes than this are divided by their sum.
 constexpr int64_t FEW = 33;
+// Terms of a column that are added up before they join its sum.
+constexpr int64_t LINES = 8;
 
 // entries of a row in one of its vectors
 template <class C>
@@ -152,7 +154,6 @@ NOT_INLINED void sum_lines(const Block& block, const Lines<C>& line, bool is_tem
         return difference<C>(score, load(tops + at), is_tempered, load(temperatures + at));
     };
     // a few lines at once, which no cache puts into one place
-    constexpr int64_t LINES = 8;
     const C* lines[LINES];
     const auto each_few = [&](const auto& action) INLINED {
         for (int64_t entry = block.first; entry < block.last; entry += LINES) {
@@ -334,7 +335,18 @@ struct Forward {
         }
     }
 
-    // Whether rows are read and written where they lie, and nothing but their scores counts.
+    // of the row `at` places behind
+    void set_log_z(const Start& start, int64_t at, C log_z) const {
+        Start offsets;
+        layout.neighbour_of(start, at, offsets);
+        if (log_z == log_z)
+            result.set(offsets[RESULT], log_z);
+        else
+            odd_row(LOG_Z, offsets);
+    }
+
+    // Whether rows are read and written where they lie, and nothing but their scores counts. A plain row in which nothing
+    // takes part or a number is infinite or NaN has a final of NaN, so all of its results are NaN; only log Z is not.
     template <Kind KIND>
     bool is_plain() const {
         if (input.mask || per_row.temperature || per_row.sink || !input.rows_are_contiguous()) return false;
@@ -381,7 +393,6 @@ struct Forward {
                     return e;
                 });
             }
-            bool odd = false;
             for (int64_t row = 0; row < count; row += LANES<C>) {
                 const Vec<C> sums = load(finals + row);
                 // a quotient is exact where a product with the inverse is not: probabilities of a few classes sum to 1
@@ -390,9 +401,8 @@ struct Forward {
             }
             for (int64_t row = 0; row < count; ++row) {
                 const C done = finals[row];
-                odd |= !(done == done);
                 if (KIND == LOG_Z) {
-                    result.set(start[RESULT] + row * to_step, done);
+                    set_log_z(start, row, done);
                     continue;
                 }
                 const T* const scores = from + row * from_step;
@@ -405,11 +415,6 @@ struct Forward {
                 write_of<VECTORS>(place, length, stream && !whole, whole, value);
             }
             if (KIND != LOG_Z && whole) write_past_the_cache(to, written, count * length * sizeof(T));
-            for (int64_t row = 0; odd && row < count; ++row)
-                if (!(finals[row] == finals[row])) {
-                    layout.start_of(unit + row, start);
-                    odd_row(KIND, start);
-                }
         }
         if (stream) finish_stores();
         return true;
@@ -421,7 +426,6 @@ struct Forward {
         constexpr int64_t MOST = 16 * LANES<C>;  // rows
         const int64_t length = layout.length, size = layout.neighbours().size;
         alignas(BYTES) T written[(MOST + 1) * LANES<C>];
-        C sums[MOST];
         for (int64_t unit = first, count; unit < last; unit += count) {
             Start start;
             layout.start_of(unit, start);
@@ -430,7 +434,6 @@ struct Forward {
             if (count > last - unit) count = last - unit;
             const T* const from = (T*)input.data + start[INPUT];
             prefetch(from + count * length);
-            Vec<C> spoilt{};
             for (int64_t row = 0; row < count; row += LANES<C>) {
                 Vec<C> entries[LANES<C>];
                 // whole vectors as long as other rows follow
@@ -450,13 +453,11 @@ struct Forward {
                     sum += e;
                     entries[entry] = KIND == PROBS ? e : d;
                 }
-                store(sums + row, sum);
-                spoilt += sum - sum;
                 const Vec<C> log_sum = KIND == PROBS ? Vec<C>{} : sum == sum ? log(sum) : sum;
                 if (KIND == LOG_Z) {
                     const Vec<C> log_z = top + log_sum;
                     for (int64_t lane = 0; lane < LANES<C> && row + lane < count; ++lane)
-                        result.set(start[RESULT] + (row + lane) * layout.neighbours().strides[RESULT], log_z[lane]);
+                        set_log_z(start, row + lane, log_z[lane]);
                     continue;
                 }
                 for (int64_t entry = 0; entry < length; ++entry)
@@ -473,12 +474,6 @@ struct Forward {
                 else
                     memcpy(to, written, count * length * sizeof(T));
             }
-            const C none = sum_of_lanes<C>(spoilt);
-            for (int64_t row = 0; none != 0 && row < count; ++row)
-                if (!(sums[row] == sums[row])) {
-                    layout.start_of(unit + row, start);
-                    odd_row(KIND, start);
-                }
         }
         if (stream) finish_stores();
         return true;
@@ -548,42 +543,106 @@ struct Forward {
         });
     }
 
+    // Whether columns are worked on in strips: whole rows, read and written where they lie, of which nothing but the
+    // scores counts.
     template <Kind KIND>
-    bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
-        const int64_t width = tiling.width;
-        // one vector more: what is written past the cache may start in the middle of one
-        const Scratch scratch((width * (4 + tiling.height) + LANES<C>) * sizeof(C));
-        C* const tops = scratch.as<C>();
-        if (!tops) return false;
-        C *const sums = tops + width, *const finals = sums + width, *const temperatures = finals + width;
-        C* const tile = temperatures + width;
-        each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
-            per_row.copy_temperatures(layout, start, count, width, temperatures);
-            for (int64_t at = 0; at < width; at += LANES<C>) store(finals + at, Vec<C>{});
-            const bool is_tempered = per_row.temperature != nullptr, is_whole = tiling.height == layout.length;
-            sum_columns<KIND>(input, start, tiling, count, is_tempered, temperatures, tops, sums, tile);
-            bool odd = false;
-            for (int64_t at = 0; !per_row.sink && at < count; at += LANES<C>)
-                store(finals + at, finish_plain<KIND, C>(load(tops + at), load(sums + at)));
-            for (int64_t at = 0; at < count; ++at) {
-                Start offsets;
-                if (per_row.sink || KIND == LOG_Z) layout.neighbour_of(start, at, offsets);
-                if (per_row.sink) finals[at] = finish<KIND>(tops[at], sums[at], per_row.at(offsets));
-                odd |= !(finals[at] == finals[at]);
-                if (KIND == LOG_Z) result.set(offsets[RESULT], finals[at]);
+    bool has_strips(const Tiling<C>& tiling) const {
+        if (tiling.height < layout.length || layout.num_inner > 1 || per_row.temperature || per_row.sink) return false;
+        if (!input.lines_are_in_place()) return false;
+        return KIND == LOG_Z || (result.lines_are_in_place() && (!stream || result.lines_are_aligned()));
+    }
+
+    // A strip: what each entry becomes stays in the nearest caches until it is written.
+    template <Kind KIND>
+    void strip(const Start& start, C* tile) const {
+        constexpr int PARTS = STRIP<C> / LANES<C>;
+        const int64_t length = layout.length;
+        const int64_t from_step = layout.line().strides[INPUT], to_step = layout.line().strides[RESULT];
+        const C* const from = (C*)input.data + start[INPUT];
+        C* const to = (C*)result.data + start[RESULT];
+        Vec<C> tops[PARTS], sums[PARTS] = {}, finals[PARTS];
+        for (int part = 0; part < PARTS; ++part) tops[part] = all(-(C)INF);
+        for (int64_t entry = 0; entry < length; ++entry)
+#pragma GCC unroll 8
+            for (int part = 0; part < PARTS; ++part) {
+                const Vec<C> score = load(from + entry * from_step + part * LANES<C>);
+                store(tile + entry * STRIP<C> + part * LANES<C>, score);
+                tops[part] = larger(score, tops[part]);
             }
-            if (KIND != LOG_Z)
-                each_tile(tiling, layout.length, count, [&](const Block& block) {
-                    if (!is_whole) input.copy_tile(start, block, tile);
-                    write_tile<KIND>(start, block, is_whole, is_tempered, temperatures, tops, finals, tile);
-                });
-            if (!odd) return;
-            for (int64_t at = 0; at < count; ++at)
-                if (!(finals[at] == finals[at])) {
-                    Start offsets;
-                    layout.neighbour_of(start, at, offsets);
-                    odd_row(KIND, offsets);
+        for (int64_t first = 0; first < length; first += LINES) {
+            const int64_t last = length - first < LINES ? length : first + LINES;
+            Vec<C> some[PARTS] = {};
+            for (int64_t entry = first; entry < last; ++entry)
+#pragma GCC unroll 8
+                for (int part = 0; part < PARTS; ++part) {
+                    // while a strip is worked on, the second next comes nearer
+                    if (part * BYTES % 64 == 0) prefetch(from + entry * from_step + 2 * STRIP<C> + part * LANES<C>);
+                    C* const kept = tile + entry * STRIP<C> + part * LANES<C>;
+                    const Vec<C> d = load(kept) - tops[part], e = exp(d);
+                    if (KIND != LOG_Z) store(kept, KIND == PROBS ? e : d);
+                    some[part] += e;
                 }
+            for (int part = 0; part < PARTS; ++part) sums[part] += some[part];
+        }
+        for (int part = 0; part < PARTS; ++part) finals[part] = finish_plain<KIND, C>(tops[part], sums[part]);
+        for (int64_t entry = 0; KIND != LOG_Z && entry < length; ++entry)
+#pragma GCC unroll 8
+            for (int part = 0; part < PARTS; ++part) {
+                const Vec<C> kept = load(tile + entry * STRIP<C> + part * LANES<C>);
+                const Vec<C> value = KIND == PROBS ? kept * finals[part] : kept + finals[part];
+                C* const place = to + entry * to_step + part * LANES<C>;
+                if (stream)
+                    store_past_the_cache(place, value);
+                else
+                    store(place, value);
+            }
+        for (int64_t at = 0; KIND == LOG_Z && at < STRIP<C>; ++at)
+            set_log_z(start, at, finals[at / LANES<C>][at % LANES<C>]);
+    }
+
+    template <Kind KIND>
+    void block(const Tiling<C>& tiling, const Start& start, int64_t count, C* room) const {
+        const int64_t width = tiling.width;
+        C *const tops = room, *const sums = tops + width, *const finals = sums + width;
+        C *const temperatures = finals + width, *const tile = temperatures + width;
+        per_row.copy_temperatures(layout, start, count, width, temperatures);
+        for (int64_t at = 0; at < width; at += LANES<C>) store(finals + at, Vec<C>{});
+        const bool is_tempered = per_row.temperature != nullptr, is_whole = tiling.height == layout.length;
+        sum_columns<KIND>(input, start, tiling, count, is_tempered, temperatures, tops, sums, tile);
+        bool odd = false;
+        for (int64_t at = 0; !per_row.sink && at < count; at += LANES<C>)
+            store(finals + at, finish_plain<KIND, C>(load(tops + at), load(sums + at)));
+        for (int64_t at = 0; at < count; ++at) {
+            Start offsets;
+            if (per_row.sink || KIND == LOG_Z) layout.neighbour_of(start, at, offsets);
+            if (per_row.sink) finals[at] = finish<KIND>(tops[at], sums[at], per_row.at(offsets));
+            odd |= !(finals[at] == finals[at]);
+            if (KIND == LOG_Z) result.set(offsets[RESULT], finals[at]);
+        }
+        if (KIND != LOG_Z)
+            each_tile(tiling, layout.length, count, [&](const Block& block) {
+                if (!is_whole) input.copy_tile(start, block, tile);
+                write_tile<KIND>(start, block, is_whole, is_tempered, temperatures, tops, finals, tile);
+            });
+        for (int64_t at = 0; odd && at < count; ++at)
+            if (!(finals[at] == finals[at])) {
+                Start offsets;
+                layout.neighbour_of(start, at, offsets);
+                odd_row(KIND, offsets);
+            }
+    }
+
+    template <Kind KIND>
+    bool columns(const Tiling<C>& tiling, bool in_strips, int64_t first, int64_t last) const {
+        // one vector more: what is written past the cache may start in the middle of one
+        const Scratch scratch((tiling.width * (4 + tiling.height) + LANES<C>) * sizeof(C));
+        C* const room = scratch.as<C>();
+        if (!room) return false;
+        each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
+            if (in_strips && count == STRIP<C>)
+                strip<KIND>(start, room);
+            else
+                block<KIND>(tiling, start, count, room);
         });
         if (stream) finish_stores();
         return true;
@@ -598,10 +657,12 @@ struct Forward {
             return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
                 return rows<KIND>(first, last);
             });
-        const Tiling<C> tiling(layout);
+        Tiling<C> tiling(layout);
+        const bool in_strips = has_strips<KIND>(tiling);
+        if (in_strips) tiling.cut_into(STRIP<C>, layout.neighbours().size);
         return in_parallel(
             layout.rows / layout.neighbours().size * tiling.blocks, GRAIN / (layout.length * tiling.width),
-            [&](int64_t first, int64_t last) { return columns<KIND>(tiling, first, last); });
+            [&](int64_t first, int64_t last) { return columns<KIND>(tiling, in_strips, first, last); });
     }
 };
 
