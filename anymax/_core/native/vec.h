@@ -297,6 +297,23 @@ INLINE Vec<float> exp(Vec<float> x) {
     return x < all(-87.3365447505531f - SCALE * 0.693147180559945309f) ? Vec<float>{} : scaled;
 }
 
+// The same as a term of a sum that has a term of 1: x <= 0, with an absolute error of at most 5e-8, and some 1e-38 for
+// what is below, -inf too. NaN stays.
+INLINE Vec<float> exp_as_term(Vec<float> x) {
+    const Vec<float> near = larger(all(-87.0f), x);
+    const Vec<float> to_integer = all(12583039.0f);
+    const Vec<float> shifted = near * 1.44269504088896341f + to_integer;
+    // what rounding log2(e) does to r, times e^x, is less than the rounding of a sum of 1
+    const Vec<float> r = near * 1.44269504088896341f - (shifted - to_integer);
+    Vec<float> series = all(0.00015369621031232762f);
+    series = series * r + 0.0013401201122807683f;
+    series = series * r + 0.0096183785675149486f;
+    series = series * r + 0.055503244682266687f;
+    series = series * r + 0.2402264840562916f;
+    series = series * r + 0.69314720889700931f;
+    return (series * r + 1.0f) * (Vec<float>)((Bits<float>)shifted << 23);
+}
+
 template <int SCALE = 0>
 INLINE Vec<double> exp(Vec<double> x) {
     const Vec<double> to_integer = all(6755399441056767.0 + SCALE);  // 1.5 * 2^52 + 1023
@@ -318,6 +335,8 @@ INLINE Vec<double> exp(Vec<double> x) {
     const Vec<double> scaled = result * (Vec<double>)((Bits<double>)shifted << 52);
     return x < all(-708.3964185322641 - SCALE * 0.693147180559945309) ? Vec<double>{} : scaled;
 }
+
+INLINE Vec<double> exp_as_term(Vec<double> x) { return exp(x); }
 
 // log(2^power * (1 + f)), with 1 + f between the roots of 1/2 and 2
 INLINE Vec<float> log(Vec<float> power, Vec<float> f) {

@@ -103,6 +103,12 @@ INLINE Vec<C> finish_plain(Vec<C> tops, Vec<C> sums) {
     return KIND == LOG_Z ? tops + logs : -logs;
 }
 
+// e^d, which is a probability's numerator, or only a term of the sum
+template <Kind KIND, class V>
+INLINE V term(V d) {
+    return KIND == PROBS ? exp(d) : exp_as_term(d);
+}
+
 // (x - top) / T; a score of -inf stays one, also where T is infinite
 template <class C>
 INLINE Vec<C> difference(Vec<C> scores, Vec<C> top, bool is_tempered, Vec<C> temperature) {
@@ -121,7 +127,7 @@ INLINE Sum<C> sum_of_row(const C* scores, int64_t length, const Options<C>& opti
     const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
         const Vec<C> d = difference<C>(
             load_some(scores + at, count, -(C)INF), all(top), options.tempered, all(options.temperature));
-        const Vec<C> e = exp(d);
+        const Vec<C> e = term<KIND>(d);
         // what is behind the row's end is never read again
         if (KIND != LOG_Z) store(kept + at, KIND == PROBS ? e : d);
         return e;
@@ -186,7 +192,7 @@ NOT_INLINED void sum_lines(const Block& block, const Lines<C>& line, bool is_tem
             prefetch(lines[of] + at + block.width);
             C* const kept = KEEP ? tile + (entry - block.first + of) * block.width + at : nullptr;
             const Vec<C> score = KEEP ? load(kept) : load_some(lines[of] + at, columns, -(C)INF);
-            const Vec<C> d = d_of(score, at), e = exp(d);
+            const Vec<C> d = d_of(score, at), e = term<KIND>(d);
             sum += e;
             if (KEEP && KIND != LOG_Z) store(kept, KIND == PROBS ? e : d);
         }
@@ -387,7 +393,7 @@ struct Forward {
                 finals[row] = sum_of<VECTORS, C>(length, [&](int64_t at, int64_t some) INLINED {
                     // while a group is worked on, the next one comes nearer
                     prefetch(next + at);
-                    const Vec<C> e = exp(load_some_as(scores + at, some, -(C)INF) - tops[row]);
+                    const Vec<C> e = term<KIND>(load_some_as(scores + at, some, -(C)INF) - tops[row]);
                     // what is behind the row's end is never read again
                     if (KIND == PROBS) store(exps + at, e);
                     return e;
@@ -449,7 +455,7 @@ struct Forward {
                 Vec<C> top = entries[0], sum{};
                 for (int64_t entry = 1; entry < length; ++entry) top = larger(entries[entry], top);
                 for (int64_t entry = 0; entry < length; ++entry) {
-                    const Vec<C> d = entries[entry] - top, e = exp(d);
+                    const Vec<C> d = entries[entry] - top, e = term<KIND>(d);
                     sum += e;
                     entries[entry] = KIND == PROBS ? e : d;
                 }
@@ -578,7 +584,7 @@ struct Forward {
                     // while a strip is worked on, the second next comes nearer
                     if (part * BYTES % 64 == 0) prefetch(from + entry * from_step + 2 * STRIP<C> + part * LANES<C>);
                     C* const kept = tile + entry * STRIP<C> + part * LANES<C>;
-                    const Vec<C> d = load(kept) - tops[part], e = exp(d);
+                    const Vec<C> d = load(kept) - tops[part], e = term<KIND>(d);
                     if (KIND != LOG_Z) store(kept, KIND == PROBS ? e : d);
                     some[part] += e;
                 }
