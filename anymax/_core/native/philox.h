@@ -42,6 +42,16 @@ INLINE Wide exclusive_or(Wide a, Wide b, Wide c) {
 #endif
 }
 
+// the upper halves of lanes, and anything above them; not as a shift, of which a vector of 64 bytes has one unit, as the
+// product has
+INLINE Wide upper_halves(Wide a) {
+#if defined(__AVX512F__)
+    return (Wide)_mm512_shuffle_epi32((__m512i)a, (_MM_PERM_ENUM)0xf5);
+#else
+    return a >> 32;
+#endif
+}
+
 class Philox {
    public:
     explicit Philox(uint64_t seed) {
@@ -105,7 +115,7 @@ class Philox {
 #pragma GCC unroll 4
             for (int part = 0; part < VECTORS; ++part) {
                 const Wide first = product(a[part], one), second = product(c[part], other);
-                a[part] = exclusive_or(second >> 32, b[part], low_key);
+                a[part] = exclusive_or(upper_halves(second), b[part], low_key);
                 b[part] = second;
                 c[part] = exclusive_or(first >> 32, d[part], high_key);
                 d[part] = first;
@@ -165,7 +175,7 @@ class WordStream {
     const Philox& philox_;
     const int64_t end_;
     int64_t first_ = 0, last_ = 0;
-    uint32_t words_[2 * MOST + WORDS_AT_ONCE + WORDS_OF_BLOCK];
+    alignas(BYTES) uint32_t words_[2 * MOST + WORDS_AT_ONCE + WORDS_OF_BLOCK];
 };
 
 }  // namespace

@@ -35,20 +35,36 @@ INLINE Bits<double> signed_words(const uint32_t* words, double) {
     return __builtin_convertvector(found, Bits<double>);
 }
 
-// Standard exponential variates. Each half of the words is measured from its own end, so that both tails keep their
-// digits.
+// Exponential variates -log2(u): that all are 1 / log 2 times as large moves no softmax and no maximum. Each half of the
+// words is measured from its own end as half of t, so that both tails keep their digits: u is 1 - t / 2 in the upper
+// half, and t / 2 = 2^power (1 - x / 2) in the lower one.
 INLINE Vec<float> exponential(const uint32_t* words, float) {
-    const Bits<float> word = signed_words(words, 0.0f);
-    const Vec<float> fraction = __builtin_convertvector(word ^ (word >> 31), Vec<float>) * 0x1p-32f + 0x1p-33f;
-    Vec<float> power, f;
-    split(word >= 0 ? 1.0f - fraction : fraction, power, f);
-    // near 1, which the upper half is not, the digits are those of the fraction
-    return -log(power, power == Vec<float>{} ? -fraction : f);
+    const Bits<float> word = signed_words(words, 0.0f), is_lower = word >> 31;
+    const Vec<float> t = __builtin_convertvector(word ^ is_lower, Vec<float>) * 0x1p-31f + 0x1p-32f;
+    const Bits<float> bits = (Bits<float>)t;
+#if defined(__AVX512F__)
+    const __mmask16 lower = _mm512_movepi32_mask((__m512i)word);
+    const Vec<float> power = (Vec<float>)_mm512_maskz_getexp_ps(lower, (__m512)t);
+#else
+    const Vec<float> power = __builtin_convertvector(((bits >> 23) - 127) & is_lower, Vec<float>);
+#endif
+    const Vec<float> x = word < 0 ? 2.0f - (Vec<float>)((bits & 0x007fffff) | 0x3f800000) : t;
+    // -log2(1 - x / 2) / x for 0 < x <= 1, a minimax fit (Remez) to 2.3e-8
+    Vec<float> series = all(0.0040607015170405501f);
+    series = series * x - 0.0095567942597628504f;
+    series = series * x + 0.014175263749904289f;
+    series = series * x - 0.0045881956164062099f;
+    series = series * x + 0.012155279568241368f;
+    series = series * x + 0.021893355560589719f;
+    series = series * x + 0.060178527693139436f;
+    series = series * x + 0.18033430221732464f;
+    series = series * x + 0.72134753684038473f;
+    return series * x - power;
 }
 INLINE Vec<double> exponential(const uint32_t* words, double) {
     const Bits<double> word = signed_words(words, 0.0);
     const Vec<double> fraction = __builtin_convertvector(word ^ (word >> 63), Vec<double>) * 0x1p-32 + 0x1p-33;
-    return -log(word >= 0 ? 1.0 - fraction : fraction);
+    return log(word >= 0 ? 1.0 - fraction : fraction) * -1.4426950408889634;
 }
 
 // ---- the largest of a row ----
@@ -198,7 +214,7 @@ struct Draw {
     template <bool PLAIN>
     static INLINE Vec<C> competitor(Vec<C> score, Vec<C> top, const uint32_t* words) {
         const Vec<C> difference = score - top, variate = exponential(words, (C)0);
-        return PLAIN ? exp<SCALE>(difference) / variate : difference - log(variate);
+        return PLAIN ? ratio<C>(quick_exp<SCALE>(difference), variate) : difference - log(variate);
     }
 
     // What rounding to C leaves of a sample that is below its normal numbers, which would cost 150 cycles, is 0.
@@ -325,7 +341,7 @@ struct Draw {
                 ids[before + start[RESULT]] =
                     winner(words, index, [&](const uint32_t* drawn, int64_t at, int64_t count) INLINED {
                         prefetch(scores + ahead + at);
-                        return load_some(kept + at, count, (C)0) / exponential(drawn, (C)0);
+                        return ratio<C>(load_some(kept + at, count, (C)0), exponential(drawn, (C)0));
                     });
             });
             first = before + end;
@@ -335,12 +351,12 @@ struct Draw {
 
     // e^((x - top) / T)
     static INLINE Vec<C> weight(Vec<C> score, Vec<C> top, Vec<C> divisor) {
-        return exp<SCALE>(quotient<C>(score - top, divisor));
+        return quick_exp<SCALE>(quotient<C>(score - top, divisor));
     }
     void weigh(const C* scores, Vec<C> top, Vec<C> divisor, C* to) const {
         write_over(to, layout.length, false, [&](int64_t at, int64_t count) INLINED {
             const Vec<C> score = load_some(scores + at, count, -(C)INF);
-            return plain ? exp<SCALE>(score - top) : weight(score, top, divisor);
+            return plain ? quick_exp<SCALE>(score - top) : weight(score, top, divisor);
         });
     }
 
@@ -496,7 +512,7 @@ struct Draw {
                 clear_bests(columns);
                 each_number(columns, start[INDEX] + sample * numel,
                             [&](C* number, const uint32_t* drawn, int64_t at, int64_t entry) INLINED {
-                                add_to_bests(columns, load(number) / exponential(drawn, (C)0), at, entry);
+                                add_to_bests(columns, ratio<C>(load(number), exponential(drawn, (C)0)), at, entry);
                             });
                 int64_t* const to = ids + sample * layout.rows + start[RESULT];
                 for (int64_t at = 0; at < columns.count; ++at)

@@ -106,7 +106,7 @@ INLINE Vec<C> finish_plain(Vec<C> tops, Vec<C> sums) {
 // e^d, which is a probability's numerator, or only a term of the sum
 template <Kind KIND, class V>
 INLINE V term(V d) {
-    return KIND == PROBS ? exp(d) : exp_as_term(d);
+    return KIND == PROBS ? exp(d) : quick_exp(d);
 }
 
 // (x - top) / T; a score of -inf stays one, also where T is infinite
