@@ -17,7 +17,7 @@ def transforms_active() -> bool:
 
 def may_be_forward_mode() -> bool:
     """False where no tensor can be a dual of `torch.autograd.forward_ad` (tracing knows none)."""
-    return not torch.compiler.is_compiling() and forward_ad._current_level >= 0
+    return forward_ad._current_level >= 0 and not torch.compiler.is_compiling()
 
 
 def forward_mode(*tensors: Tensor) -> bool:

@@ -56,15 +56,16 @@ def just_computes(input: Tensor) -> bool:
     return not (input.requires_grad and torch.is_grad_enabled()) and not forward_mode(input)
 
 
-def fits(input: Tensor, target: Tensor) -> bool:
-    """Whether ids have the input's shape without the default class axis, and there are any."""
-    shape = input.shape
-    return input.numel() > 0 and target.shape == (shape[:1] + shape[2:] if len(shape) > 1 else ())
-
-
-def plain(input: Tensor, target: Tensor) -> Tensor:
-    """The mean over the default class axis, without derivative."""
-    return FORWARD(input, target.contiguous(), input, min(1, input.ndim - 1), -100, 0.0, 0.0, _MEAN)
+def plain(input: Tensor, target: Tensor) -> Tensor | None:
+    """The mean over the default class axis, without derivative; None where ids do not fit or there are none."""
+    count, axis = input.numel(), input.ndim - 1
+    if axis == 1:
+        # without a shape, which takes as long as the rest
+        fits = target.numel() * input.size(1) == count
+    else:
+        shape, axis = input.shape, min(1, axis)
+        fits = target.shape == shape[:axis] + shape[axis + 1 :]
+    return FORWARD(input, target.contiguous(), input, axis, -100, 0.0, 0.0, _MEAN) if fits and count else None
 
 
 class CrossEntropy(CpuKernel):
