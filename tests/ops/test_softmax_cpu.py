@@ -218,10 +218,10 @@ def test_the_bits_follow_from_the_row_alone(function, dim):
             for mine, theirs in zip(answers[0], other, strict=True):
                 assert torch.equal(mine, theirs)
         rows = torch.tensor([5, 100, 101, 102, 333, *range(480, 512)])
-        part = x.detach().index_select(1 - dim, rows)
-        expected = answers[0][0]
-        expected = expected[rows] if expected.ndim == 1 else expected.index_select(1 - dim, rows)
-        assert torch.equal(function(part, dim), expected)
+        part = x.detach().index_select(1 - dim, rows).requires_grad_()
+        result = function(part, dim)
+        for mine, whole in zip((result, *torch.autograd.grad(result.square().sum(), part)), answers[0], strict=True):
+            assert torch.equal(mine, whole[rows] if whole.ndim == 1 else whole.index_select(1 - dim, rows))
 
 
 @pytest.mark.parametrize("function", MAPS, ids=lambda function: function.__name__)
@@ -231,9 +231,14 @@ def test_a_result_that_is_written_past_the_cache_is_that_of_its_parts(function, 
     x = scores(129, columns)
     x[3, 10], x[:, 50], x[128, -1] = float("nan"), -INFINITY, INFINITY
     for given, dim in ((x, 0), (x.T.contiguous(), 1)):
-        result, part = function(given, dim), given[:, :90] if dim == 0 else given[:90]
-        result = result[..., :90] if dim == 0 else result[:90]
-        assert_close(result, function(part.contiguous(), dim), rtol=0, atol=0, equal_nan=True)
+        answers = []
+        for part in (given, given.narrow(1 - dim, 0, 90).contiguous()):
+            leaf = part.requires_grad_()
+            result = function(leaf, dim)
+            answers.append((result.detach(), *torch.autograd.grad(result, leaf, result.detach() + 1)))
+        for whole, part in zip(*answers, strict=True):
+            of_part = whole[:90] if whole.ndim == 1 else whole.narrow(1 - dim, 0, 90)
+            assert_close(of_part, part, rtol=0, atol=0, equal_nan=True)
 
 
 def test_every_instruction_set_gives_the_same_answers():
@@ -247,6 +252,23 @@ def test_every_instruction_set_gives_the_same_answers():
             check=False,
         )
         assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("function", [*MAPS, anymax.softmin], ids=lambda function: function.__name__)
+def test_a_plain_call_with_a_gradient_is_the_same_function(function, monkeypatch):
+    """Above the size from which it is not torch's."""
+    monkeypatch.setattr(dispatch.state, "forced", None)
+    monkeypatch.setattr(cpu, "FEWEST_WITH_GRADIENT", 0)
+    x = scores(3, 4, 5, dtype=torch.float64).requires_grad_()
+    for dim in (0, 1, -1):
+        result = function(x, dim)
+        assert "Plain" in str(result.grad_fn) or "Plain" in str(result.grad_fn.next_functions)
+        assert torch.autograd.gradcheck(lambda leaf, dim=dim: function(leaf, dim), x)
+        assert torch.autograd.gradgradcheck(lambda leaf, dim=dim: function(leaf, dim), x)
+        ups = torch.randn(2, *result.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
+        (batched,) = torch.autograd.grad(result, x, ups, is_grads_batched=True, retain_graph=True)
+        for up, found in zip(ups, batched, strict=True):
+            assert_close(found, torch.autograd.grad(result, x, up, retain_graph=True)[0])
 
 
 def test_double_backward_and_learning_options_are_the_reference_s():

@@ -18,7 +18,7 @@ from anymax.ops.softmax import cpu, reference
 
 
 def _plain(function: Callable[..., Tensor], native: Callable[[Tensor, int], Tensor]) -> Plain:
-    """The kernel where no derivative is asked for, else torch's own op where that is the faster one.
+    """torch's own op where that is the faster one, else the kernel with nothing around it.
 
     torch's gradient for float16 and bfloat16 has the larger error.
     """
@@ -40,7 +40,7 @@ def _plain(function: Callable[..., Tensor], native: Callable[[Tensor, int], Tens
                         return function(input, dim)
                     except IndexError:
                         pass  # the general function says what is wrong with dim
-                elif state.record is None and cpu.just_computes(input) and -input.ndim <= dim < input.ndim:
+                elif state.record is None and cpu.is_plain(input) and -input.ndim <= dim < input.ndim:
                     return native(input, dim % input.ndim)
             return hand_on(general, ("input", input), ("dim", dim), positional, options)
 
@@ -56,7 +56,7 @@ def _plain(function: Callable[..., Tensor], native: Callable[[Tensor, int], Tens
 @public(
     reference=reference.softmax,
     kernels=(cpu.Softmax("softmax"),),
-    plain=_plain(torch.softmax, lambda input, axis: cpu.FORWARD["softmax"](input, 1 << axis)),
+    plain=_plain(torch.softmax, lambda input, axis: cpu.plain("softmax", input, axis)),
 )
 def softmax(
     input: Tensor,
@@ -113,9 +113,7 @@ def softmax(
 @public(
     reference=reference.softmax,
     kernels=(cpu.Softmax("softmax"),),
-    plain=_plain(
-        lambda input, dim: torch.softmax(-input, dim), lambda input, axis: cpu.FORWARD["softmax"](-input, 1 << axis)
-    ),
+    plain=_plain(lambda input, dim: torch.softmax(-input, dim), lambda input, axis: cpu.plain("softmax", -input, axis)),
 )
 def softmin(
     input: Tensor,
@@ -147,7 +145,7 @@ def softmin(
 @public(
     reference=reference.log_softmax,
     kernels=(cpu.Softmax("log_softmax"),),
-    plain=_plain(torch.log_softmax, lambda input, axis: cpu.FORWARD["log_softmax"](input, 1 << axis)),
+    plain=_plain(torch.log_softmax, lambda input, axis: cpu.plain("log_softmax", input, axis)),
 )
 def log_softmax(
     input: Tensor,
@@ -179,7 +177,7 @@ def log_softmax(
 @public(
     reference=reference.logsumexp,
     kernels=(cpu.Softmax("logsumexp"),),
-    plain=_plain(torch.logsumexp, lambda input, axis: cpu.FORWARD["logsumexp"](input, 1 << axis).squeeze(axis)),
+    plain=_plain(torch.logsumexp, lambda input, axis: cpu.plain("logsumexp", input, axis).squeeze(axis)),
 )
 def logsumexp(
     input: Tensor,

@@ -751,8 +751,52 @@ struct Backward {
                 grad_input.set(start[GRAD_INPUT] + layout.offset_of(entry, GRAD_INPUT), 0);
     }
 
+    // Whether a result and its gradient are read and written where they lie, and nothing else counts.
+    template <Kind KIND>
+    bool is_plain() const {
+        if (KIND == LOG_Z || from_scores || mask || per_row.temperature) return false;
+        return value.is_plain() && grad.is_plain() && grad_input.is_plain();
+    }
+
+    template <Kind KIND>
+    INLINE C sum_of_terms(const C* g, const C* y) const {
+        return sum_over<C>(layout.length, [&](int64_t at, int64_t count) INLINED {
+            const Vec<C> grads = load_some(g + at, count, (C)0);
+            return KIND == PROBS ? grads * load_some(y + at, count, (C)0) : grads;
+        });
+    }
+
+    template <Kind KIND>
+    bool plain_rows(int64_t first, int64_t last) const {
+        const int64_t length = layout.length;
+        const auto& neighbours = layout.neighbours();
+        for (int64_t unit = first, count; unit < last; unit += count) {
+            Start start;
+            layout.start_of(unit, start);
+            count = neighbours.size - unit % neighbours.size;
+            if (count > last - unit) count = last - unit;
+            const C *g = (C*)grad.data + start[GRAD], *y = (C*)value.data + start[VALUE];
+            C* to = (C*)grad_input.data + start[GRAD_INPUT];
+            for (int64_t row = 0; row < count; ++row) {
+                const Vec<C> sum = all(sum_of_terms<KIND>(g, y));
+                write_over(to, length, stream, [&](int64_t at, int64_t some) INLINED {
+                    const Vec<C> grads = load_some(g + at, some, (C)0), values = load_some(y + at, some, (C)0);
+                    return gradient<KIND>(grads, values, sum, false, sum);
+                });
+                g += neighbours.strides[GRAD];
+                y += neighbours.strides[VALUE];
+                to += neighbours.strides[GRAD_INPUT];
+            }
+        }
+        if (stream) finish_stores();
+        return true;
+    }
+
     template <Kind KIND>
     bool rows(int64_t first, int64_t last) const {
+        if (is_plain<KIND>() && value.rows_are_contiguous() && grad.rows_are_contiguous() &&
+            grad_input.rows_are_contiguous())
+            return plain_rows<KIND>(first, last);
         // one vector more: what is written past the cache may start in the middle of one
         const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
         const Scratch scratch(2 * padded * sizeof(C));
@@ -775,15 +819,7 @@ struct Backward {
                     return KIND == PROBS ? load(other + at) * done : load(other + at) + done;
                 });
             }
-            C sum = KIND == LOG_Z ? log_z.number(start[LOG_Z_OF_ROW]) : 0;
-            if (KIND == PROBS)
-                sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
-                    return load_some(g + at, count, (C)0) * load_some(y + at, count, (C)0);
-                });
-            if (KIND == LOG_PROBS)
-                sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
-                    return load_some(g + at, count, (C)0);
-                });
+            const C sum = KIND == LOG_Z ? log_z.number(start[LOG_Z_OF_ROW]) : sum_of_terms<KIND>(g, y);
             C* const to = grad_input.place(start, room);
             write_over(to, length, stream && to != room, [&](int64_t at, int64_t count) INLINED {
                 return gradient<KIND>(load_some(g + at, count, (C)0), load_some(y + at, count, (C)0), all(sum),
@@ -797,7 +833,50 @@ struct Backward {
     }
 
     template <Kind KIND>
-    bool columns(const Tiling<C>& tiling, int64_t first, int64_t last) const {
+    bool has_strips(const Tiling<C>& tiling) const {
+        if (!is_plain<KIND>() || tiling.height < layout.length || layout.num_inner > 1) return false;
+        if (!value.lines_are_in_place() || !grad.lines_are_in_place() || !grad_input.lines_are_in_place()) return false;
+        return !stream || grad_input.lines_are_aligned();
+    }
+
+    // A strip of columns: what is read stays in the nearest caches until the sum is known.
+    template <Kind KIND>
+    void strip(const Start& start, C* tile) const {
+        constexpr int PARTS = STRIP<C> / LANES<C>;
+        const auto& line = layout.line();
+        const C *const g = (C*)grad.data + start[GRAD], *const y = (C*)value.data + start[VALUE];
+        C *const to = (C*)grad_input.data + start[GRAD_INPUT], *const ys = tile + layout.length * STRIP<C>;
+        Vec<C> sums[PARTS] = {};
+        for (int64_t entry = 0; entry < layout.length; ++entry)
+#pragma GCC unroll 8
+            for (int part = 0; part < PARTS; ++part) {
+                const C* const grads = g + entry * line.strides[GRAD] + part * LANES<C>;
+                const C* const values = y + entry * line.strides[VALUE] + part * LANES<C>;
+                const Vec<C> one = load(grads), other = load(values);
+                // while a strip is worked on, the second next comes nearer
+                if (part * BYTES % 64 == 0) {
+                    prefetch(grads + 2 * STRIP<C>);
+                    prefetch(values + 2 * STRIP<C>);
+                }
+                store(tile + entry * STRIP<C> + part * LANES<C>, one);
+                store(ys + entry * STRIP<C> + part * LANES<C>, other);
+                sums[part] += KIND == PROBS ? one * other : one;
+            }
+        for (int64_t entry = 0; entry < layout.length; ++entry)
+#pragma GCC unroll 8
+            for (int part = 0; part < PARTS; ++part) {
+                const int64_t at = entry * STRIP<C> + part * LANES<C>;
+                const Vec<C> found = gradient<KIND>(load(tile + at), load(ys + at), sums[part], false, sums[part]);
+                C* const place = to + entry * line.strides[GRAD_INPUT] + part * LANES<C>;
+                if (stream)
+                    store_past_the_cache(place, found);
+                else
+                    store(place, found);
+            }
+    }
+
+    template <Kind KIND>
+    bool columns(const Tiling<C>& tiling, bool in_strips, int64_t first, int64_t last) const {
         const int64_t width = tiling.width, size = width * tiling.height;
         const Scratch scratch((4 * width + 2 * size) * sizeof(C));
         C* const sums = scratch.as<C>();
@@ -805,6 +884,7 @@ struct Backward {
         C *const temperatures = sums + width, *const tops = temperatures + width, *const finals = tops + width;
         C *const gs = finals + width, *const ys = gs + size;
         each_block(layout, tiling, first, last, [&](const Start& start, int64_t count) {
+            if (in_strips && count == STRIP<C>) return strip<KIND>(start, gs);
             per_row.copy_temperatures(layout, start, count, width, temperatures);
             for (int64_t at = 0; at < width; at += LANES<C>) store(finals + at, Vec<C>{});
             const bool is_tempered = per_row.temperature != nullptr, is_whole = tiling.height == layout.length;
@@ -864,6 +944,7 @@ struct Backward {
                 clear_masked(offsets);
             }
         });
+        if (stream) finish_stores();
         return true;
     }
 
@@ -875,10 +956,12 @@ struct Backward {
             return in_parallel(layout.rows, GRAIN / (layout.length + 1), [&](int64_t first, int64_t last) {
                 return rows<KIND>(first, last);
             });
-        const Tiling<C> tiling(layout, 2);
+        Tiling<C> tiling(layout, 2);
+        const bool in_strips = has_strips<KIND>(tiling);
+        if (in_strips) tiling.cut_into(STRIP<C>, layout.neighbours().size);
         return in_parallel(
             layout.rows / layout.neighbours().size * tiling.blocks, GRAIN / (layout.length * tiling.width),
-            [&](int64_t first, int64_t last) { return columns<KIND>(tiling, first, last); });
+            [&](int64_t first, int64_t last) { return columns<KIND>(tiling, in_strips, first, last); });
     }
 };
 
@@ -898,20 +981,32 @@ const char* with_options(Call& call) {
     return forward<KIND>(call, input, mask, temperature, sink, call.integer(4), call.integer(5));
 }
 
-// (grad, result or scores, mask, temperature, sink, axes, flags), where what is absent is the result
 template <Kind KIND>
-const char* backward(Call& call) {
-    const Tensor grad = call.tensor(0), value = call.tensor(1), mask = call.tensor(2), temperature = call.tensor(3),
-                 sink = call.tensor(4);
+const char* backward(Call& call, const Tensor& grad, const Tensor& value, const Tensor& mask, const Tensor& temperature,
+                     const Tensor& sink, int64_t axes, int64_t flags) {
     const Tensor result = call.result_like(value, grad.dtype);
     if (!result.handle) return NO_MEMORY;
-    const int64_t axes = call.integer(5), flags = call.integer(6);
     int64_t of_temperature[MOST_DIMS], of_sink[MOST_DIMS];
     const Tensor operands[] = {
         value, grad, result, mask, spread(temperature, axes, of_temperature), spread(sink, axes, of_sink)};
     return as_computed(value, [&](auto tag) {
         return Backward<typename decltype(tag)::type>(operands, axes, flags, KIND).template run<KIND>();
     });
+}
+
+// (grad, result, axes)
+template <Kind KIND>
+const char* backward_of_plain(Call& call) {
+    const Tensor grad = call.tensor(0), result = call.tensor(1);
+    return backward<KIND>(call, grad, result, result, result, result, call.integer(2), 0);
+}
+
+// (grad, result or scores, mask, temperature, sink, axes, flags), where what is absent is the result
+template <Kind KIND>
+const char* backward_with_options(Call& call) {
+    const Tensor grad = call.tensor(0), value = call.tensor(1), mask = call.tensor(2), temperature = call.tensor(3),
+                 sink = call.tensor(4);
+    return backward<KIND>(call, grad, value, mask, temperature, sink, call.integer(5), call.integer(6));
 }
 
 // (grad, input, log_z, mask, axes, flags): grad and log_z have size 1 on the axes that competed
@@ -944,8 +1039,10 @@ extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_softmax_, 
     add("anymax::softmax_with", boxed<with_options<PROBS>>);
     add("anymax::log_softmax_with", boxed<with_options<LOG_PROBS>>);
     add("anymax::logsumexp_with", boxed<with_options<LOG_Z>>);
-    add("anymax::softmax_backward", boxed<backward<PROBS>>);
-    add("anymax::log_softmax_backward", boxed<backward<LOG_PROBS>>);
+    add("anymax::softmax_backward", boxed<backward_of_plain<PROBS>>);
+    add("anymax::log_softmax_backward", boxed<backward_of_plain<LOG_PROBS>>);
+    add("anymax::softmax_backward_with", boxed<backward_with_options<PROBS>>);
+    add("anymax::log_softmax_backward_with", boxed<backward_with_options<LOG_PROBS>>);
     add("anymax::logsumexp_backward", boxed<log_z_backward>);
     return failed;
 }
