@@ -79,18 +79,26 @@ class CpuKernel(Kernel):
 
     backend = "cpu"
 
-    def refuses(self, *tensors: Tensor | None) -> str | None:
-        """Why no kernel of this library serves a call with these tensors."""
+    def refuses(self, *tensors: Tensor | float | None) -> str | None:
+        """Why no kernel of this library serves a call with these tensors, if they are some."""
         if native.missing is not None:
             say_what_is_missing()
             return native.missing
         for tensor in tensors:
-            if tensor is None:
+            if not isinstance(tensor, Tensor):
                 continue
             if type(tensor) not in (Tensor, Parameter):
                 return f"it is for plain tensors, got a {type(tensor).__name__}"
             if not tensor.is_cpu:
                 return f"it is for tensors on the CPU, got one on {tensor.device}"
+        return None
+
+    def refuses_scores(self, scores: Tensor, *others: Tensor | float | None) -> str | None:
+        """The same where the first tensor holds scores, which a kernel reads as one of DTYPES."""
+        if reason := self.refuses(scores, *others):
+            return reason
+        if scores.dtype not in DTYPES:
+            return f"it is for float32, float64, bfloat16 and float16, got {scores.dtype}"
         return None
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from anymax._core.context import forward_mode
 from anymax._core.dims import Dims
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, chained, result_like
+from anymax._core.native import CpuKernel, chained, result_like
 from anymax._core.scores import compute_dtype
 from anymax._core.targets import REDUCTIONS
 from anymax.ops.binary import reference
@@ -75,10 +75,8 @@ class BinaryCrossEntropy(CpuKernel):
     def cannot(
         self, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, pos_weight: Tensor | None
     ) -> str | None:
-        if reason := self.refuses(input, target, weight, pos_weight):
+        if reason := self.refuses_scores(input, target, weight, pos_weight):
             return reason
-        if input.dtype not in DTYPES:
-            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
         for argument, value in (("target", target), ("weight", weight), ("pos_weight", pos_weight)):
             if value is not None and value.requires_grad and torch.is_grad_enabled():
                 return f"it has no derivative in {argument}"
@@ -113,11 +111,7 @@ class OneVsRest(CpuKernel):
         return ONE_VS_REST(input, target.contiguous(), dims.axes[0], ignore_index, REDUCTIONS.index(reduction))
 
     def cannot(self, input: Tensor, target: Tensor, *arguments: Any) -> str | None:
-        if reason := self.refuses(input, target):
-            return reason
-        if input.dtype not in DTYPES:
-            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
-        return None
+        return self.refuses_scores(input, target)
 
 
 class _DifferentiableRows(torch.autograd.Function):

@@ -10,7 +10,7 @@ from torch import Tensor
 from anymax._core.context import forward_mode
 from anymax._core.dims import Dims, resolve_one
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, chained, native, result_like, say_what_is_missing
+from anymax._core.native import CpuKernel, chained, native, result_like, say_what_is_missing
 from anymax._core.scores import compute_dtype
 from anymax._core.targets import REDUCTIONS
 from anymax.ops.cross_entropy import reference
@@ -69,6 +69,18 @@ def plain(input: Tensor, target: Tensor) -> Tensor | None:
     return FORWARD(input, target.contiguous(), input, axis, -100, 0.0, 0.0, _MEAN)
 
 
+def refusal(target: Tensor, options: Options) -> str | None:
+    """Why the kernel has nothing for this target and these options."""
+    if target.is_floating_point():
+        return "it is for class ids"
+    tempered = isinstance(options.temperature, Tensor) or options.temperature != 1.0
+    if tempered or options.mask is not None or options.softcap is not None:
+        return "it takes no temperature, mask and softcap"
+    if options.weight is not None and options.weight.requires_grad and torch.is_grad_enabled():
+        return "it has no derivative in weight"
+    return None
+
+
 class CrossEntropy(CpuKernel):
     def __call__(self, input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> Tensor:
         if input.requires_grad and torch.is_grad_enabled():
@@ -76,18 +88,7 @@ class CrossEntropy(CpuKernel):
         return FORWARD(*_arguments(input, target, dims, options, reduction))
 
     def cannot(self, input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> str | None:
-        if reason := self.refuses(input, target, options.weight):
-            return reason
-        if input.dtype not in DTYPES:
-            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
-        if target.is_floating_point():
-            return "it is for class ids"
-        tempered = isinstance(options.temperature, Tensor) or options.temperature != 1.0
-        if tempered or options.mask is not None or options.softcap is not None:
-            return "it takes no temperature, mask and softcap"
-        if options.weight is not None and options.weight.requires_grad and torch.is_grad_enabled():
-            return "it has no derivative in weight"
-        return None
+        return self.refuses_scores(input, target, options.weight) or refusal(target, options)
 
 
 class _Differentiable(torch.autograd.Function):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from anymax._core.dims import Dims
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, axes_of, result_like
+from anymax._core.native import CpuKernel, axes_of, result_like
 from anymax._core.scores import compute_dtype
 from anymax.ops.cross_entropy import reference as cross_entropy_reference
 from anymax.ops.cross_entropy.reference import Options
@@ -66,7 +66,7 @@ class Entropy(CpuKernel):
         return _entropy_of(input, dims, temperature, mask)[0]
 
     def cannot(self, input: Tensor, dims: Dims, temperature: float | Tensor, mask: Tensor | None) -> str | None:
-        return self.refuses(input, mask) or _refuses(input, temperature)
+        return self.refuses_scores(input, mask) or _refusal(temperature)
 
 
 class LogProb(CpuKernel):
@@ -79,7 +79,7 @@ class LogProb(CpuKernel):
         return _log_prob_of(input, target, dims, options)[:3]
 
     def cannot(self, input: Tensor, target: Tensor, dims: Dims, options: Options) -> str | None:
-        if reason := self.refuses(input, target, options.mask) or _refuses(input, options.temperature):
+        if reason := self.refuses_scores(input, target, options.mask) or _refusal(options.temperature):
             return reason
         if target.is_floating_point():
             return "it is for class ids"
@@ -88,12 +88,8 @@ class LogProb(CpuKernel):
         return None
 
 
-def _refuses(input: Tensor, temperature: float | Tensor) -> str | None:
-    if input.dtype not in DTYPES:
-        return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
-    if isinstance(temperature, Tensor):
-        return "it takes a temperature only as a number"
-    return None
+def _refusal(temperature: float | Tensor) -> str | None:
+    return "it takes a temperature only as a number" if isinstance(temperature, Tensor) else None
 
 
 def _entropy_of(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anymax._core.dims import Dims
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, axes_of, result_like
+from anymax._core.native import CpuKernel, axes_of, result_like
 from anymax._core.scores import compute_dtype
 from anymax.ops.gumbel import reference
 from anymax.ops.softmax.cpu import backward as softmax_backward
@@ -35,16 +35,7 @@ SOFTMAX = define(f"gumbel_softmax({_ARGUMENTS}, int flags) -> Tensor", _like)
 SAMPLE = define(f"gumbel_sample({_ARGUMENTS}, int samples, int flags) -> Tensor", _ids)
 
 
-class _Draw(CpuKernel):
-    def _refuses(self, input: Tensor, temperature: float | Tensor, mask: Tensor | None, seed: Tensor) -> str | None:
-        if reason := self.refuses(input, mask, seed, temperature if isinstance(temperature, Tensor) else None):
-            return reason
-        if input.dtype not in DTYPES:
-            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
-        return None
-
-
-class GumbelSoftmax(_Draw):
+class GumbelSoftmax(CpuKernel):
     def __call__(
         self, input: Tensor, dims: Dims, tau: float | Tensor, hard: bool, mask: Tensor | None, seed: Tensor
     ) -> Tensor:
@@ -55,10 +46,10 @@ class GumbelSoftmax(_Draw):
     def cannot(
         self, input: Tensor, dims: Dims, tau: float | Tensor, hard: bool, mask: Tensor | None, seed: Tensor
     ) -> str | None:
-        return self._refuses(input, tau, mask, seed)
+        return self.refuses_scores(input, tau, mask, seed)
 
 
-class Sample(_Draw):
+class Sample(CpuKernel):
     def __call__(
         self,
         input: Tensor,
@@ -82,7 +73,7 @@ class Sample(_Draw):
         mask: Tensor | None,
         seed: Tensor,
     ) -> str | None:
-        return self._refuses(input, temperature, mask, seed)
+        return self.refuses_scores(input, temperature, mask, seed)
 
 
 class _Differentiable(torch.autograd.Function):

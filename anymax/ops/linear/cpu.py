@@ -15,10 +15,10 @@ from torch import Tensor
 
 from anymax._core.context import is_batched, is_eager, is_kept
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel
+from anymax._core.native import CpuKernel
 from anymax._core.scores import compute_dtype, mean_of
 from anymax._core.targets import look_up
-from anymax.ops.cross_entropy.cpu import HAS_WEIGHT
+from anymax.ops.cross_entropy.cpu import HAS_WEIGHT, refusal
 from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.linear import reference
 
@@ -63,19 +63,11 @@ class LinearCrossEntropy(CpuKernel):
         chunks: int | None,
         memory_budget: int | None,
     ) -> str | None:
-        if reason := self.refuses(input, linear_weight, linear_bias, target, options.weight):
+        reason = self.refuses_scores(input, linear_weight, linear_bias, target, options.weight)
+        if reason := reason or refusal(target, options):
             return reason
         if torch.compiler.is_compiling():
             return "a compiler fuses the chunks of the reference"
-        if reference.product_dtype(input) not in DTYPES:
-            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
-        if target.is_floating_point():
-            return "it is for class ids"
-        tempered = isinstance(options.temperature, Tensor) or options.temperature != 1.0
-        if tempered or options.mask is not None or options.softcap is not None:
-            return "it takes no temperature, mask and softcap"
-        if options.weight is not None and options.weight.requires_grad and torch.is_grad_enabled():
-            return "it has no derivative in weight"
         if reduction == "none" and _needs_grad(input, linear_weight, linear_bias):
             return "it has the derivative of a sum or a mean"
         return None

@@ -10,7 +10,7 @@ from torch import Tensor
 from anymax._core.context import forward_mode, is_eager
 from anymax._core.dims import Dims, reduced_shape
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, axes_of, native, result_like, say_what_is_missing
+from anymax._core.native import CpuKernel, axes_of, native, result_like, say_what_is_missing
 from anymax._core.scores import INFINITY, compute_dtype
 from anymax.ops.softmax import reference
 
@@ -135,13 +135,7 @@ class Softmax(CpuKernel):
         return _forward(self.name, dims, input, mask, temperature, sink)
 
     def cannot(self, input: Tensor, dims: Dims, *options: Any) -> str | None:
-        mask, temperature, sink = self._options(options)
-        numbers = [value for value in (temperature, sink) if isinstance(value, Tensor)]
-        if reason := self.refuses(input, mask, *numbers):
-            return reason
-        if input.dtype not in DTYPES:
-            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
-        return None
+        return self.refuses_scores(input, *options)
 
     def _options(self, options: tuple[Any, ...]) -> tuple[Tensor | None, Number | None, Number | None]:
         """mask, temperature and sink, None where they change nothing."""

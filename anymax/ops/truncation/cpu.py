@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anymax._core.library import define
-from anymax._core.native import DTYPES, CpuKernel, result_like
+from anymax._core.native import CpuKernel, result_like
 
 _OP = define(
     "keep_mask(Tensor input, int axes, int top_k, float top_p, float min_p) -> Tensor",
@@ -22,8 +22,4 @@ class KeepMask(CpuKernel):
         return _OP(input.detach(), 1 << axis, top_k or 0, 1.0 if top_p is None else float(top_p), float(min_p or 0))
 
     def cannot(self, input: Tensor, *rules: Any) -> str | None:
-        if reason := self.refuses(input):
-            return reason
-        if input.dtype not in DTYPES:
-            return f"it is for float32, float64, bfloat16 and float16, got {input.dtype}"
-        return None
+        return self.refuses_scores(input)
