@@ -61,17 +61,22 @@ struct VecOf<float> {
     typedef float type __attribute__((vector_size(BYTES)));
     typedef int32_t lane;
     typedef lane bits __attribute__((vector_size(BYTES)));
+    typedef uint32_t unsigned_bits __attribute__((vector_size(BYTES)));
 };
 template <>
 struct VecOf<double> {
     typedef double type __attribute__((vector_size(BYTES)));
     typedef int64_t lane;
     typedef lane bits __attribute__((vector_size(BYTES)));
+    typedef uint64_t unsigned_bits __attribute__((vector_size(BYTES)));
 };
 template <class C>
 using Vec = typename VecOf<C>::type;
 template <class C>
 using Bits = typename VecOf<C>::bits;
+// whose arithmetic wraps around
+template <class C>
+using UnsignedBits = typename VecOf<C>::unsigned_bits;
 template <class C>
 using BitsLane = typename VecOf<C>::lane;
 template <class C>
@@ -367,7 +372,7 @@ INLINE Vec<float> log(Vec<float> power, Vec<float> f) {
 // x > 0, normal, in these two parts
 INLINE void split(Vec<float> x, Vec<float>& power, Vec<float>& f) {
     const Bits<float> offset = Bits<float>{} + 0x3f3504f3;  // the bits of sqrt(1/2)
-    const Bits<float> moved = (Bits<float>)x - offset;
+    const Bits<float> moved = (Bits<float>)((UnsignedBits<float>)x - (UnsignedBits<float>)offset);
     power = __builtin_convertvector(moved >> 23, Vec<float>);
     f = (Vec<float>)((moved & 0x007fffff) + offset) - 1.0f;
 }
@@ -381,7 +386,7 @@ INLINE Vec<float> log(Vec<float> x) {
 
 INLINE Vec<double> log(Vec<double> x) {
     const Bits<double> offset = Bits<double>{} + 0x3fe6a09e667f3bcd;
-    const Bits<double> moved = (Bits<double>)x - offset;
+    const Bits<double> moved = (Bits<double>)((UnsignedBits<double>)x - (UnsignedBits<double>)offset);
     const Vec<double> power = __builtin_convertvector(moved >> 52, Vec<double>);
     const Vec<double> f = (Vec<double>)((moved & 0x000fffffffffffff) + offset) - 1.0;
     const Vec<double> s = f / (f + 2.0);
