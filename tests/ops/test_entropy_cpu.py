@@ -222,6 +222,15 @@ def test_far_scores_keep_their_digits(shift):
         assert_close(mine.double(), theirs, rtol=3e-6, atol=3e-6)
 
 
+def test_an_entropy_keeps_terms_that_are_no_normal_numbers():
+    """Such as 89 e^-89, where e^-89 is below 1.2e-38."""
+    d = torch.linspace(-89, -88, 40)
+    x = torch.stack((torch.zeros(40), d), 1)
+    for found in (anymax.entropy(x, 1), anymax.entropy(x.T.contiguous(), 0)):
+        # but for log(1 + e^d), of which nothing is left
+        assert_close(found.double(), -d.double() * d.double().exp(), rtol=1e-5, atol=0)
+
+
 def test_an_entropy_is_never_below_zero():
     x = torch.cat([scores(200, 50) * 30, torch.zeros(1, 1).expand(1, 50)])
     x[:, 0] = 100

@@ -21,6 +21,10 @@ enum State { TOP, LOG_SUM, ENTROPY, STATES };
 template <class C>
 constexpr C LOWEST = sizeof(C) == 4 ? (C)-128 : (C)-1024;
 
+// Sums are 2^24 times as large, so that d times an e^d that is too small for a normal number is not 0.
+constexpr int SCALE = 24;
+constexpr double UNSCALED = 0x1p-24;
+
 template <class C>
 struct Sums {
     C sum, moment;
@@ -32,7 +36,7 @@ INLINE Sums<C> sums_over(int64_t length, const Action& d_of) {
     constexpr int PARTS = 4;
     Vec<C> totals[PARTS] = {}, moments[PARTS] = {};
     const auto add = [&](Vec<C> d, Vec<C>& sum, Vec<C>& moment) INLINED {
-        const Vec<C> e = exp(d);
+        const Vec<C> e = exp<SCALE>(d);
         sum += e;
         moment += e * larger(d, all(LOWEST<C>));
     };
@@ -125,7 +129,7 @@ struct Forward : Rows<C> {
     // Writes what is known of a row, from the score of its target less the row's top, in units of T.
     INLINE void finish(const Start& start, C top, Sums<C> sums, C target) const {
         const int64_t row = start[ROW];
-        C log_sum = log_of(sums.sum), entropy = log_sum - sums.moment / sums.sum;
+        C log_sum = log_of(sums.sum * (C)UNSCALED), entropy = log_sum - sums.moment / sums.sum;
         C log_z = (this->is_tempered ? top / this->temperature : top) + log_sum;
         if (!(entropy == entropy)) odd_row(start, top, log_sum, entropy, log_z);
         entropies[row] = entropy;
@@ -145,7 +149,8 @@ struct Forward : Rows<C> {
 
     // `finish` for the rows that begin with this one; false where one of them is odd.
     INLINE bool finish_together(int64_t row, Vec<C> top, Vec<C> sum, Vec<C> moment, Vec<C> target) const {
-        const Bits<C> is_sound = (sum >= all((C)1)) & (sum < all((C)INF));
+        const Vec<C> unscaled = sum * (C)UNSCALED;
+        const Bits<C> is_sound = (unscaled >= all((C)1)) & (unscaled < all((C)INF));
         for (int lane = 0; lane < LANES<C>; ++lane) {
             if (!is_sound[lane]) return false;
             if (!log_probs) continue;
@@ -153,7 +158,7 @@ struct Forward : Rows<C> {
         }
         // a masked target is looked at alone
         if (log_probs && input.mask) return false;
-        const Vec<C> log_sum = log(sum), entropy = log_sum - moment / sum;
+        const Vec<C> log_sum = log(unscaled), entropy = log_sum - moment / sum;
         store(entropies + row, entropy);
         if (log_zs) store(log_zs + row, (this->is_tempered ? top / this->temperature : top) + log_sum);
         if (log_probs) store(log_probs + row, this->difference(target, top) - log_sum);
@@ -256,7 +261,7 @@ struct Forward : Rows<C> {
                 const Vec<C> top = load(tops + at);
                 Vec<C> sum{}, moment{};
                 for (const C* entry = chunk; entry < last; entry += width) {
-                    const Vec<C> d = this->difference(load(entry + at), top), e = exp(d);
+                    const Vec<C> d = this->difference(load(entry + at), top), e = exp<SCALE>(d);
                     sum += e;
                     moment += e * larger(d, all(LOWEST<C>));
                 }
