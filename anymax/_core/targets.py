@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -131,12 +132,17 @@ def check_shape(target: Tensor, shape: torch.Size, dims: Dims, dim: Dim | None) 
     )
 
 
+def has_nan(loss: Tensor) -> bool:
+    """Whether a loss is NaN, or one of a row: a number is read in a fifth of the time that two small ops take."""
+    return math.isnan(loss.item()) if loss.ndim == 0 else bool(loss.isnan().any())
+
+
 def check_values(target: Tensor, num_classes: int, axis: int, ignore_index: int, loss: Tensor) -> None:
     """Say which target is bad, where values can be read and the loss is NaN, as a bad target makes it.
 
     Looking at the targets first would cost more than a small loss itself.
     """
-    if not values_are_readable(target, loss) or not bool(loss.isnan().any()):
+    if not values_are_readable(target, loss) or not has_nan(loss):
         return
     if target.is_floating_point():
         if bool(simplex_rows(target.to(torch.promote_types(target.dtype, torch.float32)), axis).all()):

@@ -9,6 +9,7 @@ from torch.testing import assert_close
 import anymax
 from anymax import noise
 from anymax._core.native import native
+from anymax.ops.nce import cpu
 from anymax.testing.inputs import seed
 
 if native.level is None:
@@ -94,6 +95,47 @@ def test_no_gradient_no_rows_and_single_rows(name, unique):
             nothing = loss(features[:0], table, target[:0], candidates, reduction=reduction, **options)
             assert nothing.shape == shape
             assert nothing.sum() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_few_rows_without_a_gradient_have_the_same_loss(name, shared, dtype, monkeypatch):
+    """Their scores come from the table itself, of every width up to two vectors and some more."""
+    loss, options = LOSSES[name]
+    called = []
+    scores = cpu.SCORES
+    monkeypatch.setattr(cpu, "SCORES", lambda *arguments: called.append(arguments) or scores(*arguments))
+    for width, count in itertools.product((1, 4, 15, 16, 33, 50), (1, 16, 21)):
+        (features, table, bias), target = problem(6, width, dtype, width**-0.5)
+        features, table, bias, target = features.view(2, 3, width), table.detach(), bias.detach(), target.view(2, 3)
+        target[0, 1] = -100
+        features = torch.where(target.unsqueeze(-1) == -100, float("nan"), features.detach())
+        candidates = LAW.sample(count if shared else (2, 3, count), generator=seed(width))
+        for given in (bias, None):
+            arguments = features, table, target, candidates
+            with anymax.use_backend("cpu"):
+                found = loss(*arguments, linear_bias=given, reduction="none", **options)
+            wide = [tensor.double() for tensor in arguments[:2]]
+            exact = reference(
+                loss,
+                *wide,
+                *arguments[2:],
+                linear_bias=None if given is None else given.double(),
+                reduction="none",
+                **options,
+            )
+            agree([found], [exact], dtype)
+    assert len(called) == 36
+    # a gradient, many products and a table in pieces go another way
+    here = loss(*arguments, linear_bias=bias, reduction="none", **options)
+    for other in (table.clone().requires_grad_(), table.T.contiguous().T):
+        there = loss(features, other, target, candidates, linear_bias=bias, reduction="none", **options)
+        assert_close(there.detach(), here, rtol=1e-5, atol=1e-5)
+    assert len(called) == 37
+    monkeypatch.setattr(cpu, "FEW_PRODUCTS", 6 * 50 * 21 - 1)
+    loss(*arguments, linear_bias=bias, **options)
+    assert len(called) == 37
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])

@@ -12,7 +12,7 @@ from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
 from anymax._core.random import Generator
 from anymax._core.scores import loss_dtype
-from anymax._core.targets import REDUCTIONS, as_int64, check_values, is_integral
+from anymax._core.targets import REDUCTIONS, as_int64, check_values, has_nan, is_integral
 from anymax.noise import All, Noise
 from anymax.noise.draws import Candidates
 from anymax.ops.nce import cpu, reference
@@ -282,7 +282,7 @@ def _check_candidates(problem: Problem, candidates: Candidates) -> None:
 def _check_values(problem: Problem, candidates: Candidates, loss: Tensor) -> None:
     """Say which value is bad, where values can be read and the loss is NaN, as a bad value makes it."""
     ids, target, num_classes = candidates.ids, problem.target, problem.weight.shape[0]
-    if not values_are_readable(ids, target, loss) or not bool(loss.isnan().any()):
+    if not values_are_readable(ids, target, loss) or not has_nan(loss):
         return
     check_values(target, num_classes, -1, problem.ignore_index, loss)
     outside = (ids < 0) | (ids >= num_classes)

@@ -1,5 +1,6 @@
 // nce_loss and sampled_softmax_loss: which rows of the class table are gathered, and the step from scores to a loss and
-// its gradient. Formulas: api.py. The definition: reference.py. The gather and the products between them are torch's.
+// its gradient. Formulas: api.py. The definition: reference.py. The gather and the products between them are
+// torch's, but for the scores of a few rows that need no gradient.
 
 #include "../../_core/native/call.h"
 
@@ -34,6 +35,90 @@ const char* gathered(Call& call) {
     }
     *count.at<int64_t>() = num_ignored;
     return nullptr;
+}
+
+// The scores of a few rows, without a product of matrices around them.
+template <class C>
+struct Scores {
+    const C *features, *table, *bias;
+    int64_t width;
+
+    C bias_of(int64_t id) const { return bias ? bias[id] : 0; }
+
+    C of(int64_t row, int64_t id) const {
+        const C *const mine = features + row * width, *const weights = table + id * width;
+        Vec<C> sum{};
+        int64_t at = 0;
+        for (; at + LANES<C> <= width; at += LANES<C>) sum += load(mine + at) * load(weights + at);
+        if (at < width) sum += load_part(mine + at, width - at, (C)0) * load_part(weights + at, width - at, (C)0);
+        return sum_of_lanes<C>(sum) + bias_of(id);
+    }
+
+    // What all rows score for the same draws, from the draws side by side; false where there is no memory.
+    bool of_shared(const int64_t* ids, int64_t rows, int64_t draws, C* to) const {
+        const int64_t end = (draws + LANES<C> - 1) / LANES<C> * LANES<C>;
+        const Scratch scratch((width + 1) * end * sizeof(C));
+        C* const columns = scratch.as<C>();
+        if (!columns) return false;
+        C* const biases = columns + width * end;
+        for (int64_t draw = 0; draw < end; ++draw) {
+            const int64_t id = ids[draw < draws ? draw : 0];
+            for (int64_t at = 0; at < width; ++at) columns[at * end + draw] = table[id * width + at];
+            biases[draw] = bias_of(id);
+        }
+        for (int64_t row = 0; row < rows; ++row)
+            for (int64_t draw = 0; draw < draws; draw += LANES<C>) {
+                Vec<C> sum = load(biases + draw);
+                for (int64_t at = 0; at < width; ++at)
+                    sum += all(features[row * width + at]) * load(columns + at * end + draw);
+                C* const place = to + row * draws + draw;
+                if (draws - draw < LANES<C>)
+                    store_part(place, sum, draws - draw);
+                else
+                    store(place, sum);
+            }
+        return true;
+    }
+};
+
+// (input, table, bias, target, ids, ignore_index, has_bias), contiguous and of one dtype: the scores of the targets and of
+// the draws, and the ids of the targets that were looked up, as in `gathered`
+const char* scores(Call& call) {
+    const Tensor input = call.tensor(0), table = call.tensor(1), bias = call.tensor(2), target = call.tensor(3),
+                 ids = call.tensor(4);
+    const int64_t num_classes = table.sizes[0], ignored = call.integer(5), rows = target.numel();
+    const int64_t draws = ids.sizes[ids.ndim - 1];
+    const bool shared = ids.ndim == 1;
+    int64_t sizes[MOST_DIMS], strides[MOST_DIMS];
+    for (int64_t axis = 0, step = rows * draws; axis <= target.ndim; ++axis) {
+        sizes[axis] = axis < target.ndim ? target.sizes[axis] : draws;
+        step /= sizes[axis] ? sizes[axis] : 1;
+        strides[axis] = step;
+    }
+    const Tensor of_target = call.result_reduced(target, 0, input.dtype);
+    const Tensor of_noise = call.result(target.ndim + 1, sizes, strides, input.dtype);
+    const Tensor found = call.result_reduced(target, 0, target.dtype);
+    const Scratch scratch((shared ? draws : rows * draws) * sizeof(int64_t));
+    int64_t *const safe = found.at<int64_t>(), *const drawn = scratch.as<int64_t>();
+    if (!of_target.handle || !of_noise.handle || !found.handle || !drawn) return NO_MEMORY;
+    const auto inside = [&](int64_t id) { return id >= 0 && id < num_classes; };
+    for (int64_t at = 0; at < ids.numel(); ++at) {
+        const int64_t id = ids.at<int64_t>()[at];
+        drawn[at] = inside(id) ? id : 0;
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+        const int64_t id = target.at<int64_t>()[row];
+        safe[row] = id != ignored && inside(id) ? id : drawn[shared ? 0 : row * draws];
+    }
+    return as_computed(input, [&](auto tag) -> const char* {
+        using C = typename decltype(tag)::type;
+        const Scores<C> self{input.at<C>(), table.at<C>(), call.integer(6) ? bias.at<C>() : nullptr,
+                             table.sizes[1]};
+        for (int64_t row = 0; row < rows; ++row) of_target.at<C>()[row] = self.of(row, safe[row]);
+        if (shared) return self.of_shared(drawn, rows, draws, of_noise.at<C>()) ? nullptr : NO_MEMORY;
+        for (int64_t at = 0; at < rows * draws; ++at) of_noise.at<C>()[at] = self.of(at / draws, drawn[at]);
+        return nullptr;
+    });
 }
 
 // log(1 - exp(-q t)): the probability to arrive before the time t
@@ -254,6 +339,7 @@ extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_nce_, ISA)
         failed |= torch_library_impl(library, name, kernel, TORCH_VERSION);
     };
     add("anymax::nce_gathered", boxed<gathered>);
+    add("anymax::nce_scores", boxed<scores>);
     add("anymax::nce_step", boxed<step<false>>);
     add("anymax::nce_step_with_gradient", boxed<step<true>>);
     return failed;

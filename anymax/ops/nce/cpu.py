@@ -39,8 +39,22 @@ GATHERED = define(
     "nce_gathered(Tensor target, Tensor ids, int num_classes, int ignore_index) -> (Tensor, Tensor)",
     lambda target, ids, *_: (ids.new_empty(target.numel() + ids.numel()), ids.new_empty(())),
 )
+SCORES = define(
+    "nce_scores(Tensor input, Tensor weight, Tensor bias, Tensor target, Tensor ids, int ignore_index, bool has_bias) "
+    "-> (Tensor, Tensor, Tensor)",
+    lambda input, weight, bias, target, ids, *_: (
+        input.new_empty(target.shape),
+        input.new_empty((*target.shape, ids.shape[-1])),
+        torch.empty_like(target),
+    ),
+)
 STEP = define(f"nce_step{_STEP} -> Tensor", _loss)
 STEP_WITH_GRADIENT = define(f"nce_step_with_gradient{_STEP} -> (Tensor, Tensor, Tensor)", _loss_and_gradient)
+
+
+# Products of numbers up to which one kernel makes all scores, where no gradient is asked for: 64 rows, 64 draws and 32
+# features. Of many, a product of matrices is faster.
+FEW_PRODUCTS = 2**17
 
 
 class Counts(NamedTuple):
@@ -122,13 +136,25 @@ def _stepped(
 ) -> Tensor:
     """The loss; `again` is the reference's step, for derivatives of the derivative."""
     target, ids, num_classes = problem.target.contiguous(), ids.contiguous(), problem.weight.shape[0]
-    gathered, ignored = GATHERED(target, ids, num_classes, problem.ignore_index)
-    safe = gathered[: target.numel()].view(target.shape)
     dtype = compute_dtype(problem.input.dtype)
-    if problem.weight.dtype is problem.input.dtype is dtype and not (bool(ignored) or autocast_is_on(problem.input)):
-        of_target, of_noise = _scores(problem, gathered, ids)
+    plain = problem.weight.dtype is problem.input.dtype is dtype and not autocast_is_on(problem.input)
+    if plain and _is_small(problem, ids):
+        of_target, of_noise, safe = SCORES(
+            problem.input.contiguous(),
+            problem.weight,
+            problem.weight if problem.bias is None else problem.bias,
+            target,
+            ids,
+            problem.ignore_index,
+            problem.bias is not None,
+        )
     else:
-        of_target, of_noise = reference.scores(problem, reference.look_up(problem, candidates), ids)
+        gathered, ignored = GATHERED(target, ids, num_classes, problem.ignore_index)
+        safe = gathered[: target.numel()].view(target.shape)
+        if plain and not bool(ignored):
+            of_target, of_noise = _scores(problem, gathered, ids)
+        else:
+            of_target, of_noise = reference.scores(problem, reference.look_up(problem, candidates), ids)
     terms = counts(safe)
     arguments = (
         target,
@@ -145,6 +171,18 @@ def _stepped(
     if torch.is_grad_enabled() and (of_target.requires_grad or of_noise.requires_grad):
         return _Differentiable.apply(of_target, of_noise, arguments, again)
     return STEP(of_target, of_noise, *arguments)
+
+
+def _is_small(problem: Problem, ids: Tensor) -> bool:
+    """Whether the scores are a few, of a table that is read where it lies, and need no gradient."""
+    input, weight, bias = problem.input, problem.weight, problem.bias
+    if torch.is_grad_enabled() and (
+        input.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
+    ):
+        return False
+    if not (weight.is_contiguous() and (bias is None or (bias.is_contiguous() and bias.dtype is weight.dtype))):
+        return False
+    return weight.shape[0] > 0 and input.numel() * ids.shape[-1] <= FEW_PRODUCTS
 
 
 def _scores(problem: Problem, gathered: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
