@@ -15,7 +15,7 @@ from anymax._core.context import is_eager
 from anymax._core.dims import Dim, Dims
 from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
-from anymax._core.native import native
+from anymax._core.native import FEWEST_WITH_GRADIENT, native, torch_is_faster
 from anymax._core.scores import PLAIN_DTYPES, compute_dtype, loss_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values, class_axis
 from anymax.ops.cross_entropy import cpu, reference
@@ -63,7 +63,7 @@ def _around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Ten
             and is_eager()
         ):
             loss = None
-            if cpu.torch_is_faster(input):
+            if torch_is_faster(input):
                 try:
                     loss = torch.nn.functional.cross_entropy(input, target)
                 except (IndexError, RuntimeError, ValueError):
@@ -81,7 +81,7 @@ def _around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Ten
 _CALLS = "float32 or float64 on the CPU, int64 ids and no option, in eager mode"
 _PLAIN = Plain(
     _around,
-    _CALLS if native.level is None else f"{_CALLS}, a gradient and fewer than {cpu.FEWEST_WITH_GRADIENT} entries",
+    _CALLS if native.level is None else f"{_CALLS}, a gradient and fewer than {FEWEST_WITH_GRADIENT} entries",
 )
 
 

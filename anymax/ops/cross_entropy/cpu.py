@@ -10,7 +10,7 @@ from torch import Tensor
 from anymax._core.context import forward_mode
 from anymax._core.dims import Dims, resolve_one
 from anymax._core.library import define
-from anymax._core.native import CpuKernel, chained, native, result_like, say_what_is_missing
+from anymax._core.native import CpuKernel, chained, result_like
 from anymax._core.scores import compute_dtype
 from anymax._core.targets import REDUCTIONS
 from anymax.ops.cross_entropy import reference
@@ -37,20 +37,7 @@ WITH_GRADIENT = define(
 )
 
 
-# Entries below which forward and backward together are faster in torch's own op: calling a Python function in autograd
-# takes 10 microseconds or more. Of torch's time ours is 1.1 to 1.4 with 32000 entries, 0.95 to 1.04 with 40000, 0.9 to
-# 1.0 with 51200 (Intel Xeon, AVX-512, one thread).
-FEWEST_WITH_GRADIENT = 40_000
-
 _MEAN, _NO_OPTIONS = REDUCTIONS.index("mean"), Options()
-
-
-def torch_is_faster(input: Tensor) -> bool:
-    """Whether torch's own op serves a plain call: without the kernels, and for the derivatives of small tensors."""
-    if native.level is None:
-        say_what_is_missing()
-        return True
-    return input.requires_grad and torch.is_grad_enabled() and input.numel() < FEWEST_WITH_GRADIENT
 
 
 def plain(input: Tensor, target: Tensor) -> Tensor | None:

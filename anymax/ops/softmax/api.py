@@ -13,11 +13,12 @@ from anymax._core import checks
 from anymax._core.dims import Dim, Dims, resolve, resolve_or_implicit
 from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
+from anymax._core.native import FEWEST_WITH_GRADIENT, native, torch_is_faster
 from anymax._core.scores import PLAIN_DTYPES, compute_dtype, map_dtype
 from anymax.ops.softmax import cpu, reference
 
 
-def _plain(function: Callable[..., Tensor], native: Callable[[Tensor, int], Tensor]) -> Plain:
+def _plain(function: Callable[..., Tensor], kernel_of: Callable[[Tensor, int], Tensor]) -> Plain:
     """torch's own op where that is the faster one, else the kernel with nothing around it.
 
     torch's gradient for float16 and bfloat16 has the larger error.
@@ -35,13 +36,13 @@ def _plain(function: Callable[..., Tensor], native: Callable[[Tensor, int], Tens
                 and choice.kernels[0] is kernel
                 and state.forced is None
             ):
-                if cpu.torch_is_faster(input):
+                if torch_is_faster(input):
                     try:
                         return function(input, dim)
                     except IndexError:
                         pass  # the general function says what is wrong with dim
                 elif state.record is None and cpu.is_plain(input) and -input.ndim <= dim < input.ndim:
-                    return native(input, dim % input.ndim)
+                    return kernel_of(input, dim % input.ndim)
             return hand_on(general, ("input", input), ("dim", dim), positional, options)
 
         return plain
@@ -49,7 +50,7 @@ def _plain(function: Callable[..., Tensor], native: Callable[[Tensor, int], Tens
     calls = "float32 or float64, an int dim and no option"
     return Plain(
         around,
-        calls if cpu.native.level is None else f"{calls}, a gradient and fewer than {cpu.FEWEST_WITH_GRADIENT} entries",
+        calls if native.level is None else f"{calls}, a gradient and fewer than {FEWEST_WITH_GRADIENT} entries",
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from anymax._core.context import forward_mode, is_eager
 from anymax._core.dims import Dims, reduced_shape
 from anymax._core.library import define
-from anymax._core.native import CpuKernel, axes_of, native, result_like, say_what_is_missing
+from anymax._core.native import CpuKernel, axes_of, result_like
 from anymax._core.scores import INFINITY, compute_dtype
 from anymax.ops.softmax import reference
 
@@ -68,20 +68,6 @@ LOGSUMEXP_BACKWARD = define(
     "logsumexp_backward(Tensor grad, Tensor input, Tensor log_z, Tensor mask, int axes, int flags) -> Tensor",
     lambda grad, input, *_: result_like(input, input.dtype),
 )
-
-# Entries below which forward and backward together are faster in torch's own op: calling a Python function in autograd
-# takes 10 microseconds or more. Of torch's time ours is 1.1 to 1.4 with 32000 entries, 0.95 to 1.04 with 40000, 0.9 to
-# 1.0 with 51200 (Intel Xeon, AVX-512, one thread).
-FEWEST_WITH_GRADIENT = 40_000
-
-
-def torch_is_faster(input: Tensor) -> bool:
-    """Whether torch's own op serves a plain call: without the kernels, and for the derivatives of small tensors."""
-    if native.level is None:
-        say_what_is_missing()
-        return True
-    needs_grad = input.requires_grad and torch.is_grad_enabled()
-    return needs_grad and not torch.compiler.is_compiling() and input.numel() < FEWEST_WITH_GRADIENT
 
 
 def is_plain(input: Tensor) -> bool:
