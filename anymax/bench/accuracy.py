@@ -263,10 +263,10 @@ def as_page(lines: list[Line]) -> str:
         "number of the computation (1.2e-38 in float32, which computes the halves too) do not count. The gradient of a",
         "map is that of the first class of each row; the entropy of torch is composed of its `log_softmax`.",
         "",
-        f"Where torch's largest error is the smaller one, as in {len(larger)} of {len(lines)} cells, ours is at most "
+        f"Where torch's largest error is the smaller one, as in {len(larger)} of {len(lines)} cells, ours is at most",
         f"{max(larger, default=0):.2f} ULP larger: sums are added up in another order, and where scores are near 0 the "
-        "binary loss takes its logarithm from a quotient, which is one rounding more and keeps the digits of small "
-        "losses.",
+        "binary loss",
+        "takes its logarithm from a quotient, which is one rounding more and keeps the digits of small losses.",
         "",
         f"{about['processor']}, {about['instruction_set'] or 'without kernels'}; anymax {versions.get('anymax')}, "
         f"torch {versions.get('torch')} with {about['instruction_set_of_torch']}.",
