@@ -272,7 +272,10 @@ class Unigram(Noise):
 
     def log_q(self, ids: Tensor) -> Tensor:
         # not [ids]: Dynamo would read a 0-d index as a number
-        return self._current().log_probs.index_select(0, ids.flatten()).reshape(ids.shape)
+        log_probs = self._current().log_probs
+        if ids.ndim == 1:
+            return log_probs.index_select(0, ids)
+        return log_probs.index_select(0, ids.flatten()).reshape(ids.shape)
 
     def ids_of(self, words: Tensor) -> Tensor:
         tables = self._current()
