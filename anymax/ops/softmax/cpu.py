@@ -25,9 +25,7 @@ _PLAIN = "(Tensor input, int axes) -> Tensor"
 _OPTIONS = "Tensor mask, Tensor temperature, Tensor sink, int axes, int flags) -> Tensor"
 _WITH = "(Tensor input, " + _OPTIONS
 _BACKWARD = "(Tensor grad, Tensor result, int axes) -> Tensor"
-_BACKWARD_WITH = (
-    "(Tensor grad, Tensor value, Tensor mask, Tensor temperature, Tensor sink, int axes, int flags) -> Tensor"
-)
+_BACKWARD_WITH = "(Tensor grad, Tensor value, " + _OPTIONS
 
 
 def _like(input: Tensor, *arguments: Any) -> Tensor:
