@@ -353,8 +353,13 @@ INLINE Vec<double> quick_exp(Vec<double> x) {
     return exp<SCALE>(x);
 }
 
-// log(2^power * (1 + f)), with 1 + f between the roots of 1/2 and 2
-INLINE Vec<float> log(Vec<float> power, Vec<float> f) {
+// log x for normal x > 0, from x = 2^power * (1 + f) with 1 + f between the roots of 1/2 and 2; the caller answers for
+// every other
+INLINE Vec<float> log(Vec<float> x) {
+    const Bits<float> offset = Bits<float>{} + 0x3f3504f3;  // the bits of sqrt(1/2)
+    const Bits<float> moved = (Bits<float>)((UnsignedBits<float>)x - (UnsignedBits<float>)offset);
+    const Vec<float> power = __builtin_convertvector(moved >> 23, Vec<float>);
+    const Vec<float> f = (Vec<float>)((moved & 0x007fffff) + offset) - 1.0f;
     Vec<float> series = all(0.067466634031164839831f);
     series = series * f - 0.11675640196691229208f;
     series = series * f + 0.11888145051776013023f;
@@ -367,21 +372,6 @@ INLINE Vec<float> log(Vec<float> power, Vec<float> f) {
     const Vec<float> square = f * f;
     const Vec<float> tail = series * (square * f) + power * -2.12194440e-4f;
     return (f + (tail - 0.5f * square)) + power * 0.693359375f;
-}
-
-// x > 0, normal, in these two parts
-INLINE void split(Vec<float> x, Vec<float>& power, Vec<float>& f) {
-    const Bits<float> offset = Bits<float>{} + 0x3f3504f3;  // the bits of sqrt(1/2)
-    const Bits<float> moved = (Bits<float>)((UnsignedBits<float>)x - (UnsignedBits<float>)offset);
-    power = __builtin_convertvector(moved >> 23, Vec<float>);
-    f = (Vec<float>)((moved & 0x007fffff) + offset) - 1.0f;
-}
-
-// log x for normal x > 0; the caller answers for every other
-INLINE Vec<float> log(Vec<float> x) {
-    Vec<float> power, f;
-    split(x, power, f);
-    return log(power, f);
 }
 
 INLINE Vec<double> log(Vec<double> x) {

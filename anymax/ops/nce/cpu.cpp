@@ -15,24 +15,33 @@ constexpr int64_t GRAIN = 16384;
 // entries that are summed in the dtype of the computation
 constexpr int64_t BLOCK = 1024;
 
-// (target, ids, num_classes, ignore_index): the rows to gather, targets first, with the first draw in place of a target
-// that is ignored or out of range; and how many targets are ignored
+// Ids that can be looked up: of the draws, 0 in place of what is no class; of the targets, the row's first draw in place
+// of one that is ignored or out of range.
+void look_up(const Tensor& target, const Tensor& ids, int64_t num_classes, int64_t ignored, int64_t* safe,
+             int64_t* drawn) {
+    const int64_t rows = target.numel(), draws = ids.numel(), step = ids.ndim > 1 ? ids.sizes[ids.ndim - 1] : 0;
+    const auto inside = [&](int64_t id) { return id >= 0 && id < num_classes; };
+    for (int64_t at = 0; at < draws; ++at) {
+        const int64_t id = ids.at<int64_t>()[at];
+        drawn[at] = inside(id) ? id : 0;
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+        const int64_t id = target.at<int64_t>()[row];
+        safe[row] = id != ignored && inside(id) ? id : drawn[row * step];
+    }
+}
+
+// (target, ids, num_classes, ignore_index): the rows to gather, targets first; and how many targets are ignored
 const char* gathered(Call& call) {
     const Tensor target = call.tensor(0), ids = call.tensor(1);
     const int64_t num_classes = call.integer(2), ignored = call.integer(3), rows = target.numel(), draws = ids.numel();
-    const int64_t size = rows + draws, stride = 1, step = ids.ndim > 1 ? ids.sizes[ids.ndim - 1] : 0;
+    const int64_t size = rows + draws, stride = 1;
     const Tensor found = call.result(1, &size, &stride, aoti_torch_dtype_int64());
     const Tensor count = call.result(0, nullptr, nullptr, aoti_torch_dtype_int64());
     if (!found.handle || !count.handle) return NO_MEMORY;
-    const int64_t *const targets = target.at<int64_t>(), *const drawn = ids.at<int64_t>();
-    int64_t* const to = found.at<int64_t>();
+    look_up(target, ids, num_classes, ignored, found.at<int64_t>(), found.at<int64_t>() + rows);
     int64_t num_ignored = 0;
-    const auto inside = [&](int64_t id) { return id >= 0 && id < num_classes; };
-    for (int64_t at = 0; at < draws; ++at) to[rows + at] = inside(drawn[at]) ? drawn[at] : 0;
-    for (int64_t row = 0; row < rows; ++row) {
-        num_ignored += targets[row] == ignored;
-        to[row] = targets[row] != ignored && inside(targets[row]) ? targets[row] : to[rows + row * step];
-    }
+    for (int64_t row = 0; row < rows; ++row) num_ignored += target.at<int64_t>()[row] == ignored;
     *count.at<int64_t>() = num_ignored;
     return nullptr;
 }
@@ -86,8 +95,7 @@ struct Scores {
 const char* scores(Call& call) {
     const Tensor input = call.tensor(0), table = call.tensor(1), bias = call.tensor(2), target = call.tensor(3),
                  ids = call.tensor(4);
-    const int64_t num_classes = table.sizes[0], ignored = call.integer(5), rows = target.numel();
-    const int64_t draws = ids.sizes[ids.ndim - 1];
+    const int64_t rows = target.numel(), draws = ids.sizes[ids.ndim - 1];
     const bool shared = ids.ndim == 1;
     int64_t sizes[MOST_DIMS], strides[MOST_DIMS];
     for (int64_t axis = 0, step = rows * draws; axis <= target.ndim; ++axis) {
@@ -101,15 +109,7 @@ const char* scores(Call& call) {
     const Scratch scratch((shared ? draws : rows * draws) * sizeof(int64_t));
     int64_t *const safe = found.at<int64_t>(), *const drawn = scratch.as<int64_t>();
     if (!of_target.handle || !of_noise.handle || !found.handle || !drawn) return NO_MEMORY;
-    const auto inside = [&](int64_t id) { return id >= 0 && id < num_classes; };
-    for (int64_t at = 0; at < ids.numel(); ++at) {
-        const int64_t id = ids.at<int64_t>()[at];
-        drawn[at] = inside(id) ? id : 0;
-    }
-    for (int64_t row = 0; row < rows; ++row) {
-        const int64_t id = target.at<int64_t>()[row];
-        safe[row] = id != ignored && inside(id) ? id : drawn[shared ? 0 : row * draws];
-    }
+    look_up(target, ids, table.sizes[0], call.integer(5), safe, drawn);
     return as_computed(input, [&](auto tag) -> const char* {
         using C = typename decltype(tag)::type;
         const Scores<C> self{input.at<C>(), table.at<C>(), call.integer(6) ? bias.at<C>() : nullptr,
