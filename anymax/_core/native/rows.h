@@ -205,6 +205,14 @@ INLINE void each_tile(const Tiling<C>& tiling, int64_t length, int64_t count, co
     }
 }
 
+// Rows of so many entries together, and so many rows at most, are worked on as a group.
+constexpr int64_t GROUP = 2048, MOST_ROWS = 32;
+
+constexpr int64_t rows_of_group(int64_t length) {
+    const int64_t rows = GROUP / length;
+    return rows < 1 ? 1 : rows < MOST_ROWS ? rows : MOST_ROWS;
+}
+
 // ---- over one row ----
 
 template <class T>

@@ -88,75 +88,98 @@ struct Losses {
         return factor == Vec<C>{} ? (cost == cost ? Vec<C>{} : cost) : factor * cost;
     }
 
+    // In groups and step by step: a short row need not wait for its own sum.
     template <bool WITH_GRADIENT>
     bool rows(int64_t first, int64_t last) const {
         // one vector more: what is written past the cache may start in the middle of one
         const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
-        const Scratch scratch(2 * padded * sizeof(C));
-        C *const room = scratch.as<C>(), *const kept = room + padded;
-        if (!room) return false;
+        const int64_t most = rows_of_group(padded);
+        const Scratch scratch(2 * most * padded * sizeof(C));
+        C *const rooms = scratch.as<C>(), *const exps = rooms + most * padded;
+        if (!rooms) return false;
         const auto& neighbours = layout.neighbours();
-        // while a row is worked on, the next one comes nearer
+        // while a group is worked on, the next one comes nearer
         const int64_t ahead = input.is_plain() && input.rows_are_contiguous() ? neighbours.strides[SCORES] : 0;
-        Start start;
-        int64_t index = first % neighbours.size - 1;
-        for (int64_t unit = first; unit < last; ++unit) {
-            // most rows follow the one before
-            if (unit > first && ++index < neighbours.size) {
-                for (int operand = 0; operand < OPERANDS; ++operand) start[operand] += neighbours.strides[operand];
-            } else {
-                layout.start_of(unit, start);
-                index = unit == first ? index + 1 : 0;
+        Start starts[MOST_ROWS];
+        const C* scores[MOST_ROWS];
+        C tops[MOST_ROWS] = {}, sums[MOST_ROWS] = {}, log_sums[MOST_ROWS] = {};
+        for (int64_t unit = first, count; unit < last; unit += count) {
+            count = neighbours.size - unit % neighbours.size;
+            if (count > most) count = most;
+            if (count > last - unit) count = last - unit;
+            layout.start_of(unit, starts[0]);
+            for (int64_t row = 0; row < count; ++row) {
+                Start& start = starts[row];
+                if (row > 0) layout.neighbour_of(starts[0], row, start);
+                const int64_t id = ids[start[ROW]];
+                // nullptr: its scores do not count
+                scores[row] = id != ignored && is_class(id) ? input.row(start, rooms + row * padded) : nullptr;
+                if (scores[row]) tops[row] = largest(scores[row], length);
             }
-            const int64_t row = start[ROW], id = ids[row];
-            const auto write = [&](const auto& value) INLINED {
-                if (!WITH_GRADIENT) return;
-                C* const to = gradient.place(start, room);
-                write_over(to, length, stream && to != room, value);
-                gradient.put_row(start, to);
-            };
-            if (id == ignored || !is_class(id)) {
-                const C nothing = id == ignored ? 0 : (C)NOT_A_NUMBER;
-                settle_without_scores(row, nothing);
-                write([&](int64_t, int64_t) INLINED { return all(nothing); });
-                continue;
-            }
-            const C* const scores = input.row(start, room);
-            const C top = largest(scores, length), target = scores[id] - top;
-            const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
-                prefetch(scores + ahead + at);
-                const Vec<C> e = exp(load_some(scores + at, count, -(C)INF) - top);
-                // what is behind the row's end is never read again
-                if (WITH_GRADIENT) store(kept + at, e);
-                return e;
-            });
-            const C log_sum = log_of(sum);
-            C uniform = 0;
-            if (smoothing > 0)
-                uniform = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
-                    const Vec<C> cost = log_sum - (load_some(scores + at, count, top) - top);
-                    if (weight) return weighted(at, count, cost);
-                    return count == LANES<C> ? cost : first_lanes(cost, count);
+            for (int64_t row = 0; row < count; ++row) {
+                if (!scores[row]) continue;
+                const C *const from = scores[row], *const next = from + count * ahead;
+                C* const kept = exps + row * padded;
+                const C top = tops[row];
+                sums[row] = sum_over<C>(length, [&](int64_t at, int64_t some) INLINED {
+                    prefetch(next + at);
+                    const Vec<C> e = exp(load_some(from + at, some, -(C)INF) - top);
+                    // what is behind the row's end is never read again
+                    if (WITH_GRADIENT) store(kept + at, e);
+                    return e;
                 });
-            const Factors factors = settle(row, id, top, log_sum, target, uniform);
-            if (!WITH_GRADIENT) continue;
-            C factor = factors.of_probs / sum;
-            if (smoothing == 0 && z_loss == 0) {
-                // before the row is written, whose lines have left the cache then
-                kept[id] -= sum;
-            } else {
-                for (int64_t at = 0; at < length; at += LANES<C>) {
-                    const int64_t count = length - at < LANES<C> ? length - at : LANES<C>;
-                    const Vec<C> shares = weight ? load_some(weight + at, count, (C)0) : all((C)1);
-                    store(kept + at, load(kept + at) * factor - shares * factors.of_weights);
-                }
-                kept[id] -= factors.of_target;
-                factor = 1;
             }
-            write([&](int64_t at, int64_t) INLINED { return load(kept + at) * factor; });
+            for (int64_t row = 0; row < count; row += LANES<C>) {
+                const Vec<C> some = load(sums + row);
+                // a sum is 1 or more, or NaN
+                store(log_sums + row, some == some ? log(some) : some);
+            }
+            for (int64_t row = 0; row < count; ++row)
+                finish_row<WITH_GRADIENT>(starts[row], scores[row], tops[row], sums[row], log_sums[row],
+                                          exps + row * padded, rooms + row * padded);
         }
         if (WITH_GRADIENT && stream) finish_stores();
         return true;
+    }
+
+    // The costs of a row, and its gradient from e^(score - top) in `kept`.
+    template <bool WITH_GRADIENT>
+    INLINE void finish_row(const Start& start, const C* scores, C top, C sum, C log_sum, C* kept, C* room) const {
+        const int64_t length = layout.length, row = start[ROW], id = ids[row];
+        const auto write = [&](const auto& value) INLINED {
+            if (!WITH_GRADIENT) return;
+            C* const to = gradient.place(start, room);
+            write_over(to, length, stream && to != room, value);
+            gradient.put_row(start, to);
+        };
+        if (!scores) {
+            const C nothing = id == ignored ? 0 : (C)NOT_A_NUMBER;
+            settle_without_scores(row, nothing);
+            return write([&](int64_t, int64_t) INLINED { return all(nothing); });
+        }
+        C uniform = 0;
+        if (smoothing > 0)
+            uniform = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+                const Vec<C> cost = log_sum - (load_some(scores + at, count, top) - top);
+                if (weight) return weighted(at, count, cost);
+                return count == LANES<C> ? cost : first_lanes(cost, count);
+            });
+        const Factors factors = settle(row, id, top, log_sum, scores[id] - top, uniform);
+        if (!WITH_GRADIENT) return;
+        C factor = factors.of_probs / sum;
+        if (smoothing == 0 && z_loss == 0) {
+            // before the row is written, whose lines have left the cache then
+            kept[id] -= sum;
+        } else {
+            for (int64_t at = 0; at < length; at += LANES<C>) {
+                const int64_t count = length - at < LANES<C> ? length - at : LANES<C>;
+                const Vec<C> shares = weight ? load_some(weight + at, count, (C)0) : all((C)1);
+                store(kept + at, load(kept + at) * factor - shares * factors.of_weights);
+            }
+            kept[id] -= factors.of_target;
+            factor = 1;
+        }
+        write([&](int64_t at, int64_t) INLINED { return load(kept + at) * factor; });
     }
 
     // the lanes behind `count` made 0

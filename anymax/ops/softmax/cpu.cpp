@@ -19,8 +19,6 @@ C checked(C temperature) {
     return temperature > 0 ? temperature : (C)NOT_A_NUMBER;
 }
 
-// Rows of so many entries together, and so many rows at most, are worked on as a group.
-constexpr int64_t GROUP = 2048, MOST_ROWS = 32;
 // Rows of fewer entries are not written past the cache one by one.
 constexpr int64_t SHORT = 256;
 // Fewer classes than this are divided by their sum.
@@ -365,7 +363,7 @@ struct Forward {
     bool plain_rows(int64_t first, int64_t last) const {
         // one vector more: what is written past the cache may start in the middle of one
         const int64_t length = layout.length, padded = ((VECTORS ? VECTORS - 1 : length / LANES<C>) + 2) * LANES<C>;
-        const int64_t most = GROUP / padded < 1 ? 1 : GROUP / padded < MOST_ROWS ? GROUP / padded : MOST_ROWS;
+        const int64_t most = rows_of_group(padded);
         const auto& neighbours = layout.neighbours();
         const int64_t from_step = neighbours.strides[INPUT], to_step = neighbours.strides[RESULT];
         const Scratch scratch(2 * most * padded * sizeof(C));
