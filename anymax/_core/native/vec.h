@@ -125,7 +125,8 @@ INLINE void finish_stores() {
 #endif
 }
 
-INLINE void prefetch(const void* at) { __builtin_prefetch(at); }
+// into the second cache, which has more lines underway than the first
+INLINE void prefetch(const void* at) { __builtin_prefetch(at, 0, 2); }
 
 // a where a > b, else b, so b where either is NaN; of numbers or of vectors, for which compilers have one instruction
 template <class V>
