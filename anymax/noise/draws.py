@@ -105,10 +105,28 @@ class Candidates:
                 f"got {target_log_expected_count!r}"
             )
         checks.flag("unique", unique)
+        self._set(ids, log_expected_count, target_log_expected_count, unique)
+
+    def _set(
+        self,
+        ids: Tensor,
+        log_expected_count: Tensor,
+        target_log_expected_count: Callable[[Tensor], Tensor],
+        unique: bool,
+    ) -> None:
         self.ids = ids
         self.log_expected_count = log_expected_count
         self.target_log_expected_count = target_log_expected_count
         self.unique = unique
+
+    @classmethod
+    def drawn(
+        cls, ids: Tensor, log_expected_count: Tensor, target_log_expected_count: Callable[[Tensor], Tensor]
+    ) -> Candidates:
+        """Of draws with replacement from a law here, which need no check."""
+        candidates = cls.__new__(cls)
+        candidates._set(ids, log_expected_count, target_log_expected_count, False)
+        return candidates
 
     def __repr__(self) -> str:
         mode = "unique" if self.unique else "with replacement"
@@ -182,7 +200,7 @@ def with_replacement(law: Law, shape: tuple[int, ...], seed: Tensor) -> Candidat
     def log_expected_count(classes: Tensor) -> Tensor:
         return law.log_q(classes) + log_draws
 
-    return Candidates(ids, log_count, target_log_expected_count=log_expected_count, unique=False)
+    return Candidates.drawn(ids, log_count, log_expected_count)
 
 
 def unique(law: Law, shape: tuple[int, ...], seed: Tensor) -> Candidates:

@@ -284,12 +284,7 @@ class Unigram(Noise):
         return torch.minimum(torch.searchsorted(tables.cumulative, point, right=True), tables.last)
 
     def form(self) -> cpu.Form | None:
-        if type(self) is not Unigram:
-            return None
-        tables = self._current()
-        if tables.guide is None:
-            return None
-        return cpu.Form(2, 0.0, tables.cumulative, tables.log_probs, tables.guide, tables.last)
+        return self._current().form if type(self) is Unigram else None
 
     def _current(self) -> _Tables:
         """The tables of the probabilities as they are now, whoever set them: some loaders call no hook.
@@ -321,7 +316,10 @@ class Unigram(Noise):
         tables = _derived(self.probabilities, int((self.probabilities > 0).sum()))
         if bool(tables.log_probs[0].isnan()):
             return None
-        tables = tables._replace(guide=cpu.guide_of(tables.cumulative))
+        guide = cpu.guide_of(tables.cumulative)
+        if guide is not None:
+            form = cpu.Form(2, 0.0, tables.cumulative, tables.log_probs, guide, tables.last)
+            tables = tables._replace(form=form)
         self._tables, self._tables_of, self._tables_state = tables, self.probabilities, _state_of(self.probabilities)
         return tables
 
@@ -354,7 +352,7 @@ class _Tables(NamedTuple):
     cumulative: Tensor
     last: Tensor  # the last class that can be drawn
     support: int
-    guide: Tensor | None = None  # where a kernel begins to look for a point
+    form: cpu.Form | None = None  # where a kernel would draw
 
 
 def _derived(probabilities: Tensor, support: int) -> _Tables:

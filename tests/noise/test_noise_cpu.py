@@ -80,7 +80,7 @@ def test_the_guide_encloses_the_class_of_every_point(counts):
     for step in (-2, -1, 0, 1, 2):
         grid = (edges + step).clamp(0, 2**53 - 1)
         point = (grid.double() * 2.0**-53) * cumulative[-1]
-        guide, count = law._current().guide.long(), len(weights)
+        guide, count = law.form().guide.long(), len(weights)
         interval = (point * (count / cumulative[-1])).long()
         found = torch.searchsorted(cumulative, point, right=True)
         assert bool(((guide[interval] <= found) & (found <= guide[interval + 1])).all())
