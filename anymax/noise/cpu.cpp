@@ -78,16 +78,15 @@ struct Law {
 
    private:
     void log_uniform(const double* points, int64_t* ids, double* log_q) const {
+        const Bits<double> first = Bits<double>{} + 1, end = Bits<double>{} + num_classes;
         for (int at = 0; at < BLOCK; at += LANES<double>) {
-            Vec<double> rank = exp(load(points + at) * log_classes);
-            for (int lane = 0; lane < LANES<double>; ++lane) {
-                // rounding may reach 1 below the first and 1 above the last
-                int64_t whole = (int64_t)rank[lane];
-                whole = whole < 1 ? 1 : whole > num_classes ? num_classes : whole;
-                ids[at + lane] = whole - 1;
-                rank[lane] = (double)whole;
-            }
-            store(log_q + at, log(log1p(1.0 / rank)) - constant);
+            const Vec<double> rank = exp(load(points + at) * log_classes);
+            // rounding may reach 1 below the first and 1 above the last
+            Bits<double> whole = __builtin_convertvector(rank, Bits<double>);
+            whole = whole < first ? first : whole > end ? end : whole;
+            const Bits<double> id = whole - 1;
+            memcpy(ids + at, &id, BYTES);
+            store(log_q + at, log(log1p(1.0 / __builtin_convertvector(whole, Vec<double>))) - constant);
         }
     }
 
