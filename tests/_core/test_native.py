@@ -53,10 +53,14 @@ def test_backends_says_what_runs():
 @needs_kernels
 def test_the_best_instruction_set_is_taken_unless_another_is_asked_for():
     assert native.level == native.levels[-1] or os.environ.get("ANYMAX_INSTRUCTION_SET")
-    code = "import anymax; print(anymax._core.native.native.level)"
+    code = "import anymax; print(anymax._core.native.native.level, anymax.backends()[1].instruction_set)"
     for level in native.levels:
         done = run(code, ANYMAX_INSTRUCTION_SET=level)
-        assert done.stdout.split() == [level], done.stderr
+        found, shown = done.stdout.split()
+        assert found == level, done.stderr
+        # by the name that is shown, too
+        done = run(code, ANYMAX_INSTRUCTION_SET=shown)
+        assert done.stdout.split() == [level, shown], done.stderr
 
 
 @needs_kernels

@@ -51,7 +51,7 @@ def _load() -> None:
         getattr(library, name).restype = ctypes.c_char_p
     native.compiler = library.anymax_compiler().decode()
     native.levels = tuple(library.anymax_levels().decode().split())
-    wanted = os.environ.get("ANYMAX_INSTRUCTION_SET", "")
+    wanted = os.environ.get("ANYMAX_INSTRUCTION_SET", "").removeprefix("x86-64-")
     level = library.anymax_register(wanted.encode())
     if level is None:
         native.missing = (
