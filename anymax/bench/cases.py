@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from anymax._core.sentences import quoted
 from anymax.bench.errors import BenchError
@@ -27,15 +28,23 @@ class Case:
         op: a public function of anymax, or `NOISE`.
         shape: of the scores; for losses without all the scores (rows, features, classes); for draws (draws, classes).
         work: `FORWARD`, `RECORDED` or `BACKWARD`.
-        dim: the axis that competes, where the op takes one.
+        dim: the axis that competes, where the op takes one; several axes that follow one another.
         variant: which of the op's options, where there are several.
+        dtype: of the scores.
     """
 
     op: str
     shape: tuple[int, ...]
     work: str = FORWARD
-    dim: int = -1
+    dim: int | tuple[int, ...] = -1
     variant: str = ""
+    dtype: str = "float32"
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Case:
+        """From its fields as JSON has them, without tuples."""
+        tuples = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return cls(**{**fields, **tuples})
 
     @property
     def is_small(self) -> bool:
@@ -46,7 +55,9 @@ class Case:
     def name(self) -> str:
         """The case without its work, such as `softmax 8192x1000 dim 0`."""
         sizes = "x".join(str(size) for size in self.shape)
-        words = (self.op, self.variant, sizes, "" if self.dim == -1 else f"dim {self.dim}")
+        dims = self.dim if isinstance(self.dim, tuple) else (self.dim,)
+        dim = "" if self.dim == -1 else f"dim {','.join(str(one) for one in dims)}"
+        words = (self.op, self.variant, sizes, dim, "" if self.dtype == "float32" else self.dtype)
         return " ".join(word for word in words if word)
 
     def __str__(self) -> str:
@@ -64,6 +75,9 @@ def _all() -> Iterable[Case]:
     for op in ("softmax", "log_softmax"):
         for shape, dim in (*((shape, -1) for shape in LAST_DIM), *OTHER_DIMS):
             yield from (Case(op, shape, work, dim) for work in (FORWARD, BACKWARD))
+    yield from (Case("softmax", (64, 128, 56, 56), work, dim=(2, 3)) for work in (FORWARD, BACKWARD))
+    for shape in WIDE:
+        yield from (Case("softmax", shape, work, dtype="bfloat16") for work in (FORWARD, BACKWARD))
     for shape in ROWS:
         yield from (Case("logsumexp", shape, work) for work in (FORWARD, BACKWARD))
     for op in ("entropy", "log_prob"):

@@ -51,7 +51,7 @@ def write(results: Results, path: Path) -> None:
     axes.set_xlabel("time, as a multiple of a copy of the scores\n(for linear_cross_entropy of its three products)")
     machine = results.machine
     axes.set_title(
-        f"float32, one thread, {machine['processor']} ({machine['instruction_set'] or 'no kernels'})\n"
+        f"float32 unless said, one thread, {machine['processor']} ({machine['instruction_set'] or 'no kernels'})\n"
         f"torch {results.versions.get('torch')}",
         fontsize=9,
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from anymax.bench.cases import Case
 from anymax.bench.contenders import TORCH, as_tensors, worked
 from anymax.bench.problems import Problem
 
-# Of a result's own size and of the largest of its kind. Float32 sums of some thousand terms come to a tenth of it.
+# Of a result's own size and of the largest of its kind. Float32 sums of some thousand terms come to a tenth of it, and
+# halves are rounded by more.
 TOLERANCE = 1e-5
 # The share of rows in which a choice may differ, because two scores differ by less than a rounding.
 TIES = 1e-3
@@ -35,6 +37,10 @@ def exact_answer(problem: Problem, case: Case) -> tuple[Tensor, ...]:
     return as_tensors(worked(problem.exact or problem.theirs[TORCH], inputs, case)())
 
 
+def tolerance(dtype: torch.dtype) -> float:
+    return max(TOLERANCE, torch.finfo(dtype).eps)
+
+
 def difference(problem: Problem, got: Sequence[Tensor], exact: Sequence[Tensor]) -> str | None:
     """How an answer differs from the exact one, in words; None where it does not."""
     for number, (whole, right) in enumerate(zip(got, exact, strict=True)):
@@ -49,7 +55,7 @@ def difference(problem: Problem, got: Sequence[Tensor], exact: Sequence[Tensor])
             continue
         mine, right = (tensor.to_dense() if tensor.is_sparse else tensor for tensor in (mine, right))
         error = (mine.double() - right).abs()
-        allowed = TOLERANCE * (right.abs() + right.abs().max()) if right.numel() else error
+        allowed = tolerance(mine.dtype) * (right.abs() + right.abs().max()) if right.numel() else error
         if not bool((error <= allowed).all()):
             worst = error.max().item()
             size = f"by up to {worst:.2g}" if math.isfinite(worst) else "by NaN or infinity"

@@ -57,18 +57,27 @@ def problem_of(case: Case) -> Problem:
 
 
 def _scores(case: Case) -> Tensor:
-    return 2 * torch.randn(case.shape)
+    return (2 * torch.randn(case.shape)).to(getattr(torch, case.dtype))
 
 
 def _map(case: Case) -> Problem:
     ours = getattr(anymax, case.op)
     theirs = getattr(torch, case.op)
     dim = case.dim
+
+    def in_torch(x: Tensor) -> Tensor:
+        # of one axis only
+        return theirs(x.flatten(dim[0], dim[-1]), dim[0]).view_as(x) if isinstance(dim, tuple) else theirs(x, dim)
+
+    def in_jax(m: SimpleNamespace) -> Callable[..., Any]:
+        return lambda x: getattr(m.jax.nn, case.op)(x, axis=dim)
+
     return Problem(
         (_scores(case),),
         lambda x: ours(x, dim),
-        {"torch": lambda x: theirs(x, dim)},
-        jax=lambda m: lambda x: getattr(m.jax.nn, case.op)(x, axis=dim),
+        {"torch": in_torch},
+        # NumPy, by which tensors become JAX's arrays, has no bfloat16
+        jax=in_jax if case.dtype == "float32" else None,
         batch_axis=1 if dim == 0 else 0,
         copied=True,
     )

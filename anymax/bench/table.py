@@ -21,10 +21,10 @@ from anymax.bench.results import FRESH, REUSED, Column, Results, Row
 WIDTH = 120
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 EXPLANATION = (
-    "Time of one call of anymax, and that time as a multiple of a copy of the same bytes (`y.copy_(x)`, or for a head "
-    "its three matrix products) and of each rival; below 1 anymax is faster. Medians of rounds in which all take "
-    "turns. 'fresh': one thread, every result in fresh pages of the system; otherwise pages are used again. 'peak': "
-    "the most bytes of tensors that live at once, anymax's and over torch's."
+    "Float32 unless said. Time of one call of anymax, and that time as a multiple of a copy of the same bytes "
+    "(`y.copy_(x)`, or for a head its three matrix products) and of each rival; below 1 anymax is faster. Medians of "
+    "rounds in which all take turns. 'fresh': one thread, every result in fresh pages of the system; otherwise pages "
+    "are used again. 'peak': the most bytes of tensors that live at once, anymax's and over torch's."
 )
 
 
@@ -85,7 +85,7 @@ def _tables(results: Results) -> Iterator[Table]:
 def _empty(*titles: str | list[str]) -> Table:
     """A table of cases; a list of rivals stands for a column of each, behind that of the floor."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("float32", no_wrap=True)
+    table.add_column("case", no_wrap=True)
     table.add_column("work", no_wrap=True)
     for title in titles:
         rivals = [] if isinstance(title, str) else ["copy", *title]

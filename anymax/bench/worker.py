@@ -59,8 +59,7 @@ class Request:
     @classmethod
     def from_json(cls, text: str) -> Request:
         fields = json.loads(text)
-        # JSON has no tuples, and a case is compared with others
-        cases = [(row, Case(**{**case, "shape": tuple(case["shape"])})) for row, case in fields["cases"]]
+        cases = [(row, Case.of(case)) for row, case in fields["cases"]]
         return cls(**{**fields, "cases": cases})
 
 

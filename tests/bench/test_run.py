@@ -17,6 +17,7 @@ CASES = (
     Case("softmax", SHAPE),
     Case("cross_entropy", SHAPE, BACKWARD),
     Case("linear_cross_entropy", (8, 4, 50), BACKWARD),
+    Case("softmax", (2, 3, 4, 5), dim=(2, 3), dtype="bfloat16"),
     Case("noise", (100, 1000), variant="LogUniform"),
 )
 
@@ -62,6 +63,7 @@ def test_the_file_says_what_was_measured_and_where(measured):
         "work": "forward",
         "dim": -1,
         "variant": "",
+        "dtype": "float32",
     }
 
 
