@@ -213,6 +213,23 @@ constexpr int64_t rows_of_group(int64_t length) {
     return rows < 1 ? 1 : rows < MOST_ROWS ? rows : MOST_ROWS;
 }
 
+// The lines of a strip of an operand, which lie in place, become action(entry, part).
+template <class C, int K, class Action>
+INLINE void write_strip(const Operand<C, K>& operand, const int64_t (&start)[K], bool stream, const Action& action) {
+    const int64_t step = operand.layout.line().strides[operand.index];
+    C* to = (C*)operand.data + start[operand.index];
+    for (int64_t entry = 0; entry < operand.layout.length; ++entry, to += step)
+#pragma GCC unroll 8
+        for (int part = 0; part < STRIP<C> / LANES<C>; ++part) {
+            C* const place = to + part * LANES<C>;
+            const Vec<C> value = action(entry, part);
+            if (stream)
+                store_past_the_cache(place, value);
+            else
+                store(place, value);
+        }
+}
+
 // ---- over one row ----
 
 template <class T>

@@ -279,6 +279,15 @@ INLINE void transpose(Vec<C> (&rows)[LANES<C>]) {
 }
 
 // ---- exp and log ----
+
+// The coefficients from that of the highest power to the constant.
+template <class V, class Number, class... Numbers>
+INLINE V polynomial(V x, Number first, Numbers... others) {
+    V value = first - V{};
+    ((value = value * x + others), ...);
+    return value;
+}
+
 // The polynomials are minimax fits (Remez) of what follows the first terms of the series; their own error is below
 // 3.1e-9 and 3.7e-18 of the result for exp, 7.5e-10 and 2.5e-18 for log.
 
@@ -293,11 +302,8 @@ INLINE Vec<float> exp(Vec<float> x) {
     const Vec<float> power = shifted - to_integer;
     Vec<float> r = x - power * 0.693145751953125f;  // log 2 in two parts, the first with zeros at its end
     r = r - power * 1.428606765330187045e-06f;
-    Vec<float> series = all(0.0013814594548132013895f);
-    series = series * r + 0.0083687168471789230615f;
-    series = series * r + 0.041668388113343670472f;
-    series = series * r + 0.16666520632184688933f;
-    series = series * r + 0.4999999344758046035f;
+    const Vec<float> series = polynomial(r, 0.0013814594548132013895f, 0.0083687168471789230615f,
+                                         0.041668388113343670472f, 0.16666520632184688933f, 0.4999999344758046035f);
     const Vec<float> result = (series * (r * r) + r) + 1.0f;
     const Vec<float> scaled = result * (Vec<float>)((Bits<float>)shifted << 23);
     return x < all(-87.3365447505531f - SCALE * 0.693147180559945309f) ? Vec<float>{} : scaled;
@@ -312,12 +318,8 @@ INLINE Vec<float> quick_exp(Vec<float> x) {
     const Vec<float> power = shifted - to_integer;
     const Vec<float> r = x * 1.44269504088896341f - power;
     // 2^r, a minimax fit to 2.6e-9 that is 1 at 0
-    Vec<float> series = all(0.00015369621031232762f);
-    series = series * r + 0.0013401201122807683f;
-    series = series * r + 0.0096183785675149486f;
-    series = series * r + 0.055503244682266687f;
-    series = series * r + 0.2402264840562916f;
-    series = series * r + 0.69314720889700931f;
+    const Vec<float> series = polynomial(r, 0.00015369621031232762f, 0.0013401201122807683f, 0.0096183785675149486f,
+                                         0.055503244682266687f, 0.2402264840562916f, 0.69314720889700931f);
     const Vec<float> result = series * r + 1.0f, least = all(-87.3365447505531f - SCALE * 0.693147180559945309f);
 #if defined(__AVX512F__)
     const __mmask16 counts = _mm512_cmp_ps_mask((__m512)x, (__m512)least, _CMP_NLT_UQ);
@@ -334,16 +336,10 @@ INLINE Vec<double> exp(Vec<double> x) {
     const Vec<double> power = shifted - to_integer;
     Vec<double> r = x - power * 0.69314718055966295651160180568695068359375;
     r = r - power * 2.8235290563031577122588448175013436025525412068e-13;
-    Vec<double> series = all(2.5000065640933666027e-8);
-    series = series * r + 2.7630247994217181316e-7;
-    series = series * r + 2.7557586355300824144e-6;
-    series = series * r + 0.000024801493100165902052;
-    series = series * r + 0.00019841269506607012425;
-    series = series * r + 0.0013888888943628698753;
-    series = series * r + 0.0083333333334944446412;
-    series = series * r + 0.041666666666530164707;
-    series = series * r + 0.16666666666666412556;
-    series = series * r + 0.50000000000000106263;
+    const Vec<double> series = polynomial(r, 2.5000065640933666027e-8, 2.7630247994217181316e-7,
+                                          2.7557586355300824144e-6, 0.000024801493100165902052,
+                                          0.00019841269506607012425, 0.0013888888943628698753, 0.0083333333334944446412,
+                                          0.041666666666530164707, 0.16666666666666412556, 0.50000000000000106263);
     const Vec<double> result = (series * (r * r) + r) + 1.0;
     const Vec<double> scaled = result * (Vec<double>)((Bits<double>)shifted << 52);
     return x < all(-708.3964185322641 - SCALE * 0.693147180559945309) ? Vec<double>{} : scaled;
@@ -361,15 +357,9 @@ INLINE Vec<float> log(Vec<float> x) {
     const Bits<float> moved = (Bits<float>)((UnsignedBits<float>)x - (UnsignedBits<float>)offset);
     const Vec<float> power = __builtin_convertvector(moved >> 23, Vec<float>);
     const Vec<float> f = (Vec<float>)((moved & 0x007fffff) + offset) - 1.0f;
-    Vec<float> series = all(0.067466634031164839831f);
-    series = series * f - 0.11675640196691229208f;
-    series = series * f + 0.11888145051776013023f;
-    series = series * f - 0.12405589581936762042f;
-    series = series * f + 0.14219554878012369724f;
-    series = series * f - 0.16667995933686705568f;
-    series = series * f + 0.20002118536975462423f;
-    series = series * f - 0.25000009595365900675f;
-    series = series * f + 0.33333312605679820072f;
+    const Vec<float> series = polynomial(f, 0.067466634031164839831f, -0.11675640196691229208f, 0.11888145051776013023f,
+                                         -0.12405589581936762042f, 0.14219554878012369724f, -0.16667995933686705568f,
+                                         0.20002118536975462423f, -0.25000009595365900675f, 0.33333312605679820072f);
     const Vec<float> square = f * f;
     const Vec<float> tail = series * (square * f) + power * -2.12194440e-4f;
     return (f + (tail - 0.5f * square)) + power * 0.693359375f;
@@ -382,13 +372,9 @@ INLINE Vec<double> log(Vec<double> x) {
     const Vec<double> f = (Vec<double>)((moved & 0x000fffffffffffff) + offset) - 1.0;
     const Vec<double> s = f / (f + 2.0);
     const Vec<double> z = s * s;
-    Vec<double> series = all(0.14795953212110035004);
-    series = series * z + 0.15314050185800790821;
-    series = series * z + 0.18183564341479509672;
-    series = series * z + 0.2222219857285487773;
-    series = series * z + 0.28571428742391409398;
-    series = series * z + 0.39999999999414656553;
-    series = series * z + 0.66666666666667344171;
+    const Vec<double> series = polynomial(z, 0.14795953212110035004, 0.15314050185800790821, 0.18183564341479509672,
+                                          0.2222219857285487773, 0.28571428742391409398, 0.39999999999414656553,
+                                          0.66666666666667344171);
     // log(1 + f) = 2s + s^3 R(s^2) = f - s (f - s^2 R(s^2)), of which the second form keeps the digits of f
     const Vec<double> tail = s * (f - z * series) - power * 1.90821492927058770002e-10;
     return (f - tail) + power * 0.693147180369123816490;

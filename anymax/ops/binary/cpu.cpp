@@ -81,23 +81,13 @@ struct Ordered {
 
 // atanh(s) / s = 1 + z * series(z) with z = s^2 <= 1/9. Minimax fits, whose error is below 3e-9 and 6e-18 of the result.
 INLINE Vec<float> atanh_series(Vec<float> z) {
-    Vec<float> series = all(0.11612164612011674416f);
-    series = series * z + 0.10853287900440186323f;
-    series = series * z + 0.14296178997151418861f;
-    series = series * z + 0.19999853165964858701f;
-    return series * z + 0.33333333660706263234f;
+    return polynomial(z, 0.11612164612011674416f, 0.10853287900440186323f, 0.14296178997151418861f,
+                      0.19999853165964858701f, 0.33333333660706263234f);
 }
 INLINE Vec<double> atanh_series(Vec<double> z) {
-    Vec<double> series = all(0.080820232522362259303);
-    series = series * z + 0.044003690326719351128;
-    series = series * z + 0.060005364459765628874;
-    series = series * z + 0.066570721004988674059;
-    series = series * z + 0.076927850327432272724;
-    series = series * z + 0.090908947180570285239;
-    series = series * z + 0.11111111358714118392;
-    series = series * z + 0.14285714283554376734;
-    series = series * z + 0.20000000000007291344;
-    return series * z + 0.33333333333333329281;
+    return polynomial(z, 0.080820232522362259303, 0.044003690326719351128, 0.060005364459765628874,
+                      0.066570721004988674059, 0.076927850327432272724, 0.090908947180570285239, 0.11111111358714118392,
+                      0.14285714283554376734, 0.20000000000007291344, 0.33333333333333329281);
 }
 
 template <class C>

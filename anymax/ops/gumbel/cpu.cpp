@@ -50,15 +50,9 @@ INLINE Vec<float> exponential(const uint32_t* words, float) {
 #endif
     const Vec<float> x = word < 0 ? 2.0f - (Vec<float>)((bits & 0x007fffff) | 0x3f800000) : t;
     // -log2(1 - x / 2) / x for 0 < x <= 1, a minimax fit (Remez) to 2.3e-8
-    Vec<float> series = all(0.0040607015170405501f);
-    series = series * x - 0.0095567942597628504f;
-    series = series * x + 0.014175263749904289f;
-    series = series * x - 0.0045881956164062099f;
-    series = series * x + 0.012155279568241368f;
-    series = series * x + 0.021893355560589719f;
-    series = series * x + 0.060178527693139436f;
-    series = series * x + 0.18033430221732464f;
-    series = series * x + 0.72134753684038473f;
+    const Vec<float> series = polynomial(x, 0.0040607015170405501f, -0.0095567942597628504f, 0.014175263749904289f,
+                                         -0.0045881956164062099f, 0.012155279568241368f, 0.021893355560589719f,
+                                         0.060178527693139436f, 0.18033430221732464f, 0.72134753684038473f);
     return series * x - power;
 }
 INLINE Vec<double> exponential(const uint32_t* words, double) {

@@ -561,9 +561,8 @@ struct Forward {
     void strip(const Start& start, C* tile) const {
         constexpr int PARTS = STRIP<C> / LANES<C>;
         const int64_t length = layout.length;
-        const int64_t from_step = layout.line().strides[INPUT], to_step = layout.line().strides[RESULT];
+        const int64_t from_step = layout.line().strides[INPUT];
         const C* const from = (C*)input.data + start[INPUT];
-        C* const to = (C*)result.data + start[RESULT];
         Vec<C> tops[PARTS], sums[PARTS] = {}, finals[PARTS];
         for (int part = 0; part < PARTS; ++part) tops[part] = all(-(C)INF);
         for (int64_t entry = 0; entry < length; ++entry)
@@ -589,19 +588,13 @@ struct Forward {
             for (int part = 0; part < PARTS; ++part) sums[part] += some[part];
         }
         for (int part = 0; part < PARTS; ++part) finals[part] = finish_plain<KIND, C>(tops[part], sums[part]);
-        for (int64_t entry = 0; KIND != LOG_Z && entry < length; ++entry)
-#pragma GCC unroll 8
-            for (int part = 0; part < PARTS; ++part) {
-                const Vec<C> kept = load(tile + entry * STRIP<C> + part * LANES<C>);
-                const Vec<C> value = KIND == PROBS ? kept * finals[part] : kept + finals[part];
-                C* const place = to + entry * to_step + part * LANES<C>;
-                if (stream)
-                    store_past_the_cache(place, value);
-                else
-                    store(place, value);
-            }
         for (int64_t at = 0; KIND == LOG_Z && at < STRIP<C>; ++at)
             set_log_z(start, at, finals[at / LANES<C>][at % LANES<C>]);
+        if (KIND == LOG_Z) return;
+        write_strip(result, start, stream, [&](int64_t entry, int part) INLINED {
+            const Vec<C> kept = load(tile + entry * STRIP<C> + part * LANES<C>);
+            return KIND == PROBS ? kept * finals[part] : kept + finals[part];
+        });
     }
 
     template <Kind KIND>
@@ -843,7 +836,7 @@ struct Backward {
         constexpr int PARTS = STRIP<C> / LANES<C>;
         const auto& line = layout.line();
         const C *const g = (C*)grad.data + start[GRAD], *const y = (C*)value.data + start[VALUE];
-        C *const to = (C*)grad_input.data + start[GRAD_INPUT], *const ys = tile + layout.length * STRIP<C>;
+        C* const ys = tile + layout.length * STRIP<C>;
         Vec<C> sums[PARTS] = {};
         for (int64_t entry = 0; entry < layout.length; ++entry)
 #pragma GCC unroll 8
@@ -860,17 +853,10 @@ struct Backward {
                 store(ys + entry * STRIP<C> + part * LANES<C>, other);
                 sums[part] += KIND == PROBS ? one * other : one;
             }
-        for (int64_t entry = 0; entry < layout.length; ++entry)
-#pragma GCC unroll 8
-            for (int part = 0; part < PARTS; ++part) {
-                const int64_t at = entry * STRIP<C> + part * LANES<C>;
-                const Vec<C> found = gradient<KIND>(load(tile + at), load(ys + at), sums[part], false, sums[part]);
-                C* const place = to + entry * line.strides[GRAD_INPUT] + part * LANES<C>;
-                if (stream)
-                    store_past_the_cache(place, found);
-                else
-                    store(place, found);
-            }
+        write_strip(grad_input, start, stream, [&](int64_t entry, int part) INLINED {
+            const int64_t at = entry * STRIP<C> + part * LANES<C>;
+            return gradient<KIND>(load(tile + at), load(ys + at), sums[part], false, sums[part]);
+        });
     }
 
     template <Kind KIND>
