@@ -70,6 +70,26 @@ def test_an_instruction_set_that_is_not_there_is_named():
     assert native.levels[0] in done.stdout
 
 
+HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@needs_kernels
+@pytest.mark.skipif(not HUGE.exists() or "[never]" in HUGE.read_text(), reason="this system has no huge pages to give")
+def test_a_large_result_lies_in_huge_pages():
+    code = """
+import re, torch, anymax
+result = anymax.softmax(torch.zeros(2**12, 2**11), 1)
+middle, found = result.data_ptr() + result.nbytes // 2, False
+for line in open("/proc/self/smaps"):
+    if place := re.match("([0-9a-f]+)-([0-9a-f]+) ", line):
+        found = int(place[1], 16) <= middle < int(place[2], 16)
+    elif found and line.startswith("VmFlags:"):
+        print("hg" in line.split())
+"""
+    done = run(code)
+    assert done.stdout.split() == ["True"], done.stderr
+
+
 WITHOUT = """
 import sys, warnings
 from pathlib import Path

@@ -3,6 +3,7 @@
 // torch itself are needed to build, and one library serves every version.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct TorchTensor;
@@ -34,6 +35,7 @@ int32_t torch_parallel_for(
 // raises a RuntimeError where the condition is false
 void aoti_torch_check(bool condition, const char* function, const char* file, uint32_t line, const char* message);
 int32_t aoti_torch_device_type_cpu();
+size_t aoti_torch_dtype_element_size(int32_t dtype);
 int32_t aoti_torch_dtype_float32();
 int32_t aoti_torch_dtype_float64();
 int32_t aoti_torch_dtype_float16();
