@@ -11,6 +11,8 @@ constexpr int64_t GRAIN = 1 << 15;  // entries that are worth a thread
 constexpr int64_t TILE = 1 << 17;
 // Columns of a tile. Its rows are no power of two apart, which would put all of a column into a few places of the cache.
 constexpr int64_t WIDEST = 1008;
+// Blocks into which columns are cut at least, each of a strip or more.
+constexpr int64_t FEWEST_BLOCKS = 4;
 // Columns of a strip, the narrowest tile: two lines of the cache.
 template <class C>
 constexpr int64_t STRIP = 128 / sizeof(C);
@@ -174,6 +176,11 @@ struct Tiling {
         if (width % 256 == 0) width -= LANES<C>;
         // before the width is cut to what there is: how a row is cut must not follow from how many there are
         height = layout.length * width <= room ? layout.length : room / width;
+        // narrower where there would be too few blocks for the threads
+        const int64_t wanted = (FEWEST_BLOCKS - 1) / (layout.rows / size) + 1, share = (size - 1) / wanted + 1;
+        if (width > share) width = (share + LANES<C> - 1) / LANES<C> * LANES<C>;
+        if (width < STRIP<C>) width = STRIP<C>;
+        if (width % 128 == 0) width -= LANES<C>;
         if (width > size) width = (size + LANES<C> - 1) / LANES<C> * LANES<C>;
         cut_into(width, size);
     }
