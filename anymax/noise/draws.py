@@ -105,15 +105,6 @@ class Candidates:
                 f"got {target_log_expected_count!r}"
             )
         checks.flag("unique", unique)
-        self._set(ids, log_expected_count, target_log_expected_count, unique)
-
-    def _set(
-        self,
-        ids: Tensor,
-        log_expected_count: Tensor,
-        target_log_expected_count: Callable[[Tensor], Tensor],
-        unique: bool,
-    ) -> None:
         self.ids = ids
         self.log_expected_count = log_expected_count
         self.target_log_expected_count = target_log_expected_count
@@ -125,7 +116,8 @@ class Candidates:
     ) -> Candidates:
         """Of draws with replacement from a law here, which need no check."""
         candidates = cls.__new__(cls)
-        candidates._set(ids, log_expected_count, target_log_expected_count, False)
+        candidates.ids, candidates.log_expected_count = ids, log_expected_count
+        candidates.target_log_expected_count, candidates.unique = target_log_expected_count, False
         return candidates
 
     def __repr__(self) -> str:

@@ -173,15 +173,14 @@ struct Tiling {
         // whole rows where they fit into a tile of some width, else as many entries as fit into a wide one
         width = room / layout.length / LANES<C> * LANES<C>;
         if (width < STRIP<C> || width > WIDEST) width = WIDEST;
-        if (width % 256 == 0) width -= LANES<C>;
         // before the width is cut to what there is: how a row is cut must not follow from how many there are
         height = layout.length * width <= room ? layout.length : room / width;
         // narrower where there would be too few blocks for the threads
-        const int64_t wanted = (FEWEST_BLOCKS - 1) / (layout.rows / size) + 1, share = (size - 1) / wanted + 1;
+        const int64_t wanted = (FEWEST_BLOCKS - 1) / (layout.rows / size) + 1;
+        int64_t share = (size - 1) / wanted + 1;
+        if (share < STRIP<C>) share = size < STRIP<C> ? size : STRIP<C>;
         if (width > share) width = (share + LANES<C> - 1) / LANES<C> * LANES<C>;
-        if (width < STRIP<C>) width = STRIP<C>;
         if (width % 128 == 0) width -= LANES<C>;
-        if (width > size) width = (size + LANES<C> - 1) / LANES<C> * LANES<C>;
         cut_into(width, size);
     }
     void cut_into(int64_t columns, int64_t size) {
