@@ -1,17 +1,22 @@
-"""Which rows train, validate and test: stratified by class, by whole groups, or by time."""
+"""Which rows train, validate and test: stratified by class, by whole groups, or by time.
+
+Where parts are drawn anew, repeats come in rounds of five, the folds of one shuffle: so every row that can be tested is
+tested once a round, and the mean over a round has less spread than that over five random test parts.
+"""
 
 from __future__ import annotations
 
 import warnings
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from anymax.lab.errors import DataError
 
-SMALLEST_SPLIT_CLASS = 5  # a fifth of fewer rows is less than one: such a class cannot stand in every part
+FOLDS = 5  # the repeats of a round
+SMALLEST_SPLIT_CLASS = FOLDS  # a fifth of fewer rows is less than one: such a class cannot stand in every part
 FEWEST_GROUPS = 5
-TEST_SHARE = 0.2
+TEST_SHARE = 1 / FOLDS
 VALIDATION_SHARE = 0.25  # of what the test part leaves: a fifth of the whole
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row numbers of the training, validation and test part
@@ -21,35 +26,42 @@ def stratified(classes: np.ndarray, repeat: int) -> Rows:
     """Every class in every part; those too rare to be split go into training."""
     splittable = np.bincount(classes)[classes] >= SMALLEST_SPLIT_CLASS
     ids = np.flatnonzero(splittable)
-    rest, test = train_test_split(ids, test_size=TEST_SHARE, stratify=classes[ids], random_state=repeat)
+    this_round, fold = divmod(repeat, FOLDS)
+    folding = StratifiedKFold(FOLDS, shuffle=True, random_state=this_round)
+    rest, test = (ids[rows] for rows in list(folding.split(ids, classes[ids]))[fold])
     train, validation = train_test_split(rest, test_size=VALIDATION_SHARE, stratify=classes[rest], random_state=repeat)
-    return np.concatenate([train, np.flatnonzero(~splittable)]), np.asarray(validation), np.asarray(test)
+    return np.concatenate([train, np.flatnonzero(~splittable)]), np.asarray(validation), test
 
 
 def grouped(classes: np.ndarray, groups: np.ndarray, repeat: int) -> Rows:
     """No group in two parts, and the classes as even as the groups allow."""
+    this_round, fold = divmod(repeat, FOLDS)
     rows = np.arange(len(classes))
-    rest, test = _without_some_groups(rows, classes, groups, TEST_SHARE, repeat)
-    train, validation = _without_some_groups(rest, classes, groups, VALIDATION_SHARE, repeat)
+    rest, test = _without_some_groups(rows, classes, groups, TEST_SHARE, this_round, fold)
+    train, validation = _without_some_groups(rest, classes, groups, VALIDATION_SHARE, repeat, 0)
     return train, validation, test
 
 
 def _without_some_groups(
-    rows: np.ndarray, classes: np.ndarray, groups: np.ndarray, share: float, repeat: int
+    rows: np.ndarray, classes: np.ndarray, groups: np.ndarray, share: float, shuffle: int, turn: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows without about a share of them, and that share: one fold of whole groups."""
     there = len(np.unique(groups[rows]))
     folds = min(round(1 / share), there, int(np.bincount(classes[rows]).max()))
     if folds < 2:
         raise DataError("The groups are too uneven in size for three parts: expected groups of fewer rows.")
-    folding = StratifiedGroupKFold(folds, shuffle=True, random_state=repeat)
+    folding = StratifiedGroupKFold(folds, shuffle=True, random_state=shuffle)
     with warnings.catch_warnings():
         # a class with fewer rows than folds is expected here: `measured_ids` leaves it out
         warnings.filterwarnings("ignore", message="The least populated class")
         drawn = list(folding.split(rows, classes[rows], groups[rows]))
-    # a group of most rows belongs into training, in whichever fold it was drawn
-    usual = [fold for fold in drawn if share / 2 <= len(fold[1]) / len(rows) <= 2 * share]
-    kept, taken = usual[0] if usual else min(drawn, key=lambda fold: abs(len(fold[1]) / len(rows) - share))
+    # a group of most rows belongs into training, in whichever fold it was drawn: the others take turns
+    small = [fold for fold in drawn if 0 < len(fold[1]) <= 2 * share * len(rows)]
+    largest = max((len(taken) for _, taken in small), default=0)
+    usual = [fold for fold in small if 2 * len(fold[1]) >= largest]
+    if not usual:
+        usual = [min(drawn, key=lambda fold: abs(len(fold[1]) / len(rows) - share))]
+    kept, taken = usual[turn % len(usual)]
     if not len(taken):
         raise DataError("The groups are too uneven in size for three parts: expected groups of fewer rows.")
     return rows[kept], rows[taken]

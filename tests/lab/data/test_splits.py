@@ -39,6 +39,33 @@ def test_stratified_parts_hold_each_row_once_and_each_class_in_proportion(counts
     assert all(np.array_equal(one, other) for one, other in zip(parts, again, strict=True))
 
 
+def how_often_tested(rows_of, repeats=10):
+    """How often each row is tested in each round of five, (rounds, rows)."""
+    tested = [rows_of(repeat)[2] for repeat in range(repeats)]
+    rows = sum(map(len, rows_of(0)))
+    return np.stack([np.bincount(np.concatenate(tested[i : i + 5]), minlength=rows) for i in range(0, repeats, 5)])
+
+
+@FEW
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.integers(0, 1000))
+def test_a_round_of_five_tests_each_row_once_and_the_next_round_is_shuffled_anew(counts, seed):
+    counts = [*counts, 25, 25]
+    classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    times = how_often_tested(lambda repeat: splits.stratified(classes, repeat))
+    assert (times == (np.asarray(counts)[classes] >= splits.SMALLEST_SPLIT_CLASS)).all()
+    folds = [frozenset(splits.stratified(classes, repeat)[2]) for repeat in range(10)]
+    assert len(set(folds)) == 10
+
+
+@FEW
+@given(st.integers(20, 40), st.integers(3, 8), st.integers(0, 1000))
+def test_a_round_of_five_tests_each_group_once(num_groups, rows_each, seed):
+    generator = np.random.default_rng(seed)
+    groups = generator.permutation(np.repeat(np.arange(num_groups), rows_each))
+    classes = generator.integers(0, 2, len(groups))
+    assert (how_often_tested(lambda repeat: splits.grouped(classes, groups, repeat)) == 1).all()
+
+
 @FEW
 @given(st.integers(8, 40), st.integers(3, 12), st.integers(0, 1000))
 def test_grouped_parts_hold_each_row_once_and_no_group_in_two(num_groups, rows_each, repeat):
@@ -135,6 +162,8 @@ def test_a_group_of_most_rows_is_for_training():
         assert set(range(200)) <= set(train)
         assert len(validation) > 0
         assert len(test) > 0
+    # those of the others that can be tested take turns
+    assert len({frozenset(dataset.rows(repeat)[2]) for repeat in range(5)}) > 1
 
 
 @pytest.mark.parametrize("as_dates", [False, True])
