@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from anymax.lab.statistics.twoway import Estimate
+from anymax.lab.statistics.twoway import Estimate, Spread
 
 LEVEL = (
     0.05  # of a false "better" or "worse" among all methods and looks together; of a false "equivalent" at each look
@@ -84,7 +84,7 @@ def decide(
         if differs:
             answer: Answer = "better" if (e.mean > 0) == higher_is_better else "worse"
         else:
-            answer = "equivalent" if abs(e.mean) + e.half_width(2 * LEVEL) < margin else "open"
+            answer = "equivalent" if _is_equivalent(e, margin) else "open"
         found[name] = Decision(
             answer=answer,
             estimate=e,
@@ -95,3 +95,33 @@ def decide(
             p_adjusted=adjusted,
         )
     return {name: found[name] for name in estimates}
+
+
+def further_repeats(
+    spread: Spread, *, margin: float, methods: int = 1, levels: Mapping[int, float] | None = None
+) -> int | None:
+    """How many more repeats would decide an open difference, if its mean stays and its error shrinks as expected.
+
+    The answer is the way to the first later look with a difference, in Holm's first step, or with equivalence. It is a
+    forecast: the mean moves too, and after one round of folds what repeats can still reduce is not known
+    (`Spread.of_rows`).
+
+    Args:
+        spread: of the method against the reference.
+        margin: as in `decide`.
+        methods: how many share the level: all that are not yet better or worse.
+        levels: of the later looks, by repeats; the planned ones with their `share` where it is None.
+
+    Returns:
+        The number of repeats, or None: none of these looks would decide. More rows would.
+    """
+    levels = {look: share(look) for look in LOOKS} if levels is None else levels
+    for look in sorted(look for look in levels if look > spread.repeats):
+        later = spread.after(look).estimate()
+        if later.p_value() < levels[look] / methods or _is_equivalent(later, margin):
+            return look - spread.repeats
+    return None
+
+
+def _is_equivalent(estimate: Estimate, margin: float) -> bool:
+    return abs(estimate.mean) + estimate.half_width(2 * LEVEL) < margin

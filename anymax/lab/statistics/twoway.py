@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -32,7 +32,7 @@ class Estimate:
 
     mean: float
     error: float
-    freedom: int
+    freedom: float
 
     def p_value(self, truth: float = 0.0) -> float:
         """Two-sided: how often a difference at least this far from `truth` comes up where that is the truth."""
@@ -45,39 +45,111 @@ class Estimate:
         return float(stdtrit(self.freedom, 1 - level / 2)) * self.error
 
 
+@dataclass(frozen=True)
+class Spread:
+    """What the error of a mean difference is made of: variances of the mean with only one thing drawn by chance.
+
+    Args:
+        mean: over the repeats of their mean gains.
+        by_cluster, by_repeat: clustered by what a row stands or falls with, by repeats.
+        by_both: clustered by what shares cluster and repeat.
+        clusters, repeats: how many there are.
+        retested: of all pairs of a cluster's tests, a test with itself included, the share from two repeats; 0 where
+            no cluster was tested twice.
+    """
+
+    mean: float
+    by_cluster: float
+    by_repeat: float
+    by_both: float
+    clusters: int
+    repeats: int
+    retested: float
+
+    def estimate(self) -> Estimate:
+        """The error where rows and repeats are both drawn by chance; see `estimate`."""
+        variance = max(self.by_cluster + self.by_repeat - self.by_both, self.by_cluster, self.by_repeat)
+        own = self.by_cluster**2 / (self.clusters - 1) + self.by_repeat**2 / (self.repeats - 1)
+        freedom = variance**2 / own if own else min(self.clusters, self.repeats) - 1.0
+        return Estimate(self.mean, math.sqrt(variance), freedom)
+
+    def of_rows(self) -> float:
+        """The variance that no further repeat would reduce: that of the clusters, if each was tested forever.
+
+        Two tests of a cluster have in common what comes of its rows, so their products say how much that is. Where no
+        cluster was tested twice it may be anything between none and all of `by_cluster`, and half is taken.
+        """
+        if not self.retested:
+            return self.by_cluster / 2
+        return min(self.by_cluster, max(0.0, (self.by_cluster - self.by_both) / self.retested))
+
+    def after(self, repeats: int) -> Spread:
+        """What is to be expected after so many repeats: all but `of_rows` shrinks with their number."""
+        stays, shrunk = self.of_rows(), self.repeats / repeats
+        return replace(
+            self,
+            by_cluster=stays + (self.by_cluster - stays) * shrunk,
+            by_repeat=self.by_repeat * shrunk,
+            by_both=self.by_both * shrunk,
+            repeats=repeats,
+        )
+
+
+def spread(gains: Gains) -> Spread:
+    r"""What `estimate` adds up.
+
+    With u_i = (g_i - mean) / (J n_r) for a row of a repeat with n_r rows, the three variances are
+
+    .. math::
+        \frac{G}{G - 1} \sum_{c} \Big(\sum_{i \in c} u_i\Big)^2, \quad
+        \frac{J}{J - 1} \sum_{r} \Big(\sum_{i \in r} u_i\Big)^2, \quad
+        \sum_{c, r} \Big(\sum_{i \in c \cap r} u_i\Big)^2
+
+    over the G clusters, the J repeats, and what shares both.
+
+    Raises:
+        ValueError: fewer than two repeats or clusters, of which chance has no measure.
+    """
+    rows = np.bincount(gains.repeat)
+    cluster = np.unique(gains.cluster, return_inverse=True)[1]
+    repeats, clusters = len(rows), int(cluster.max()) + 1
+    if min(repeats, clusters) < 2:
+        raise ValueError(f"spread: {repeats} repeats of {clusters} clusters of rows do not say how much is chance")
+    both = np.unique(cluster * repeats + gains.repeat, return_inverse=True)[1]
+    weight = 1 / (repeats * rows[gains.repeat])
+    mean = float(weight @ gains.gain)
+    moved = weight * (gains.gain - mean)
+    return Spread(
+        mean,
+        by_cluster=clusters / (clusters - 1) * _squares(moved, cluster),
+        by_repeat=repeats / (repeats - 1) * _squares(moved, gains.repeat),
+        by_both=_squares(moved, both),
+        clusters=clusters,
+        repeats=repeats,
+        retested=1 - _squares(weight, both) / _squares(weight, cluster),
+    )
+
+
 def estimate(gains: Gains) -> Estimate:
     r"""The mean over the repeats of their mean gains, and its error where rows and repeats are both drawn by chance.
 
-    With u_i = (g_i - mean) / (J n_r) for a row of a repeat with n_r rows, and the sum over what shares a cluster, a
-    repeat, or both,
+    The variance is that of clusters plus that of repeats minus that of both (`spread`), never less than either of the
+    first two. Each of these two has as many degrees of freedom as clusters or repeats, less one; V has
 
-    .. math::
-        V = \frac{G}{G - 1} \sum_{c} \Big(\sum_{i \in c} u_i\Big)^2
-            + \frac{J}{J - 1} \sum_{r} \Big(\sum_{i \in r} u_i\Big)^2
-            - \sum_{c, r} \Big(\sum_{i \in c \cap r} u_i\Big)^2
+    .. math:: \frac{V^2}{V_c^2 / (G - 1) + V_r^2 / (J - 1)}
 
-    and never less than either of the first two terms; min(J, G) - 1 degrees of freedom.
+    so that an error that comes from many rows does not pay for few repeats.
 
     Raises:
         ValueError: fewer than two repeats or clusters, of which chance has no measure.
 
     Source: A. C. Cameron, J. B. Gelbach and D. L. Miller, Robust inference with multiway clustering, Journal of
-    Business and Economic Statistics 29, 2011, section 2.
+    Business and Economic Statistics 29, 2011, section 2; F. E. Satterthwaite, An approximate distribution of estimates
+    of variance components, Biometrics Bulletin 2, 1946.
     """
-    rows = np.bincount(gains.repeat)
-    repeats, clusters = len(rows), len(np.unique(gains.cluster))
-    if min(repeats, clusters) < 2:
-        raise ValueError(f"estimate: {repeats} repeats of {clusters} clusters of rows do not say how much is chance")
-    weight = 1 / (repeats * rows[gains.repeat])
-    mean = float(weight @ gains.gain)
-    moved = weight * (gains.gain - mean)
-    by_cluster = clusters / (clusters - 1) * _squares(moved, gains.cluster)
-    by_repeat = repeats / (repeats - 1) * _squares(moved, gains.repeat)
-    by_both = _squares(moved, gains.cluster.astype(np.int64) * repeats + gains.repeat)
-    variance = max(by_cluster + by_repeat - by_both, by_cluster, by_repeat)
-    return Estimate(mean, math.sqrt(variance), min(repeats, clusters) - 1)
+    return spread(gains).estimate()
 
 
 def _squares(values: np.ndarray, groups: np.ndarray) -> float:
     """The sum over the groups of the square of their sums."""
-    return float(np.square(np.bincount(np.unique(groups, return_inverse=True)[1], values)).sum())
+    return float(np.square(np.bincount(groups, values)).sum())

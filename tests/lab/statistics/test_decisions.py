@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from anymax.lab.statistics.decisions import LEVEL, LOOKS, decide, share, spent
-from anymax.lab.statistics.twoway import Estimate
+from anymax.lab.statistics.decisions import LEVEL, LOOKS, decide, further_repeats, share, spent
+from anymax.lab.statistics.twoway import Estimate, Spread
 from tests.lab.statistics.test_twoway import by_chance
 
 MARGIN = 0.01
@@ -48,6 +49,45 @@ def test_looks_spend_the_whole_error_and_no_more():
     # a number between two looks has what the look before left it, and the next planned one is not made then
     assert share(7) == pytest.approx(spent(7) - spent(5))
     assert 0 < share(6) < share(9) < share(10)
+
+
+def spread_of(mean, error=0.004, *, repeats=10, of_rows=0.0):
+    """With so much error now, of which the share `of_rows` stays, in a thousand rows that each round tests once."""
+    variance, retested = error**2, 1 - 5 / repeats
+    of_rows, by_both = variance * of_rows, variance * (1 - of_rows) / 2
+    by_cluster = by_both + of_rows * retested
+    return Spread(mean, by_cluster, variance - by_cluster + by_both, by_both, 1000, repeats, retested)
+
+
+def test_further_repeats_are_those_after_which_the_forecast_is_decided():
+    decided = set()
+    for mean, error, of_rows, methods in itertools.product(
+        (0.0, 0.004, 0.012, 0.03), (0.002, 0.005, 0.01, 0.02), (0.0, 0.3, 1.0), (1, 3)
+    ):
+        parts = spread_of(mean, error, of_rows=of_rows)
+        found = further_repeats(parts, margin=MARGIN, methods=methods)
+        answers = {}
+        for look in (20, 40):
+            # all methods alike, so that Holm's first step is everybody's
+            estimates = dict.fromkeys(map(str, range(methods)), parts.after(look).estimate())
+            answers[look - 10] = decide(estimates, margin=MARGIN, higher_is_better=True, level=share(look))["0"].answer
+        assert found == next((more for more, answer in answers.items() if answer != "open"), None)
+        decided.add(found)
+    assert decided == {10, 30, None}
+
+
+def test_further_repeats_where_rows_are_what_is_missing():
+    assert further_repeats(spread_of(0.006, 0.004, of_rows=1.0), margin=MARGIN) is None
+    assert further_repeats(spread_of(0.006, 0.004, of_rows=0.0), margin=MARGIN) is not None
+    # nothing is planned after the last look, and a look of the caller's own counts
+    assert further_repeats(spread_of(0.0, repeats=40), margin=MARGIN) is None
+    assert further_repeats(spread_of(0.0, repeats=40), margin=MARGIN, levels={40: LEVEL, 43: LEVEL}) == 3
+
+
+def test_more_methods_need_more_repeats():
+    parts = spread_of(0.012, 0.005)
+    assert further_repeats(parts, margin=MARGIN, methods=1) == 10
+    assert further_repeats(parts, margin=MARGIN, methods=20) == 30
 
 
 def test_adjusts_by_holm_and_its_intervals_exclude_0_exactly_where_it_decides():

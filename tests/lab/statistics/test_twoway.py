@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from anymax.lab.statistics.twoway import Estimate, Gains, estimate
+from anymax.lab.statistics.twoway import Estimate, Gains, estimate, spread
 from tests.lab.statistics import trained
 
 LEVEL = 0.05
@@ -19,8 +19,9 @@ def by_chance(runs, share):
     return stats.binom.ppf(0.0005, runs, share), stats.binom.ppf(0.9995, runs, share)
 
 
-def test_matches_the_formula_written_out():
-    random = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", range(6))
+def test_matches_the_formula_written_out(seed):
+    random = np.random.default_rng(seed)
     # repeats of 3, 4 and 2 rows of 4 clusters, one of which comes twice in a repeat
     repeat, cluster = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2]), np.array([0, 1, 1, 2, 3, 0, 1, 2, 2])
     gain = random.standard_normal(9)
@@ -36,8 +37,10 @@ def test_matches_the_formula_written_out():
 
     terms = 4 / 3 * squares(cluster), 3 / 2 * squares(repeat), squares(cluster, repeat)
     assert found.mean == pytest.approx(mean)
-    assert found.error**2 == pytest.approx(max(terms[0] + terms[1] - terms[2], *terms[:2]))
-    assert found.freedom == 2
+    variance = max(terms[0] + terms[1] - terms[2], *terms[:2])
+    assert found.error**2 == pytest.approx(variance)
+    # Satterthwaite's, of 4 clusters and 3 repeats
+    assert found.freedom == pytest.approx(variance**2 / (terms[0] ** 2 / 3 + terms[1] ** 2 / 2))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -59,12 +62,12 @@ def test_numbers_of_clusters_and_the_order_of_rows_mean_nothing():
     order = random.permutation(60)
     two = estimate(Gains(gain[order], repeat[order], 1000 - 7 * cluster[order]))
     assert (one.mean, one.error) == pytest.approx((two.mean, two.error))
-    assert one.freedom == two.freedom
+    assert one.freedom == pytest.approx(two.freedom)
 
 
 def test_the_same_on_every_row_has_no_error_and_no_chance():
     found = estimate(Gains(np.zeros(10), np.repeat([0, 1], 5), np.arange(10)))
-    assert (found.mean, found.error, found.p_value()) == (0, 0, 1)
+    assert (found.mean, found.error, found.freedom, found.p_value()) == (0, 0, 1, 1)
     assert Estimate(0.1, 0.0, 4).p_value() == 0
 
 
@@ -122,6 +125,49 @@ def test_duplicates_are_no_further_rows():
         missed_apart += abs(apart.mean) > apart.half_width(LEVEL)
     assert missed <= by_chance(runs, LEVEL)[1]
     assert missed_apart > 2 * by_chance(runs, LEVEL)[1]
+
+
+def in_folds(random, *, rounds, rows, of_row, of_repeat, own):
+    """Gains that rows and repeats move, of rows that each round tests once."""
+    repeats, row = 5 * rounds, np.concatenate([random.permutation(rows) for _ in range(rounds)])
+    repeat = np.repeat(np.arange(repeats), rows // 5)
+    row_effect, repeat_effect = of_row * random.standard_normal(rows), of_repeat * random.standard_normal(repeats)
+    return Gains(row_effect[row] + repeat_effect[repeat] + own * random.standard_normal(len(row)), repeat, row)
+
+
+@pytest.mark.parametrize(("of_row", "of_repeat"), [(1.0, 0.0), (0.0, 0.5), (0.6, 0.3), (0.0, 0.0)])
+def test_tells_what_repeats_cannot_reduce(of_row, of_repeat):
+    random = np.random.default_rng(5)
+    rows, runs = 200, 300
+    found, after, later = [], [], []
+    for _ in range(runs):
+        gains = in_folds(random, rounds=8, rows=rows, of_row=of_row, of_repeat=of_repeat, own=1.0)
+        early = gains.repeat < 10
+        parts = spread(Gains(gains.gain[early], gains.repeat[early], gains.cluster[early]))
+        found.append(parts.of_rows())
+        after.append(parts.after(40).by_cluster)
+        later.append(spread(gains).by_cluster)
+        assert 0 <= parts.of_rows() <= parts.by_cluster
+    # three standard errors, of the median since none falls below 0
+    error = 3 * 1.25 * np.std(found) / math.sqrt(runs)
+    assert np.median(found) == pytest.approx(of_row**2 / rows, abs=error)
+    assert np.median(after) == pytest.approx(np.median(later), abs=3 * 1.25 * np.std(after) / math.sqrt(runs))
+
+
+def test_after_one_round_half_of_the_rows_part_is_taken_to_stay():
+    random = np.random.default_rng(6)
+    parts = spread(Gains(random.standard_normal(40), np.repeat(np.arange(5), 8), random.permutation(40)))
+    assert parts.retested == 0
+    assert parts.of_rows() == parts.by_cluster / 2
+    forever = parts.after(10**9)
+    assert forever.by_cluster == pytest.approx(parts.by_cluster / 2)
+    assert forever.by_repeat == pytest.approx(0, abs=1e-9)
+    assert parts.after(5) == parts
+
+
+def test_rows_that_every_repeat_tests_are_all_pairs_but_their_own():
+    parts = spread(Gains(np.random.default_rng(7).standard_normal(30), np.repeat([0, 1, 2], 10), np.tile(range(10), 3)))
+    assert parts.retested == pytest.approx(2 / 3)
 
 
 HEADS = {

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
 from sklearn.model_selection import StratifiedKFold
 
 FOLDS = 5
@@ -27,17 +30,26 @@ class Law:
     rare: float | None = None  # the share of the last class, where it is rare
 
     def draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        # the law is the same for every data set
-        fixed = np.random.default_rng(self.features * 100 + self.classes)
-        straight = fixed.standard_normal((self.features, self.classes))
-        curved = fixed.standard_normal((self.features, self.classes))
-        offset = np.zeros(self.classes)
-        if self.rare is not None:
-            offset[-1] = -4.2 if self.rare <= 0.02 else -2
         x = random.standard_normal((self.rows, self.features))
-        scores = x @ straight + np.sin(2 * x) @ curved + offset
-        y = (scores + random.gumbel(size=scores.shape)).argmax(1)
-        return x, y
+        scores = _scores(x, self.classes)
+        if self.rare is not None:
+            scores[:, -1] += _offset(self.features, self.classes, self.rare)
+        return x, (scores + random.gumbel(size=scores.shape)).argmax(1)
+
+
+def _scores(x: np.ndarray, classes: int) -> np.ndarray:
+    # the law is the same for every data set
+    fixed = np.random.default_rng(x.shape[1] * 100 + classes)
+    straight, curved = fixed.standard_normal((2, x.shape[1], classes))
+    return x @ straight + np.sin(2 * x) @ curved
+
+
+@cache
+def _offset(features: int, classes: int, rare: float) -> float:
+    """What is to be added to the last class's scores, so that it has this share of the rows."""
+    scores = _scores(np.random.default_rng(0).standard_normal((100_000, features)), classes)
+    others = np.logaddexp.reduce(scores[:, :-1], axis=1)
+    return float(brentq(lambda offset: expit(scores[:, -1] + offset - others).mean() - rare, -50, 50))  # pyright: ignore[reportArgumentType]
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
