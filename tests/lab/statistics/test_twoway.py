@@ -142,8 +142,7 @@ def test_tells_what_repeats_cannot_reduce(of_row, of_repeat):
     found, after, later = [], [], []
     for _ in range(runs):
         gains = in_folds(random, rounds=8, rows=rows, of_row=of_row, of_repeat=of_repeat, own=1.0)
-        early = gains.repeat < 10
-        parts = spread(Gains(gains.gain[early], gains.repeat[early], gains.cluster[early]))
+        parts = spread(trained.until(gains, 10))
         found.append(parts.of_rows())
         after.append(parts.after(40).by_cluster)
         later.append(spread(gains).by_cluster)
@@ -182,10 +181,10 @@ def test_intervals_of_trained_classifiers_cover(heads, measure):
     law, repeats, runs = trained.Law(300), 10, 200
     found, corrected = [], []
     for seed in range(runs):
-        outcomes = trained.outcomes(np.random.default_rng(seed), law, *HEADS[heads], repeats=repeats)
-        gain = outcomes.gain(measure)
-        found.append(estimate(Gains(gain, outcomes.repeat, outcomes.row)))
-        differences = np.bincount(outcomes.repeat, gain) / np.bincount(outcomes.repeat)
+        outcomes = trained.outcomes(np.random.default_rng(seed), law, HEADS[heads], repeats=repeats)
+        (gains,) = outcomes.gains(measure)
+        found.append(estimate(gains))
+        differences = np.bincount(gains.repeat, gains.gain) / np.bincount(gains.repeat)
         half = stats.t.ppf(1 - LEVEL / 2, repeats - 1) * differences.std(ddof=1)
         corrected.append(half * math.sqrt(1 / repeats + 1 / (trained.FOLDS - 1)))
     truth = np.mean([one.mean for one in found])

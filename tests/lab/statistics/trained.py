@@ -1,19 +1,22 @@
 """Trained classifiers whose true difference is known, tested in folds: what estimates are judged on.
 
-A law draws data sets; on each, two classifiers are trained and tested in repeats; the truth is their mean difference
-over the law.
+A law draws data sets; on each, classifiers are trained and tested in repeats; the truth is their mean difference over
+the law.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.model_selection import StratifiedKFold
+
+from anymax.lab.statistics.influence import macro_f1, mean_average_precision
+from anymax.lab.statistics.twoway import Gains
 
 FOLDS = 5
 # train(random, x, y, num_classes) -> the probabilities of rows
@@ -22,55 +25,86 @@ Trainer = Callable[[np.random.Generator, np.ndarray, np.ndarray, int], Callable[
 
 @dataclass(frozen=True)
 class Law:
-    """Rows from Gaussians of which classes are drawn by a curved softmax."""
+    """Rows from Gaussians of which classes are drawn by a curved softmax, given that all classes can be split.
+
+    Args:
+        rare: the share of the last class, where it is rare.
+        clear: how much the straight part of the scores counts; where it is large few answers are wrong.
+    """
 
     rows: int
     features: int = 8
     classes: int = 3
-    rare: float | None = None  # the share of the last class, where it is rare
+    rare: float | None = None
+    clear: float = 1.0
 
     def draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        x = random.standard_normal((self.rows, self.features))
-        scores = _scores(x, self.classes)
-        if self.rare is not None:
-            scores[:, -1] += _offset(self.features, self.classes, self.rare)
-        return x, (scores + random.gumbel(size=scores.shape)).argmax(1)
+        offset = 0.0 if self.rare is None else _offset(self.features, self.classes, self.clear, self.rare)
+        while True:
+            x = random.standard_normal((self.rows, self.features))
+            scores = _scores(x, self.classes, self.clear)
+            scores[:, -1] += offset
+            y = (scores + random.gumbel(size=scores.shape)).argmax(1)
+            if np.bincount(y, minlength=self.classes).min() >= FOLDS:
+                return x, y
 
 
-def _scores(x: np.ndarray, classes: int) -> np.ndarray:
+def _scores(x: np.ndarray, classes: int, clear: float) -> np.ndarray:
     # the law is the same for every data set
     fixed = np.random.default_rng(x.shape[1] * 100 + classes)
     straight, curved = fixed.standard_normal((2, x.shape[1], classes))
-    return x @ straight + np.sin(2 * x) @ curved
+    return clear * x @ straight + np.sin(2 * x) @ curved
 
 
 @cache
-def _offset(features: int, classes: int, rare: float) -> float:
+def _offset(features: int, classes: int, clear: float, rare: float) -> float:
     """What is to be added to the last class's scores, so that it has this share of the rows."""
-    scores = _scores(np.random.default_rng(0).standard_normal((100_000, features)), classes)
+    scores = _scores(np.random.default_rng(0).standard_normal((100_000, features)), classes, clear)
     others = np.logaddexp.reduce(scores[:, :-1], axis=1)
-    return float(brentq(lambda offset: expit(scores[:, -1] + offset - others).mean() - rare, -50, 50))  # pyright: ignore[reportArgumentType]
+    return float(brentq(lambda offset: expit(scores[:, -1] + offset - others).mean() - rare, -99, 99))  # pyright: ignore[reportArgumentType]
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
-    e = np.exp(scores - scores.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
+    # columns are few: one after the other is faster than along the rows
+    e = np.exp(scores - reduce(np.maximum, scores.T)[:, None])
+    return e / reduce(np.add, e.T)[:, None]
+
+
+def logistic(penalty: float, steps: int = 6) -> Trainer:
+    """Softmax regression with a ridge penalty, by Newton's steps."""
+
+    def train(random: np.random.Generator, x: np.ndarray, y: np.ndarray, num_classes: int):
+        del random
+        f, targets = np.column_stack([np.ones(len(x)), x]), np.eye(num_classes)[y]
+        size = f.shape[1]
+        squares = (f[:, :, None] * f[:, None, :]).reshape(len(f), -1)
+        weight = np.zeros((num_classes, size))
+        for _ in range(steps):
+            probs = _softmax(f @ weight.T)
+            curved = (probs[:, :, None] * (np.eye(num_classes) - probs[:, None, :])).reshape(len(f), -1)
+            hessian = (curved.T @ squares).reshape(num_classes, num_classes, size, size)
+            hessian = hessian.transpose(0, 2, 1, 3).reshape(num_classes * size, -1)
+            slope = (probs - targets).T @ f + penalty * weight
+            weight -= np.linalg.solve(hessian + penalty * np.eye(len(hessian)), slope.ravel()).reshape(weight.shape)
+        return lambda rows: _softmax(np.column_stack([np.ones(len(rows)), rows]) @ weight.T)
+
+    return train
 
 
 def ridge(width: int | None, penalty: float = 1.0, scale: float = 4.0) -> Trainer:
-    """Least squares on the features, or on `width` random ones that are drawn anew for each training."""
+    """Least squares on the features, or on `width` random ones of a layer that is drawn anew for each training."""
 
     def train(random: np.random.Generator, x: np.ndarray, y: np.ndarray, num_classes: int):
-        weight = random.standard_normal((x.shape[1], width or 0)) / x.shape[1] ** 0.5 * 2
-        shift = random.uniform(0, 2 * np.pi, width or 0)
+        weight = random.standard_normal((x.shape[1], width or 0)) / x.shape[1] ** 0.5
+        shift = random.uniform(-1, 1, width or 0)
 
         def features(rows: np.ndarray) -> np.ndarray:
-            inner = np.cos(rows @ weight + shift) if width else rows
+            inner = np.maximum(rows @ weight + shift, 0) if width else rows
             return np.column_stack([np.ones(len(rows)), inner])
 
         f = features(x)
-        target = np.eye(num_classes)[y]
-        solved = np.linalg.solve(f.T @ f + penalty * np.eye(f.shape[1]), f.T @ target)
+        targets = np.eye(num_classes)[y]
+        solved = np.linalg.solve(f.T @ f + penalty * np.eye(f.shape[1]), f.T @ targets)
         return lambda rows: _softmax(scale * features(rows) @ solved)
 
     return train
@@ -79,7 +113,7 @@ def ridge(width: int | None, penalty: float = 1.0, scale: float = 4.0) -> Traine
 def nearest_mean(random: np.random.Generator, x: np.ndarray, y: np.ndarray, num_classes: int):
     del random
     means = np.stack([x[y == c].mean(0) if (y == c).any() else np.zeros(x.shape[1]) for c in range(num_classes)])
-    return lambda rows: _softmax(-0.5 * ((rows[:, None] - means) ** 2).sum(-1))
+    return lambda rows: _softmax(rows @ means.T - 0.5 * np.square(means).sum(1))
 
 
 def folds(random: np.random.Generator, y: np.ndarray, repeats: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -95,31 +129,50 @@ def folds(random: np.random.Generator, y: np.ndarray, repeats: int) -> Iterator[
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What both classifiers gave on each tested row, all repeats one after the other."""
+    """What each classifier gave on each tested row, all repeats one after the other."""
 
     row: np.ndarray
     repeat: np.ndarray
     target: np.ndarray
-    probs: tuple[np.ndarray, np.ndarray]
+    probs: tuple[np.ndarray, ...]
 
-    def gain(self, measure: str) -> np.ndarray:
-        """What each row adds to the difference, the second classifier less the first."""
-        ours, theirs = (self._of_rows(probs, measure) for probs in self.probs)
-        return theirs - ours
+    def gains(self, measure: str) -> list[Gains]:
+        """What each row adds to the difference of each classifier from the first."""
+        first, *others = (self._of_rows(probs, measure) for probs in self.probs)
+        return [Gains(other - first, self.repeat, self.row) for other in others]
+
+    def wrong(self) -> int:
+        """How many rows some classifier answered wrongly in some repeat."""
+        return len(np.unique(np.concatenate([self.row[probs.argmax(1) != self.target] for probs in self.probs])))
 
     def _of_rows(self, probs: np.ndarray, measure: str) -> np.ndarray:
         if measure == "top1":
             return (probs.argmax(1) == self.target).astype(float)
-        return -np.log(np.maximum(probs[np.arange(len(probs)), self.target], 1e-12))
+        if measure == "nll":
+            return -np.log(np.maximum(probs[np.arange(len(probs)), self.target], 1e-12))
+        adds, classes = np.empty(len(probs)), range(probs.shape[1])
+        for repeat in range(self.repeat.max() + 1):
+            rows = self.repeat == repeat
+            if measure == "macro_f1":
+                adds[rows] = macro_f1(self.target[rows], probs[rows].argmax(1), classes)
+            else:
+                adds[rows] = mean_average_precision(probs[rows], self.target[rows], classes)
+        return adds
 
 
-def outcomes(random: np.random.Generator, law: Law, ours: Trainer, theirs: Trainer, *, repeats: int) -> Outcomes:
+def outcomes(random: np.random.Generator, law: Law, trainers: Sequence[Trainer], *, repeats: int) -> Outcomes:
     x, y = law.draw(random)
-    rows, numbers, probs = [], [], ([], [])
+    rows, numbers, probs = [], [], [[] for _ in trainers]
     for repeat, (train, test) in enumerate(folds(random, y, repeats)):
-        for trainer, found in zip((ours, theirs), probs, strict=True):
+        for trainer, found in zip(trainers, probs, strict=True):
             found.append(trainer(random, x[train], y[train], law.classes)(x[test]))
         rows.append(test)
         numbers.append(np.full(len(test), repeat))
     row = np.concatenate(rows)
-    return Outcomes(row, np.concatenate(numbers), y[row], (np.concatenate(probs[0]), np.concatenate(probs[1])))
+    return Outcomes(row, np.concatenate(numbers), y[row], tuple(map(np.concatenate, probs)))
+
+
+def until(gains: Gains, repeats: int) -> Gains:
+    """The first so many repeats."""
+    early = gains.repeat < repeats
+    return Gains(gains.gain[early], gains.repeat[early], gains.cluster[early])
