@@ -103,8 +103,8 @@ def further_repeats(
     """How many more repeats would decide an open difference, if its mean stays and its error shrinks as expected.
 
     The answer is the way to the first later look with a difference, in Holm's first step, or with equivalence. It is a
-    forecast: the mean moves too, and after one round of folds what repeats can still reduce is not known
-    (`Spread.of_rows`).
+    forecast: the mean moves too. After one round of folds, where it is not known what repeats can reduce, it is the
+    fewest, and None where not even all of it would be enough (`Spread.of_rows`).
 
     Args:
         spread: of the method against the reference.

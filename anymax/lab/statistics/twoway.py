@@ -77,10 +77,10 @@ class Spread:
         """The variance that no further repeat would reduce: that of the clusters, if each was tested forever.
 
         Two tests of a cluster have in common what comes of its rows, so their products say how much that is. Where no
-        cluster was tested twice it may be anything between none and all of `by_cluster`, and half is taken.
+        cluster was tested twice nothing says that any of `by_cluster` would stay, and it is 0: the least it can be.
         """
         if not self.retested:
-            return self.by_cluster / 2
+            return 0.0
         return min(self.by_cluster, max(0.0, (self.by_cluster - self.by_both) / self.retested))
 
     def after(self, repeats: int) -> Spread:

@@ -4,49 +4,79 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from anymax.lab.statistics.decisions import LOOKS
 from anymax.lab.statistics.twoway import Gains, Spread, spread
+from tests.lab.statistics.bootstrap import deviation
 from tests.lab.statistics.trained import Law, Trainer, logistic, nearest_mean, outcomes, ridge, until
 
 MEASURES = ("top1", "nll", "macro_f1", "average_precision")
-# the first is the reference; equal ones have the truth 0
+# the first is the reference
 FAMILIES: dict[str, tuple[Trainer, ...]] = {
     "logistic": (logistic(1.0), logistic(30.0)),
     "nearest mean": (nearest_mean, ridge(None)),
     "nets": (ridge(40), ridge(40)),
-    "nets of two sizes": (ridge(40), ridge(32)),
+    "nets of two sizes": (ridge(40), ridge(24)),
     "four equal nets": (ridge(40),) * 4,
 }
-EQUAL = ("nets", "four equal nets")
+EQUAL = ("nets", "four equal nets")  # the truth is 0
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A law, the classifiers that are compared on it, and the repeats after which one looks."""
+    """A law, the classifiers that are compared on it, and the repeats after which one looks.
+
+    Args:
+        resampled: whether the two-way bootstrap is taken too.
+    """
 
     family: str
     law: Law
     looks: tuple[int, ...] = (5, 10, 20)
     measures: tuple[str, ...] = MEASURES
+    resampled: bool = False
 
     @property
     def name(self) -> str:
         balance = f" 1-{1 / self.law.rare:.0f}" if self.law.rare else ""
-        clear = f" clear {self.law.clear:g}" if self.law.clear != 1 else ""
-        return f"{self.family} {self.law.rows}{balance}{clear} to {self.looks[-1]}"
+        apart = f" apart {self.law.apart:g}" if self.law.apart is not None else ""
+        resampled = " resampled" if self.resampled else ""
+        return f"{self.family} {self.law.rows}{balance}{apart}{resampled} to {self.looks[-1]}"
+
+
+HEADS = ("logistic", "nearest mean", "nets")
+BALANCED = tuple(Cell(family, Law(rows)) for rows in (144, 500, 2500, 5000) for family in HEADS)
+RARE = tuple(Cell(family, Law(rows, rare=0.02)) for rows in (500, 1000, 2500, 5000) for family in HEADS)
+LESS_RARE = tuple(Cell(family, Law(rows, rare=0.1)) for rows in (500, 1000, 2500) for family in HEADS)
+FEW_WRONG = tuple(Cell(family, Law(500, apart=apart)) for apart in (2.5, 3.0, 3.5, 4.0) for family in HEADS)
+PLANNED = {"looks": LOOKS, "measures": ("top1", "nll")}
+EQUAL_METHODS = tuple(Cell("four equal nets", law, **PLANNED) for law in (Law(500), Law(2500), Law(2500, apart=1.5)))
+UNEQUAL = tuple(Cell(family, Law(2500), **PLANNED) for family in ("logistic", "nearest mean", "nets of two sizes"))
+RESAMPLED = tuple(
+    Cell(family, law, looks=(5, 10), measures=("macro_f1", "average_precision"), resampled=True)
+    for law in (Law(500), Law(500, rare=0.02), Law(2500, rare=0.02))
+    for family in ("nets", "logistic")
+)
 
 
 @dataclass(frozen=True)
 class Found:
-    """One difference at one look, and the standard deviation of the repeats' differences, for the corrected t."""
+    """One difference at one look.
+
+    Args:
+        deviation: of the repeats' differences, for the corrected t.
+        resampled: the error by the two-way bootstrap, where it was taken.
+    """
 
     spread: Spread
     deviation: float
+    resampled: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +95,7 @@ class Record:
         raw = json.loads(line)
         found = {
             measure: {
-                int(look): [Found(Spread(**one["spread"]), one["deviation"]) for one in heads]
+                int(look): [Found(**{**one, "spread": Spread(**one["spread"])}) for one in heads]
                 for look, heads in looks.items()
             }
             for measure, looks in raw["found"].items()
@@ -78,14 +108,15 @@ def record(cell: Cell, seed: int) -> Record:
     random = np.random.default_rng(seed)
     given = outcomes(random, cell.law, FAMILIES[cell.family], repeats=cell.looks[-1])
     _, first = np.unique(given.row, return_index=True)
-    return Record(
-        rarest=int(np.bincount(given.target[first], minlength=cell.law.classes).min()),
-        wrong=given.wrong(),
-        found={
-            measure: {look: [_found(until(gains, look)) for gains in given.gains(measure)] for look in cell.looks}
-            for measure in cell.measures
-        },
-    )
+    found: dict[str, dict[int, list[Found]]] = {}
+    for measure in cell.measures:
+        of_heads = given.gains(measure)
+        found[measure] = {look: [_found(until(gains, look)) for gains in of_heads] for look in cell.looks}
+        if cell.resampled:
+            for look, heads in found[measure].items():
+                heads[0] = replace(heads[0], resampled=deviation(random, given, measure, look))
+    rarest = int(np.bincount(given.target[first], minlength=cell.law.classes).min())
+    return Record(rarest, given.wrong(), found)
 
 
 def _found(gains: Gains) -> Found:
@@ -112,7 +143,8 @@ def records(cell: Cell, runs: int, *, folder: Path | None = None, processes: int
         yield from (record(*task) for task in tasks)
         return
     path.write_text("".join(kept))
-    with path.open("a") as file, Pool(processes) as pool:
+    # a process each: more threads than that would only wait for one another
+    with path.open("a") as file, Pool(processes, threadpool_limits, (1,)) as pool:
         for line in pool.imap(_line, tasks, chunksize=4):
             file.write(line + "\n")
             yield Record.read(line)

@@ -25,41 +25,48 @@ Trainer = Callable[[np.random.Generator, np.ndarray, np.ndarray, int], Callable[
 
 @dataclass(frozen=True)
 class Law:
-    """Rows from Gaussians of which classes are drawn by a curved softmax, given that all classes can be split.
+    """Rows of which classes are drawn by a curved softmax, given that all classes can be split.
 
     Args:
         rare: the share of the last class, where it is rare.
-        clear: how much the straight part of the scores counts; where it is large few answers are wrong.
+        apart: where it is given, classes are as frequent as one another, each has its mean this far from 0, and few
+            answers are wrong.
     """
 
     rows: int
     features: int = 8
     classes: int = 3
     rare: float | None = None
-    clear: float = 1.0
+    apart: float | None = None
 
     def draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        offset = 0.0 if self.rare is None else _offset(self.features, self.classes, self.clear, self.rare)
         while True:
-            x = random.standard_normal((self.rows, self.features))
-            scores = _scores(x, self.classes, self.clear)
-            scores[:, -1] += offset
-            y = (scores + random.gumbel(size=scores.shape)).argmax(1)
+            x, y = self._draw(random)
             if np.bincount(y, minlength=self.classes).min() >= FOLDS:
                 return x, y
 
+    def _draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        x = random.standard_normal((self.rows, self.features))
+        if self.apart is not None:
+            y = random.integers(0, self.classes, self.rows)
+            return x + self.apart * np.eye(self.classes, self.features)[y], y
+        scores = _scores(x, self.classes)
+        if self.rare is not None:
+            scores[:, -1] += _offset(self.features, self.classes, self.rare)
+        return x, (scores + random.gumbel(size=scores.shape)).argmax(1)
 
-def _scores(x: np.ndarray, classes: int, clear: float) -> np.ndarray:
+
+def _scores(x: np.ndarray, classes: int) -> np.ndarray:
     # the law is the same for every data set
     fixed = np.random.default_rng(x.shape[1] * 100 + classes)
     straight, curved = fixed.standard_normal((2, x.shape[1], classes))
-    return clear * x @ straight + np.sin(2 * x) @ curved
+    return x @ straight + np.sin(2 * x) @ curved
 
 
 @cache
-def _offset(features: int, classes: int, clear: float, rare: float) -> float:
+def _offset(features: int, classes: int, rare: float) -> float:
     """What is to be added to the last class's scores, so that it has this share of the rows."""
-    scores = _scores(np.random.default_rng(0).standard_normal((100_000, features)), classes, clear)
+    scores = _scores(np.random.default_rng(0).standard_normal((100_000, features)), classes)
     others = np.logaddexp.reduce(scores[:, :-1], axis=1)
     return float(brentq(lambda offset: expit(scores[:, -1] + offset - others).mean() - rare, -99, 99))  # pyright: ignore[reportArgumentType]
 

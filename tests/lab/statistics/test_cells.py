@@ -1,0 +1,110 @@
+"""A few cells of the simulation: what the long command shows of all of them, at three standard errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import average_precision_score, f1_score
+
+from anymax.lab.statistics.decisions import LEVEL
+from tests.lab.statistics import simulate
+from tests.lab.statistics.bootstrap import weighted_average_precision, weighted_f1
+from tests.lab.statistics.cells import MEASURES, Cell, records
+from tests.lab.statistics.trained import Law
+
+COVERAGE = 0.94
+
+
+def within_three_errors(share, runs, of):
+    """Whether a share that is `of` at least comes up as `share`, but for three standard errors."""
+    return share >= of - 3 * math.sqrt(of * (1 - of) / runs)
+
+
+def plain_t(found):
+    """Half the width where repeats are taken to be independent of one another."""
+    repeats = found.spread.repeats
+    return stats.t.ppf(1 - LEVEL / 2, repeats - 1) * found.deviation / math.sqrt(repeats)
+
+
+@pytest.mark.parametrize(("family", "rows"), [("nets", 144), ("nets", 500), ("logistic", 144), ("nearest mean", 144)])
+def test_intervals_cover_at_every_look_and_by_every_measure(family, rows):
+    runs, cell = 80, Cell(family, Law(rows))
+    made = list(records(cell, runs))
+    for measure in MEASURES:
+        truth = simulate.truth(cell, made, measure)
+        for look in cell.looks:
+            assert within_three_errors(simulate.covered(made, measure, look, truth).mean(), runs, COVERAGE)
+    if family == "nearest mean":
+        # the test can tell: taken for independent, twenty repeats of heads without chance claim too much
+        found = [one.found["nll"][20][0] for one in made]
+        misses = np.mean([abs(one.spread.mean - simulate.truth(cell, made, "nll")) > plain_t(one) for one in found])
+        assert not within_three_errors(1 - misses, runs, COVERAGE)
+    if family == "nets":
+        for measure in ("top1", "nll"):
+            ratios = [simulate.widths(made, measure, look)[0] for look in cell.looks]
+            assert all(ours <= asked for ours, asked in zip(ratios, (0.75, 0.62, 0.55), strict=True))
+
+
+def test_false_answers_over_all_looks_are_rare():
+    runs, cell = 60, Cell("four equal nets", Law(300), looks=(5, 10, 20, 40), measures=("top1",))
+    made = list(records(cell, runs))
+    assert within_three_errors(1 - simulate.called_different(made, "top1"), runs, 1 - LEVEL)
+
+
+def test_equal_heads_are_equivalent_and_those_a_margin_apart_seldom():
+    runs, cell = 40, Cell("nets", Law(2500, apart=1.5), looks=(5, 20), measures=("top1",))
+    made = list(records(cell, runs))
+    margin, called = simulate.at_the_margin(cell, made, "top1")
+    equal = [simulate.equivalent(one.found["top1"][20][0].spread.estimate(), margin) for one in made]
+    assert within_three_errors(np.mean(equal), runs, 0.5)
+    for at_look in called.T:
+        assert within_three_errors(1 - at_look.mean(), runs, 1 - LEVEL)
+
+
+def test_a_stopped_simulation_goes_on_where_it_was(tmp_path):
+    cell = Cell("nearest mean", Law(60), looks=(5, 10), measures=("top1",))
+    fresh = [one.line() for one in records(cell, 6)]
+    list(records(cell, 3, folder=tmp_path))
+    (path,) = tmp_path.iterdir()
+    path.write_text(path.read_text()[:-10])  # cut while it was written
+    assert [one.line() for one in records(cell, 6, folder=tmp_path)] == fresh
+    # made already: not made again
+    path.write_text(path.read_text().replace(fresh[5], fresh[0]))
+    assert [one.line() for one in records(cell, 6, folder=tmp_path)] == [*fresh[:5], fresh[0]]
+
+
+def test_tables_stand_between_the_marks_of_a_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n\n{simulate.BEGIN}\nold\n{simulate.END}\n\nafter\n")
+    arguments = [
+        "--runs",
+        "2",
+        "--cells",
+        "nearest mean 144",
+        "--records",
+        str(tmp_path / "records"),
+        "--processes",
+        "1",
+    ]
+    simulate.main([*arguments, "--out", str(page)])
+    written = page.read_text()
+    assert written.startswith(f"before\n\n{simulate.BEGIN}\n\n### Coverage, balanced")
+    assert written.endswith(f"\n\n{simulate.END}\n\nafter\n")
+    assert "old" not in written
+    assert "| 2 of 144 rows | nearest mean | accuracy |" in written
+    assert "--runs 2" in written
+
+
+def test_weights_of_the_bootstrap_are_scikit_learns():
+    random = np.random.default_rng(0)
+    targets, probs = random.integers(0, 3, 40), random.dirichlet(np.ones(3), 40)
+    weights = random.multinomial(40, np.full(40, 1 / 40), size=3)
+    of_f1, of_ap = weighted_f1(probs, targets, weights), weighted_average_precision(probs, targets, weights)
+    for draw, weight in enumerate(weights):
+        f1 = f1_score(targets, probs.argmax(1), average="macro", sample_weight=weight)
+        ap = [average_precision_score(targets == c, probs[:, c], sample_weight=weight) for c in range(3)]
+        assert of_f1[draw] == pytest.approx(f1)
+        assert of_ap[draw] == pytest.approx(np.mean(ap))
