@@ -53,7 +53,7 @@ class Cell:
 HEADS = ("logistic", "nearest mean", "nets")
 BALANCED = tuple(Cell(family, Law(rows)) for rows in (144, 500, 2500, 5000) for family in HEADS)
 RARE = tuple(Cell(family, Law(rows, rare=0.02)) for rows in (500, 1000, 2500, 5000) for family in HEADS)
-LESS_RARE = tuple(Cell(family, Law(rows, rare=0.1)) for rows in (500, 1000, 2500) for family in HEADS)
+LESS_RARE = tuple(Cell(family, Law(rows, rare=0.1)) for rows in (500, 1000, 2500, 5000) for family in HEADS)
 FEW_WRONG = tuple(Cell(family, Law(500, apart=apart)) for apart in (2.5, 3.0, 3.5, 4.0) for family in HEADS)
 PLANNED = {"looks": LOOKS, "measures": ("top1", "nll")}
 EQUAL_METHODS = tuple(Cell("four equal nets", law, **PLANNED) for law in (Law(500), Law(2500), Law(2500, apart=1.5)))

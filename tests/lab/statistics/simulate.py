@@ -72,10 +72,10 @@ def widths(records: Sequence[Record], measure: str, look: int) -> tuple[float, f
     return ours / unit, float(stats.norm.ppf(1 - LEVEL / 2)) * deviation / unit
 
 
-def enough(cell: Cell, records: Sequence[Record]) -> list[Record]:
+def enough(cell: Cell, records: Sequence[Record], measure: str) -> list[Record]:
     """Those whose answer does not stay open for too little that was counted."""
     even = cell.law.rows / cell.law.classes
-    return [one for one in records if too_few(rarest=one.rarest, even=even, wrong=one.wrong) is None]
+    return [one for one in records if too_few(measure, rarest=one.rarest, even=even, wrong=one.wrong) is None]
 
 
 def coverage_table(cells_: Sequence[Cell], runs: Runs) -> Iterator[str]:
@@ -83,8 +83,8 @@ def coverage_table(cells_: Sequence[Cell], runs: Runs) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for cell in cells_:
         records = runs(cell)
-        kept = enough(cell, records)
         for measure in cell.measures:
+            kept = enough(cell, records, measure)
             real = truth(cell, records, measure)
             of_looks = [widths(records, measure, look) for look in cell.looks]
             row = (
@@ -217,18 +217,22 @@ def forecast_table(cells_: Sequence[Cell], runs: Runs, methods: int = 3) -> Iter
                     if came is None or came > now:
                         more = further_repeats(spreads[now], margin=margin, methods=methods)
                         pairs.append((None if more is None else now + more, came))
-                shares = (
-                    np.mean([said == came for said, came in pairs]),
-                    np.mean([said is not None and came is not None and said != came for said, came in pairs]),
-                    np.mean([said is None and came is not None for said, came in pairs]),
-                    np.mean([said is not None and came is None for said, came in pairs]),
-                )
                 row = (_of(cell, len(records)), cell.family, TITLES[measure], str(now), str(len(pairs)))
-                yield (
-                    f"| {' | '.join((*row, *(_per_cent([one]) for one in shares)))} |"
-                    if pairs
-                    else (f"| {' | '.join(row)} | | | | |")
-                )
+                yield f"| {' | '.join((*row, *(_per_cent([one]) for one in _of_forecasts(pairs))))} |"
+
+
+def _of_forecasts(pairs: Sequence[tuple[int | None, int | None]]) -> list[float]:
+    """The shares of what was said and what came: the same, another look, none and it came, a look and it never came."""
+    kinds = [
+        (
+            said == came,
+            None not in (said, came) and said != came,
+            said is None and came is not None,
+            came is None and said,
+        )
+        for said, came in pairs
+    ]
+    return [float(np.mean([bool(kind[i]) for kind in kinds])) if kinds else math.nan for i in range(4)]
 
 
 def bootstrap_table(cells_: Sequence[Cell], runs: Runs) -> Iterator[str]:
@@ -243,7 +247,7 @@ def bootstrap_table(cells_: Sequence[Cell], runs: Runs) -> Iterator[str]:
                 found = [record.found[measure][look][0] for record in records]
                 half = stats.norm.ppf(1 - LEVEL / 2) * np.array([one.resampled for one in found])
                 shares.append(np.mean(np.abs([one.spread.mean - real for one in found]) <= half))
-                ratios.append(np.median(half / [one.spread.estimate().half_width(LEVEL) for one in found]))
+                ratios.append(np.median(half) / np.median([one.spread.estimate().half_width(LEVEL) for one in found]))
             row = (
                 _of(cell, len(records)),
                 cell.family,

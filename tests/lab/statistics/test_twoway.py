@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from anymax.lab.statistics.twoway import Estimate, Gains, estimate, spread
+from anymax.lab.statistics.twoway import MOST_FREEDOM, Estimate, Gains, estimate, spread
 from tests.lab.statistics import trained
 
 LEVEL = 0.05
@@ -69,6 +69,15 @@ def test_the_same_on_every_row_has_no_error_and_no_chance():
     found = estimate(Gains(np.zeros(10), np.repeat([0, 1], 5), np.arange(10)))
     assert (found.mean, found.error, found.freedom, found.p_value()) == (0, 0, 1, 1)
     assert Estimate(0.1, 0.0, 4).p_value() == 0
+
+
+def test_is_never_surer_of_its_error_than_twenty_repeats_would_be():
+    random = np.random.default_rng(8)
+    # rows carry it all, and there are thousands of them
+    found = estimate(
+        Gains(np.tile(random.standard_normal(5000), 4), np.repeat([0, 1, 2, 3], 5000), np.tile(range(5000), 4))
+    )
+    assert found.freedom == MOST_FREEDOM == 19
 
 
 @pytest.mark.parametrize(("repeat", "cluster"), [([0, 0, 0], [0, 1, 2]), ([0, 1, 2], [4, 4, 4])])
