@@ -118,8 +118,16 @@ def compare(
         str | None, typer.Option(metavar="A,B", help="Methods to compare, with commas; default: all that fit.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of repeats; default: 10, or 3 if slow.")
+        int | None,
+        typer.Option(metavar="N", help="Number of repeats; default: until all is decided, 40 at most; 3 for text."),
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Time for all repeats, such as 10m; default: 3m for tables without --seeds."),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(metavar="X", help="How much does not matter: 0.01 is a point of a share, 1 % of a NLL.")
+    ] = 0.01,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="The most epochs of one training.")] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time in steps of each training, such as 60s, instead of epochs.")
@@ -153,7 +161,7 @@ def compare(
         from anymax.lab.api import compare as compare_methods
         from anymax.lab.errors import LabError
         from anymax.lab.report import terminal
-        from anymax.lab.training.folder import UNFINISHED
+        from anymax.lab.training.folder import TRAININGS
         from anymax.lab.training.machine import is_first_process
 
     if backbone is not None and os.getcwd() not in sys.path:
@@ -162,7 +170,7 @@ def compare(
     folder = output or Path(f"anymax-{Path(data).stem}")
 
     def interrupted() -> str:
-        kept = (folder / UNFINISHED).exists()
+        kept = (folder / TRAININGS).exists()
         stays = f"what is finished stays in {of_path(folder)}, where the same command goes on"
         return stays if kept else "nothing was written"
 
@@ -181,8 +189,10 @@ def compare(
                 context=context,
                 methods=_names(methods),
                 seeds=seeds,
+                within=None if within is None else _seconds("within", within),
+                margin=margin,
                 epochs=epochs,
-                budget=None if budget is None else _seconds(budget),
+                budget=None if budget is None else _seconds("budget", budget),
                 lr=lr,
                 decide_by=decide_by,
                 device=device,
@@ -315,14 +325,14 @@ def _kind(text: str) -> tuple[str, str]:
     return column, kind
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     """The seconds in "90", "60s", "5m" or "1.5h"."""
     units = {"s": 1, "m": 60, "min": 60, "h": 3600}
     number = text.strip().rstrip("sminh")
     try:
         return float(number) * units[text.strip()[len(number) :] or "s"]
     except (ValueError, KeyError):
-        _stop(f"--budget takes a time such as 60s, 5m or 1h, got {quoted(text)}.")
+        _stop(f"--{option} takes a time such as 60s, 5m or 1h, got {quoted(text)}.")
 
 
 def _flag(option: Option) -> str:

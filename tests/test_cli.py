@@ -17,7 +17,7 @@ from anymax import __version__, cli, explain
 from anymax.lab import api
 from anymax.lab.errors import DataError, MethodError, Option
 from anymax.lab.training import folder
-from tests.lab.comparisons import make_comparison
+from tests.lab.comparisons import make_comparison, verdict_of
 
 
 class Asked(list):
@@ -38,6 +38,7 @@ def asked(monkeypatch, tmp_path) -> Asked:
         comparison = make_comparison({"softmax": [0.9, 0.91, 0.92], "nce": [0.7, 0.72, 0.71]})
         comparison.data.fingerprint = dataset.info().fingerprint
         comparison.versions["anymax"] = __version__
+        verdict_of(comparison, {"nce": "worse"})
         return comparison
 
     monkeypatch.setattr(api, "run", fake_run)
@@ -71,11 +72,10 @@ def test_compare_shows_and_writes(asked, monkeypatch, capsys):
     assert anymax(monkeypatch, "compare", "wine") == 0
     out = capsys.readouterr().out
     assert "Take softmax: its top-1 accuracy is 0.910" in " ".join(out.split())
-    assert out.splitlines()[-2:] == [
-        os.path.join("anymax-wine", "results.json"),
-        os.path.join("anymax-wine", "report.html"),
+    assert out.splitlines()[-3:] == [
+        os.path.join("anymax-wine", name) for name in ("results.json", "report.html", "predictions.csv")
     ]
-    assert sorted(os.listdir("anymax-wine")) == [".lock", "report.html", "results.json"]
+    assert sorted(os.listdir("anymax-wine")) == [".lock", "predictions.csv", "report.html", "results.json"]
     written = json.loads(Path("anymax-wine/results.json").read_text(encoding="utf-8"))
     assert written["verdict"]["pick"] == "softmax"
     assert written["asked"]["data"] == "wine"
@@ -84,6 +84,7 @@ def test_compare_shows_and_writes(asked, monkeypatch, capsys):
 
 def test_options_arrive(asked, monkeypatch):
     arguments = ["--methods", "softmax, nce", "--seeds", "4", "--epochs", "5", "--lr", "0.01", "--decide-by", "nll"]
+    arguments += ["--within", "10m", "--margin", "0.02"]
     assert (
         anymax(
             monkeypatch,
@@ -103,6 +104,8 @@ def test_options_arrive(asked, monkeypatch):
         {
             "methods": ("softmax", "nce"),
             "repeats": 4,
+            "within": 600.0,
+            "margin": 0.02,
             "epochs": 5,
             "budget": None,
             "learning_rate": 0.01,
@@ -112,7 +115,7 @@ def test_options_arrive(asked, monkeypatch):
             "backbone": None,
         }
     ]
-    assert sorted(os.listdir("a/b")) == [".lock", "report.html", "results.json"]
+    assert sorted(os.listdir("a/b")) == [".lock", "predictions.csv", "report.html", "results.json"]
 
 
 def test_defaults_are_left_to_the_run(asked, monkeypatch):
@@ -121,6 +124,8 @@ def test_defaults_are_left_to_the_run(asked, monkeypatch):
         {
             "methods": None,
             "repeats": None,
+            "within": None,
+            "margin": 0.01,
             "epochs": None,
             "budget": None,
             "learning_rate": None,
@@ -152,11 +157,14 @@ def test_the_same_command_finds_its_results_and_another_is_refused(asked, monkey
     again = capsys.readouterr()
     assert again.out == first.out
     assert "carried out before" in again.err
-    assert anymax(monkeypatch, "compare", "wine", "--seeds", "4") == 2
-    assert "with --seeds 3, and this run has --seeds 4" in (sentence := refusal(capsys))
+    assert anymax(monkeypatch, "compare", "wine", "--seeds", "3", "--epochs", "4") == 2
+    assert "with no --epochs, and this run has --epochs 4" in (sentence := refusal(capsys))
     assert "--output" in sentence
     assert len(asked) == 1
     assert Path("anymax-wine/results.json").read_text() == before
+    # more repeats are not another run
+    assert anymax(monkeypatch, "compare", "wine", "--seeds", "4") == 0
+    assert len(asked) == 2
 
 
 @pytest.fixture

@@ -16,13 +16,17 @@ from anymax.lab.report import page
 from anymax.lab.results import Comparison
 from anymax.lab.training import backbones
 from anymax.lab.training.events import Event, FoundFinished
-from anymax.lab.training.folder import REPORT, RESULTS, Folder
+from anymax.lab.training.folder import PREDICTIONS, REPORT, RESULTS, Folder
 from anymax.lab.training.keeper import Memory
 from anymax.lab.training.machine import is_first_process
 from anymax.lab.training.run import run
-from anymax.lab.verdict import judge
+from anymax.lab.training.stopping import Stopping
 
-WRITERS: dict[str, Callable[[Comparison, Path], None]] = {RESULTS: storage.save, REPORT: page.write}
+WRITERS: dict[str, Callable[[Comparison, Path], None]] = {
+    RESULTS: storage.save,
+    REPORT: page.write,
+    PREDICTIONS: storage.save_predictions,
+}
 
 
 def compare(
@@ -39,6 +43,8 @@ def compare(
     context: int | None = None,
     methods: Sequence[str] | None = None,
     seeds: int | None = None,
+    within: float | None = None,
+    margin: float = options.MARGIN,
     epochs: int | None = None,
     budget: float | None = None,
     lr: float | None = None,
@@ -63,7 +69,11 @@ def compare(
         min_count: of a text, how often a word must occur in the training part to be one of them.
         context: of a text, how many words a prediction may look back on.
         methods: names from `anymax.lab.training.methods.METHODS`; None takes all that fit the data.
-        seeds: how many repeats; None takes 10 where a training takes under five seconds, else 3.
+        seeds: how many repeats; None takes as many as decide, up to 40 within the time, or 3 of a text.
+        within: the seconds for all repeats, of which the first five are always made (three of a text); None takes 180
+            for a table where `seeds` is not given.
+        margin: how large a difference may be without mattering: in points of a share (0.01 is one of a hundred), as a
+            share of a perplexity, a log-likelihood or a Brier score.
         epochs: the most epochs one training may take.
         budget: the seconds in training steps that each training takes, instead of epochs.
         lr: the one learning rate; None chooses among three, per method.
@@ -74,8 +84,8 @@ def compare(
             factory itself. `factory(in_features)` gives a module from floats (rows, in_features) to (rows, features),
             for text `factory(num_words)` one from word ids (windows, length) to (windows, length, features). None takes
             a multilayer perceptron, or an embedding and a GRU. A rerun knows it by its name alone.
-        output: the folder for `results.json` and `report.html`, in which an interrupted run goes on; None writes
-            nothing.
+        output: the folder for `results.json`, `report.html` and `predictions.csv`, in which an interrupted run goes on,
+            and a finished one where more `seeds` or time are given; None writes nothing.
         progress: called with each event of `anymax.lab.training.events` as it happens.
 
     Returns:
@@ -103,6 +113,8 @@ def compare(
     train = TrainOptions(
         methods=None if methods is None else tuple(methods),
         repeats=seeds,
+        within=within,
+        margin=margin,
         epochs=epochs,
         budget=budget,
         learning_rate=lr,
@@ -125,11 +137,23 @@ def compare(
     with place as keeper:
         # the first process writes results at the end alone, so that all agree here on whether there are any
         if output is not None and (Path(output) / RESULTS).exists():
-            if progress:
-                progress(FoundFinished(Path(output)))
-            return storage.load(Path(output) / RESULTS)
+            found = storage.load(Path(output) / RESULTS)
+            if _is_enough(found, train):
+                if progress:
+                    progress(FoundFinished(Path(output)))
+                return found
         comparison = run(dataset, train, backbone=factory, keeper=keeper, progress=progress)
         comparison.asked = asked
-        comparison.verdict = judge(comparison)
         keeper.finish(comparison, WRITERS)
     return comparison
+
+
+def _is_enough(found: Comparison, asked: TrainOptions) -> bool:
+    """Whether a finished run has all the repeats that are asked for."""
+    ending = Stopping(found.data.task, asked.repeats, asked.within).ending(
+        found.repeats,
+        spent=found.total_seconds,
+        each=found.repeat_seconds,
+        decided=found.verdict is not None and found.verdict.decided,
+    )
+    return ending is not None

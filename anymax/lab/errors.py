@@ -23,6 +23,9 @@ class Option:
         return f"{self.name}={'' if self.value is None else shown(repr(self.value), LONGEST_PATH)}"
 
 
+ANOTHER_FOLDER: tuple[str | Option, ...] = ("name another folder with ", Option("output"), ", or remove this one.")
+
+
 class LabError(ValueError):
     """A request that cannot be carried out; nothing was trained and nothing written.
 

@@ -47,8 +47,8 @@ class Measure:
     needs_law: bool = False  # it is taken from probabilities over the classes
     from_scores: bool = False  # it ranks the classes of an item or the items of a class, so it needs the head's scores
     may_decide: bool = True
-    counts_items: bool = False  # items right or wrong: a difference cannot be surer than so many items allow
     by_ratio: bool = False  # two values are compared by their ratio: differences are taken between logarithms
+    relative_margin: bool = False  # what does not matter is a share of its value, and not so many points
     legend: str | None = None  # what the short title stands for, where it does not say so itself
 
     def number(self, value: float) -> str:
@@ -75,9 +75,9 @@ _BOTH: tuple[Task, ...] = ("classification", "text")
 MEASURES: dict[str, Measure] = {
     measure.key: measure
     for measure in (
-        Measure("top1", "top-1 accuracy", "top-1", True, _BOTH, counts_items=True),
-        Measure("top5", "top-5 accuracy", "top-5", True, _BOTH, from_scores=True, may_decide=False, counts_items=True),
-        Measure("macro_f1", "macro-F1", "macro-F1", True, _TABLE, counts_items=True),
+        Measure("top1", "top-1 accuracy", "top-1", True, _BOTH),
+        Measure("top5", "top-5 accuracy", "top-5", True, _BOTH, from_scores=True, may_decide=False),
+        Measure("macro_f1", "macro-F1", "macro-F1", True, _TABLE),
         Measure(
             "average_precision",
             "average precision",
@@ -94,6 +94,7 @@ MEASURES: dict[str, Measure] = {
             False,
             _BOTH,
             needs_law=True,
+            relative_margin=True,
             legend="NLL: negative log-likelihood in nats.",
         ),
         Measure("perplexity", "perplexity", "perplexity", False, _TEXT, needs_law=True, by_ratio=True),
@@ -107,8 +108,18 @@ MEASURES: dict[str, Measure] = {
             may_decide=False,
             by_ratio=True,
         ),
-        Measure("brier", "Brier score", "Brier", False, _BOTH, needs_law=True),
-        Measure("ece", "calibration error", "ECE", False, _BOTH, needs_law=True, legend="ECE: calibration error."),
+        Measure("brier", "Brier score", "Brier", False, _BOTH, needs_law=True, relative_margin=True),
+        # no mean over items, and not 0 for a calibrated model: its error over rows is not known
+        Measure(
+            "ece",
+            "calibration error",
+            "ECE",
+            False,
+            _BOTH,
+            needs_law=True,
+            may_decide=False,
+            legend="ECE: calibration error.",
+        ),
     )
 }
 

@@ -18,6 +18,7 @@ OF_TABLES = ("target", "group", "time", "drop", "kinds", "missing")
 OF_TEXTS = ("vocab_size", "min_count", "context")
 # How `anymax.lab.compare`, the command line and `results.json` call what has another name inside.
 PUBLIC_NAMES = {"repeats": "seeds", "learning_rate": "lr"}
+MARGIN = 0.01  # a point of a share, 1 % of a perplexity or a log-likelihood
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class TrainOptions:
 
     methods: tuple[str, ...] | None = None
     repeats: int | None = None
+    within: float | None = None
+    margin: float = MARGIN
     epochs: int | None = None
     budget: float | None = None
     learning_rate: float | None = None
@@ -65,6 +68,10 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.repeats is not None and self.repeats < 1:
             raise OptionError(f"The number of repeats must be 1 or more, got {self.repeats}.")
+        if self.within is not None and not (math.isfinite(self.within) and self.within > 0):
+            raise OptionError(f"The time for the run must be a positive number of seconds, got {self.within}.")
+        if not 0 < self.margin < 1:
+            raise OptionError(f"The margin must be a share between 0 and 1, such as 0.01, got {self.margin}.")
         if self.epochs is not None and self.epochs < 1:
             raise OptionError(f"The number of epochs must be 1 or more, got {self.epochs}.")
         if self.budget is not None and not (math.isfinite(self.budget) and self.budget > 0):

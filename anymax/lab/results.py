@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 import html
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from anymax.lab.measure import MEASURES, Measure, is_number, summarise
+from anymax.lab.measure import MEASURES, Measure, Task, is_number, summarise
+from anymax.lab.statistics.counts import TooFew
 
+Answer = Literal["better", "worse", "equivalent", "open"]
+Size = Literal["beyond", "inside", "across"]
 NONE = "none"  # where a narrow table has no room to say that a method gives no probabilities
 # The columns of the frame of trials beside the measures: what a trial cost, and what is taken from its probabilities.
 _COSTS = (
@@ -107,10 +110,6 @@ class Tested:
     scaled: Scaled | None = None
     log_z: LogZ | None = None
     recall: list[RecallBin] = field(default_factory=list)
-    # where the parts stay in every repeat: per contiguous block of the test part the number of items, and by measure
-    # the sum over them of what each item adds to its mean (perplexity: to that of the nll)
-    block_items: list[int] = field(default_factory=list)
-    block_sums: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -183,7 +182,7 @@ class DataInfo:
     """What was compared on."""
 
     name: str
-    task: str  # "classification" | "text"
+    task: Task
     train_items: int
     validation_items: int
     test_items: int
@@ -199,25 +198,48 @@ class DataInfo:
 
 @dataclass
 class Difference:
-    """One method against the reference in the deciding measure, over paired repeats."""
+    """What is known of one method against the reference in one measure: a record of the verdict.
+
+    Mean and bounds are method minus reference, in the measure's own unit; between logarithms for a perplexity.
+    """
 
     method: str
-    mean: float  # method minus reference, in the measure's own unit; between logarithms for a perplexity
-    low: float  # Holm-adjusted interval
+    measure: str
+    answer: Answer
+    mean: float
+    low: float  # the interval that decides: at this look's share of the error, for all methods together
     high: float
+    nominal_low: float  # the 95 % interval of this method and look alone
+    nominal_high: float
+    equivalent_low: float  # the 90 % interval, two one-sided tests at 5 %: equivalent where it lies within the margin
+    equivalent_high: float
     p_value: float
     p_adjusted: float
-    decided: bool
+    level: float  # what `p_adjusted` is compared with
+    margin: float  # what counts as equivalent, in the unit of the mean
+    repeats: int  # after which this was found
+    further_repeats: int | None = None  # of an open one: how many more would decide; None where more rows would
+    too_few: TooFew | None = None  # why it stays open, whatever its interval says
 
-    def is_better(self, measure: Measure) -> bool:
-        """Whether the method is on the better side of the reference, decided or not."""
-        return (self.mean > 0) == measure.higher_is_better
+    @property
+    def decided(self) -> bool:
+        """Whether it is anything but open."""
+        return self.answer != "open"
 
-    def decision(self, measure: Measure) -> str:
-        """ "better", "worse" or "not decided"."""
-        if not self.decided:
-            return "not decided"
-        return "better" if self.is_better(measure) else "worse"
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval that says why the answer is what it is."""
+        if self.answer == "equivalent":
+            return self.equivalent_low, self.equivalent_high
+        return self.low, self.high
+
+    @property
+    def size(self) -> Size:
+        """Where the interval of one that is better or worse lies: beyond the margin, inside it, or across it."""
+        nearest, farthest = sorted((abs(self.low), abs(self.high)))
+        if farthest <= self.margin:
+            return "inside"
+        return "beyond" if nearest >= self.margin else "across"
 
 
 @dataclass
@@ -225,10 +247,15 @@ class Verdict:
     """Which method to pick and why, in numbers and in words."""
 
     reference: str  # the method the others are compared with: softmax where it took part
-    differences: list[Difference]
+    differences: list[Difference]  # in the deciding measure
+    others: list[Difference]  # in the other measures that are known by item
     pick: str
-    decided: bool  # False: the data do not decide, `pick` is the simplest
     text: str  # the paragraph
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is a difference, and none is open."""
+        return bool(self.differences) and all(each.decided for each in self.differences)
 
 
 @dataclass
@@ -245,9 +272,13 @@ class Comparison:
     baseline: list[Tested]  # the trivial answer (class frequencies, unigram) per repeat
     trials: list[Trial]
     total_seconds: float
+    repeat_seconds: float  # what one more repeat takes
+    ending: str  # why no further repeat was made
     verdict: Verdict | None = None
     asked: dict[str, Any] = field(default_factory=dict)  # the options as they were given; None where none was
-    forecast_seconds: float | None = None  # what the run was expected to take, before its first training
+    forecast_seconds: float | None = None  # what its repeats up to the first look were expected to take
+    # `anymax.lab.measuring.outcomes.Outcomes`, the answers to every item: with the run, not in `results.json`
+    outcomes: Any = field(default=None, repr=False, compare=False)
 
     def of(self, method: str) -> list[Trial]:
         """The trials of one method, by repeat."""
@@ -304,14 +335,31 @@ class Comparison:
         )
 
     def differences_frame(self) -> pd.DataFrame:
-        """One row per method that was compared with the reference; no row without a verdict.
+        """One row per measure and method that was compared with the reference; no row without a verdict.
 
-        The differences are those of the verdict: in the unit of the deciding measure, between logarithms for a
-        perplexity.
+        The differences are those of the verdict, the deciding measure first: in the unit of the measure, between
+        logarithms for a perplexity.
         """
-        found = self.verdict.differences if self.verdict else []
-        rows = [{**dataclasses.asdict(each), "decision": each.decision(self.deciding)} for each in found]
-        return pd.DataFrame(rows, columns=[*(field.name for field in dataclasses.fields(Difference)), "decision"])
+        found = [*self.verdict.differences, *self.verdict.others] if self.verdict else []
+        names = [field.name for field in dataclasses.fields(Difference)]
+        return pd.DataFrame([{name: getattr(each, name) for name in names} for each in found], columns=names)
+
+    def predictions_frame(self) -> pd.DataFrame:
+        """One row per tested item and repeat: its row in the data, of a text its place in the test part, its class and
+        what each method answered. A comparison that was read from a file has none.
+        """
+        columns = ["repeat", "row", "class"]
+        if self.outcomes is None:
+            return pd.DataFrame(columns=[*columns, *(method.name for method in self.methods)])
+        frames = []
+        for repeat, items in enumerate(self.outcomes.items):
+            answers = {name: found[repeat].prediction for name, found in self.outcomes.answers.items()}
+            classes = {
+                name: pd.Categorical.from_codes(ids, self.data.class_names)
+                for name, ids in {"class": items.target, **answers}.items()
+            }
+            frames.append(pd.DataFrame({"repeat": repeat, "row": items.row, **classes}))
+        return pd.concat(frames, ignore_index=True)
 
     def columns_frame(self) -> pd.DataFrame:
         """One row per column of the data: how it was read and why; no row where the data have no columns."""

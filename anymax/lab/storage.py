@@ -1,12 +1,15 @@
-"""What a run leaves on disk: results as JSON."""
+"""What a run leaves on disk: results as JSON, the answers to every tested item as CSV."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pydantic
+from pyarrow import csv
 
 from anymax._core.files import write_whole
 from anymax._core.sentences import LONGEST_PATH, of_path, quoted, shown
@@ -14,13 +17,28 @@ from anymax.lab.errors import DataError
 from anymax.lab.measure import MEASURES
 from anymax.lab.results import Comparison
 
-FORMAT = 2  # of results.json; raised when old files no longer read as what they were
+FORMAT = 3  # of results.json; raised when old files no longer read as what they were
 
 
 def save(comparison: Comparison, path: Path) -> None:
     """Write `comparison` as JSON."""
-    text = json.dumps({"format": FORMAT, **dataclasses.asdict(comparison)}, indent=1, allow_nan=False)
+    stored = dataclasses.asdict(dataclasses.replace(comparison, outcomes=None))
+    del stored["outcomes"]
+    text = json.dumps({"format": FORMAT, **stored}, indent=1, allow_nan=False)
     write_whole(path, text.encode())
+
+
+def save_predictions(comparison: Comparison, path: Path) -> None:
+    """Write what every method answered to every tested item as CSV, a row per item and repeat."""
+    table = pa.Table.from_pandas(comparison.predictions_frame(), preserve_index=False)
+    # names, not the codes of categories
+    columns = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    content = io.BytesIO()
+    csv.write_csv(pa.table(columns, table.column_names), content)
+    write_whole(path, content.getvalue())
 
 
 def load(path: Path) -> Comparison:

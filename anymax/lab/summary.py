@@ -16,13 +16,11 @@ QUALITY_MARGIN = 0.02
 
 @dataclass(frozen=True)
 class EdgeChoice:
-    """How often the smallest or the largest learning rate of the grid was the best: a better one may lie beyond."""
+    """The smallest or the largest learning rate of the grid was the best by more than what matters."""
 
     method: str
     end: str  # "smallest" | "largest"
     learning_rate: float
-    best: int
-    repeats: int
 
 
 def best_so_far(comparison: Comparison, trial: Trial) -> tuple[list[float], list[float]]:
@@ -47,30 +45,33 @@ def still_improving(comparison: Comparison) -> list[str]:
     ]
 
 
+def tuned(comparison: Comparison, method: str) -> dict[float, Summary | None]:
+    """What each learning rate reached on the validation parts; None where a training diverged."""
+    points = [point for trial in comparison.of(method) for point in trial.tuning]
+    rates = sorted({point.learning_rate for point in points})
+    return {rate: summarise([point.validation for point in points if point.learning_rate == rate]) for rate in rates}
+
+
 def edge_choices(comparison: Comparison) -> list[EdgeChoice]:
-    """Where the smallest or the largest learning rate was better than all others; a tie with one says nothing."""
+    """Where a rate at the end of the grid was better than its neighbour by more than the margin: there may be more."""
     choices = []
-    for end, outermost in (("smallest", min), ("largest", max)):
-        for method in comparison.methods:
-            trials = [trial for trial in comparison.of(method.name) if not trial.diverged]
-            rates = [outermost(point.learning_rate for point in trial.tuning) for trial in trials]
-            best = [
-                rate
-                for trial, rate in zip(trials, rates, strict=True)
-                if trial.learning_rate == rate and _is_best_alone(comparison, trial)
-            ]
-            if best:
-                choices.append(EdgeChoice(method.name, end, best[0], len(best), len(comparison.of(method.name))))
+    for method in comparison.methods:
+        reached = [(rate, found.mean) for rate, found in tuned(comparison, method.name).items() if found is not None]
+        if len(reached) < 2:
+            continue
+        chosen = comparison.of(method.name)[0].learning_rate
+        for end, (rate, value), (_, neighbour) in (
+            ("smallest", reached[0], reached[1]),
+            ("largest", reached[-1], reached[-2]),
+        ):
+            if rate == chosen and abs(value - neighbour) > _what_matters(comparison, neighbour):
+                choices.append(EdgeChoice(method.name, end, rate))
     return choices
 
 
-def _is_best_alone(comparison: Comparison, trial: Trial) -> bool:
-    reached = {point.learning_rate: point.validation for point in trial.tuning}
-    chosen = reached.pop(trial.learning_rate)
-    others = [value for value in reached.values() if value is not None and math.isfinite(value)]
-    if chosen is None or not others:
-        return False
-    return chosen > max(others) if comparison.deciding.higher_is_better else chosen < min(others)
+def _what_matters(comparison: Comparison, value: float) -> float:
+    measure, share = comparison.deciding, comparison.options["margin"]
+    return share * abs(value) if measure.by_ratio or measure.relative_margin else share
 
 
 def edge_notes(comparison: Comparison) -> list[str]:
@@ -79,10 +80,10 @@ def edge_notes(comparison: Comparison) -> list[str]:
     for end in ("smallest", "largest"):
         choices = [choice for choice in edge_choices(comparison) if choice.end == end]
         if choices:
-            methods = listed([f"{c.method} ({c.best} of {c.repeats} repeats)" for c in choices])
             notes.append(
-                f"The {end} learning rate tried, {choices[0].learning_rate:g}, was best for {methods}; "
-                "a better one may lie beyond it."
+                f"The {end} learning rate tried, {choices[0].learning_rate:g}, was best for "
+                f"{listed([choice.method for choice in choices])} by more than the margin; a better one may lie beyond "
+                "it."
             )
     return notes
 
@@ -112,18 +113,30 @@ def count(value: int) -> str:
     return f"{value / 1e3:.0f} k" if value < 1_000_000 else f"{value / 1e6:.1f} M"
 
 
-def signed(key: str, difference: Difference) -> tuple[str, str, str]:
-    """Mean, low and high with their signs: in per cent for a perplexity, compared on the log scale."""
-    values = [difference.mean, difference.low, difference.high]
+def beside(comparison: Comparison) -> list[Difference]:
+    """The differences in the log-likelihood, which are told beside those that decide."""
+    return [each for each in comparison.verdict.others if each.measure == "nll"] if comparison.verdict else []
+
+
+def signed(record: Difference) -> tuple[str, str, str]:
+    """Mean and interval with their signs: in per cent for a perplexity, compared on the log scale."""
+    values = [record.mean, *record.interval]
     unit = ""
-    if MEASURES[key].by_ratio:
+    if MEASURES[record.measure].by_ratio:
         values = [100 * math.expm1(value) for value in values]
         unit = " %"
-    # So many decimals that no bound reads as zero, which would hide what is decided.
+    # so many decimals that no bound reads as zero, which would hide what is decided
     smallest = min((abs(bound) for bound in values[1:] if bound), default=1.0)
     decimals = min(6, max(1 if unit else 3, math.ceil(-math.log10(smallest))))
     mean, low, high = (f"{value:+.{decimals}f}{unit}" for value in values)
     return mean, low, high
+
+
+def margin(record: Difference) -> str:
+    """The margin of a difference in its unit: in per cent for a perplexity."""
+    if MEASURES[record.measure].by_ratio:
+        return f"{100 * math.expm1(record.margin):.2g} %"
+    return f"{record.margin:.2g}"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from anymax.lab.measure import MEASURES
 from anymax.lab.results import (
+    Answer,
     ColumnInfo,
     Comparison,
     Curve,
     DataInfo,
+    Difference,
     LeftOut,
     LogZ,
     MethodInfo,
@@ -20,8 +23,9 @@ from anymax.lab.results import (
     Tested,
     Trial,
     TuningPoint,
+    Verdict,
 )
-from anymax.lab.verdict import judge
+from anymax.lab.verdict import advice
 
 Values = Mapping[str, Sequence[float | None]]
 RATES = (1e-3, 3e-3, 1e-2)
@@ -37,8 +41,6 @@ def make_comparison(
     parameters: Mapping[str, int] | None = None,
     peak_bytes: Mapping[str, int | None] | None = None,
     rates: Mapping[str, float] | None = None,
-    blocks: Mapping[str, Sequence[Sequence[float]]] | None = None,
-    block_items: Sequence[int] = (),
     baseline: float | None = 0.1,
     task: str = "classification",
     splits_redrawn: bool = True,
@@ -53,7 +55,7 @@ def make_comparison(
 ) -> Comparison:
     """A comparison in which each method of `values` reached these values of `decide_by`, one per repeat.
 
-    `others` holds further measures alike; `blocks` the nll sums per block of the test part, one list per repeat.
+    `others` holds further measures alike.
     """
     trials = []
     for method, reached in values.items():
@@ -68,7 +70,11 @@ def make_comparison(
                     method=method,
                     repeat=repeat,
                     learning_rate=rate,
-                    tuning=[TuningPoint(r, None if value is None else value - (r != rate) * 0.01) for r in RATES],
+                    tuning=[
+                        TuningPoint(r, None if value is None else value - (r != rate) * 0.01)
+                        for r in RATES
+                        if repeat < 5
+                    ],
                     best_epoch=0 if value is None else 3,
                     curve=Curve(
                         [100 * step * (epoch + 1) for epoch in range(4)],
@@ -83,8 +89,6 @@ def make_comparison(
                         scaled=None if method in without_law else Scaled(1.25, False, 0.28, 0.14, 0.012, 0.01),
                         log_z=None if method in without_law else LogZ(2.5, 0.75),
                         recall=[RecallBin(1000, 2, 60, 0.95), RecallBin(100, 3, 90, 0.8), RecallBin(10, 5, 150, 0.5)],
-                        block_items=list(block_items),
-                        block_sums={"nll": list(blocks[method][repeat])} if blocks else {},
                     ),
                     train_seconds=400 * step,
                     seconds_per_step=step,
@@ -110,7 +114,7 @@ def make_comparison(
             fingerprint="a fingerprint",
         ),
         decide_by=decide_by,
-        options={"data": name, "seeds": repeats, "epochs": 4},
+        options={"data": name, "repeats": repeats, "epochs": 4, "margin": 0.01, "tuning_repeats": min(5, repeats)},
         versions={"anymax": "0.1.0", "torch": "2.13.0"},
         machine={"processor": "a processor", "cores": 2},
         methods=[MethodInfo(method, method.capitalize(), method not in without_law) for method in values],
@@ -118,7 +122,68 @@ def make_comparison(
         baseline=[Tested({decide_by: baseline}) for _ in range(repeats)],
         trials=trials,
         total_seconds=12.0,
+        repeat_seconds=1.0,
+        ending="the number of repeats asked for",
     )
+
+
+def record(
+    method: str,
+    answer: Answer,
+    mean: float,
+    half: float | None = None,
+    *,
+    measure: str = "top1",
+    margin: float = 0.01,
+    repeats: int = 10,
+    **changes,
+) -> Difference:
+    """A record with this answer; its interval is one that goes with the answer, unless half of its width is given."""
+    if half is None:
+        half = {"open": abs(mean) + 2 * margin, "equivalent": margin / 2}.get(answer, abs(mean) / 2)
+    return Difference(
+        method=method,
+        measure=measure,
+        answer=answer,
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        nominal_low=mean - 0.8 * half,
+        nominal_high=mean + 0.8 * half,
+        equivalent_low=mean - 0.6 * half,
+        equivalent_high=mean + 0.6 * half,
+        p_value=0.5 if answer in ("open", "equivalent") else 0.001,
+        p_adjusted=1.0 if answer in ("open", "equivalent") else 0.002,
+        level=0.008,
+        margin=margin,
+        repeats=repeats,
+        **changes,
+    )
+
+
+def verdict_of(
+    comparison: Comparison,
+    answers: Mapping[str, Answer],
+    others: Sequence[Difference] = (),
+    reference: str = "softmax",
+    **changes,
+) -> Verdict:
+    """A verdict with these answers, whose differences are those of the comparison's means; it gets its paragraph."""
+    key = comparison.decide_by
+
+    def mean(method: str) -> float:
+        reached = np.mean([value for value in comparison.values(method, key) if value is not None])
+        return float(np.log(reached) if MEASURES[key].by_ratio else reached)
+
+    found = [
+        record(method, answer, mean(method) - mean(reference), measure=key, repeats=comparison.repeats, **changes)
+        for method, answer in answers.items()
+    ]
+    better = [each for each in found if each.answer == "better"]
+    pick = max(better, key=lambda each: abs(each.mean)).method if better else reference
+    comparison.verdict = Verdict(reference, found, list(others), pick, "")
+    comparison.verdict.text = advice.text(comparison)
+    return comparison.verdict
 
 
 def compared(**arguments) -> Comparison:
@@ -132,7 +197,7 @@ def compared(**arguments) -> Comparison:
         left_out=[LeftOut("sampled", "64 draws from 10 classes cost more than softmax")],
         **arguments,
     )
-    comparison.verdict = judge(comparison)
+    verdict_of(comparison, {"sigmoid": "worse"})
     return comparison
 
 
@@ -152,5 +217,5 @@ def three_heads(**arguments) -> Comparison:
     comparison = make_comparison(
         values, others={"nll": law, "ece": law, "brier": law}, without_law=["sigmoid"], **arguments
     )
-    comparison.verdict = judge(comparison)
+    verdict_of(comparison, {"nce": "worse", "sigmoid": "open"})
     return comparison

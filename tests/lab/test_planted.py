@@ -11,8 +11,9 @@ from scipy import stats
 from torch import nn
 
 from anymax.lab.api import compare
-from anymax.lab.inference import LEVEL, fixed_estimate
-from anymax.lab.measuring.measures import NUM_BLOCKS
+from anymax.lab.data.splits import BLOCKS
+from anymax.lab.statistics.decisions import LEVEL
+from anymax.lab.statistics.twoway import Gains, estimate
 from anymax.lab.training import methods
 from anymax.lab.training.methods import METHODS, Method
 from anymax.nn import SoftmaxHead
@@ -94,7 +95,7 @@ def compared(frame, names, target="label", epochs=3, **options):
         frame,
         target=target,
         methods=names,
-        seeds=options.pop("seeds", 3),
+        seeds=options.pop("seeds", 5),
         epochs=epochs,
         lr=1e-2,
         device="cpu",
@@ -115,14 +116,12 @@ def most_by_chance(runs):
 
 
 @pytest.mark.parametrize("decide_by", ["top1", "nll"])
-def test_the_same_head_under_two_names_differs_by_nothing(monkeypatch, decide_by):
+def test_the_same_head_under_two_names_ends_as_equivalent(monkeypatch, decide_by):
     monkeypatch.setitem(methods.METHODS, "twin", dataclasses.replace(METHODS["softmax"], name="twin"))
-    comparison = compared(clouds(0, 300, wrong=0.3), ["twin", "softmax"], decide_by=decide_by)
+    comparison = compared(clouds(0, 300, wrong=0.3), ["twin", "softmax"], decide_by=decide_by, seeds=None)
     (difference,) = comparison.verdict.differences
-    assert (difference.method, difference.mean, difference.p_adjusted) == ("twin", 0, 1)
-    assert difference.low <= 0 <= difference.high
-    assert (comparison.verdict.pick, comparison.verdict.decided) == ("softmax", False)
-    assert "twin gave the same" in comparison.verdict.text
+    assert (difference.method, difference.answer, difference.mean) == ("twin", "equivalent", 0)
+    assert (comparison.verdict.pick, comparison.repeats, comparison.ending) == ("softmax", 5, "all is decided")
 
 
 def test_heads_that_differ_by_chance_alone_are_rarely_preferred(monkeypatch):
@@ -136,7 +135,7 @@ def test_heads_that_differ_by_chance_alone_are_rarely_preferred(monkeypatch):
         assert [d.method for d in differences] == ["left", "right"]
         assert differences[0].mean != differences[1].mean
         signs |= {np.sign(d.mean) for d in differences}
-        alarms += any(d.decided for d in differences)
+        alarms += any(d.answer in ("better", "worse") for d in differences)
     assert signs == {-1, 1}
     assert alarms <= most_by_chance(runs)
 
@@ -156,7 +155,7 @@ def test_a_head_better_by_a_known_margin_is_picked_and_the_margin_covered(monkey
         (difference,) = comparison.verdict.differences
         truth = share if whole == "planted" else -share
         missed += not difference.low <= truth <= difference.high
-        assert (comparison.verdict.pick, comparison.verdict.decided) == (whole, True)
+        assert comparison.verdict.pick == whole
         assert comparison.verdict.text.startswith(f"Take {whole}: its top-1 accuracy is ")
     assert missed <= most_by_chance(runs)
 
@@ -170,9 +169,9 @@ def test_a_head_that_is_too_sure_is_as_accurate_and_its_law_is_worse(monkeypatch
     # after one epoch there is no choice of the best one, so that both are the same network
     by_accuracy = compared(frame, ["softmax", "sure"], decide_by="top1", epochs=1)
     assert by_accuracy.verdict.differences[0].mean == 0
-    assert not by_accuracy.verdict.decided
-    by_law = compared(frame, ["softmax", "sure"], decide_by="nll", epochs=1)
-    assert (by_law.verdict.pick, by_law.verdict.decided) == ("softmax", True)
+    assert by_accuracy.verdict.differences[0].answer == "equivalent"
+    by_law = compared(frame, ["softmax", "sure"], decide_by="nll", epochs=1, seeds=10)
+    assert by_law.verdict.differences[0].answer == "worse"
     assert by_law.verdict.differences[0].low > 0
 
 
@@ -187,9 +186,9 @@ def test_each_measure_gets_its_own_verdict_and_the_other_one_is_told(monkeypatch
     by_law = compared(frame, ["softmax", "sure"], decide_by="nll", epochs=4, seeds=5)
     (gain,) = by_accuracy.verdict.differences
     assert gain.low < share * (right - by_chance) < gain.high
-    assert (by_accuracy.verdict.pick, by_accuracy.verdict.decided) == ("sure", True)
+    assert by_accuracy.verdict.pick == "sure"
     assert "By negative log-likelihood (nats) it would be softmax, with " in by_accuracy.verdict.text
-    assert (by_law.verdict.pick, by_law.verdict.decided) == ("softmax", True)
+    assert by_law.verdict.pick == "softmax"
     assert "By top-1 accuracy it would be sure, with " in by_law.verdict.text
 
 
@@ -321,13 +320,19 @@ def test_over_time_the_latest_rows_test_in_their_order_and_blocks_of_them_give_t
     for rows in (train, validation, test):
         assert (when[rows][1:] >= when[rows][:-1]).all()
     assert when[train].max() < when[validation].min() <= when[validation].max() < when[test].min()
-    for trial in comparison.trials:
-        assert sum(trial.tested.block_items) == len(test) == comparison.data.test_items
-        assert len(trial.tested.block_items) == NUM_BLOCKS
-    theirs, ours = comparison.of("planted"), comparison.of("softmax")
-    differences = [t.tested.measures["nll"] - o.tested.measures["nll"] for t, o in zip(theirs, ours, strict=True)]
-    expected = fixed_estimate(differences, theirs, ours)
+    for items in comparison.outcomes.items:
+        assert np.array_equal(items.row, test)
+        assert np.array_equal(np.unique(items.cluster), np.arange(BLOCKS))
+        assert (np.diff(items.cluster) >= 0).all()
+    theirs, ours = (
+        np.concatenate([each.adds["nll"] for each in comparison.outcomes.answers[name]])
+        for name in ("planted", "softmax")
+    )
+    block = np.tile(np.arange(len(test)) * BLOCKS // len(test), 5)
+    expected = estimate(Gains(theirs.astype(float) - ours, np.repeat(np.arange(5), len(test)), block))
     (difference,) = comparison.verdict.differences
     half = expected.half_width(LEVEL)
-    assert (difference.low, difference.high) == pytest.approx((expected.mean - half, expected.mean + half))
+    assert (difference.nominal_low, difference.nominal_high) == pytest.approx(
+        (expected.mean - half, expected.mean + half)
+    )
     assert 0 < half < math.inf

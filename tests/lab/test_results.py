@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anymax.lab.verdict import judge
-from tests.lab.comparisons import compared, make_comparison
+from tests.lab.comparisons import compared, make_comparison, record, verdict_of
 
 EVIL = "<script>alert('x')</script>"
 
@@ -34,10 +33,11 @@ def test_a_diverged_training_has_no_measures():
 def test_differences_frame_says_what_the_verdict_says():
     comparison = make_comparison({"softmax": [0.9, 0.901, 0.9, 0.899], "nce": [0.5, 0.51, 0.5, 0.49]})
     assert len(comparison.differences_frame()) == 0
-    comparison.verdict = judge(comparison)
-    frame = comparison.differences_frame().set_index("method")
-    assert frame.loc["nce", "mean"] == comparison.verdict.differences[0].mean == pytest.approx(-0.4)
-    assert frame.loc["nce", "decision"] == "worse"
+    verdict = verdict_of(comparison, {"nce": "worse"}, [record("nce", "open", 0.1, measure="nll")])
+    frame = comparison.differences_frame().set_index("measure")
+    assert list(frame.index) == ["top1", "nll"]
+    assert frame.loc["top1", "mean"] == verdict.differences[0].mean == pytest.approx(-0.4)
+    assert frame["answer"].tolist() == ["worse", "open"]
 
 
 def test_columns_and_curves_frames():

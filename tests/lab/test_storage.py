@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from anymax.lab import storage
+from anymax.lab.data.dataset import Items
 from anymax.lab.errors import DataError
+from anymax.lab.measuring.outcomes import Answers, Outcomes
 from anymax.lab.report.page import render
-from tests.lab.comparisons import compared
+from tests.lab.comparisons import compared, make_comparison
 
 
 def test_saved_and_loaded_is_the_same_and_so_is_its_report(tmp_path):
@@ -27,10 +31,10 @@ def test_saved_and_loaded_is_the_same_and_so_is_its_report(tmp_path):
         (b"", "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
-        (b"[1, 2]", "format 2"),
-        (b'{"some": "thing"}', "format 2"),
-        (b'{"format": 1, "trials": []}', "format 2"),
-        (b'{"format": 2}', "damaged results: data: "),
+        (b"[1, 2]", "format 3"),
+        (b'{"some": "thing"}', "format 3"),
+        (b'{"format": 1, "trials": []}', "format 3"),
+        (b'{"format": 3}', "damaged results: data: "),
     ],
 )
 def test_what_holds_no_results_is_one_sentence(tmp_path, content, says):
@@ -79,3 +83,27 @@ def test_a_name_in_damaged_results_is_cut_and_acts_on_no_terminal(tmp_path):
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(DataError, match=r"^'.*results.json' cannot be read: No such file or directory\.$"):
         storage.load(tmp_path / "results.json")
+
+
+def test_predictions_say_what_each_method_answered_to_each_row(tmp_path):
+    comparison = make_comparison(
+        {"softmax": [0.5] * 2, "nce": [0.5] * 2}, class_names=["a,b", 'say "c"', "é"], num_classes=3
+    )
+    items = [Items(np.array(rows), np.array(rows), np.array([0, 1])) for rows in ([7, 3], [3, 9])]
+    answers = {
+        "softmax": [Answers(np.array([0, 2]), {}), Answers(np.array([1, 1]), {})],
+        "nce": [Answers(np.array([2, 2]), {}), Answers(np.array([0, 0]), {})],
+    }
+    comparison.outcomes = Outcomes(items, answers)
+    storage.save_predictions(comparison, tmp_path / "predictions.csv")
+    frame = pd.read_csv(tmp_path / "predictions.csv")
+    assert frame.to_dict("list") == {
+        "repeat": [0, 0, 1, 1],
+        "row": [7, 3, 3, 9],
+        "class": ["a,b", 'say "c"', "a,b", 'say "c"'],
+        "softmax": ["a,b", "é", 'say "c"', 'say "c"'],
+        "nce": ["é", "é", "a,b", "a,b"],
+    }
+    comparison.outcomes = None
+    storage.save_predictions(comparison, tmp_path / "predictions.csv")
+    assert (tmp_path / "predictions.csv").read_text() == '"repeat","row","class","softmax","nce"\n'

@@ -23,11 +23,12 @@ def test_best_so_far_follows_the_direction_and_skips_what_is_missing(higher, exp
     assert best_so_far(comparison, trial) == ([1.0, 2.0, 4.0], expected)
 
 
-def test_edges_of_the_grid_count_where_they_won():
-    comparison = make_comparison({"softmax": [0.9] * 3, "nce": [0.9] * 3}, rates={"softmax": 1e-2, "nce": 1e-2})
-    comparison.of("softmax")[0].tuning[1].validation = 0.9  # a tie
-    found = [(choice.method, choice.end, choice.best) for choice in edge_choices(comparison)]
-    assert found == [("softmax", "largest", 2), ("nce", "largest", 3)]
+@pytest.mark.parametrize(("gain", "edges"), [(0.02, ["nce"]), (0.009, [])])
+def test_an_edge_of_the_grid_is_named_where_it_was_better_by_more_than_the_margin(gain, edges):
+    comparison = make_comparison({"softmax": [0.9] * 7, "nce": [0.9] * 7}, rates={"nce": 1e-2})
+    for trial in comparison.of("nce")[:5]:
+        trial.tuning[1].validation = 0.9 - gain
+    assert [(choice.method, choice.end) for choice in edge_choices(comparison)] == [(name, "largest") for name in edges]
 
 
 @pytest.mark.parametrize(("higher", "expected"), [(True, [2.0, None]), (False, [1.0, None])])
@@ -84,7 +85,8 @@ def test_sizes_have_a_unit():
 
 
 def test_an_edge_is_a_minimum_where_lower_is_better():
-    comparison = make_comparison({"softmax": [0.5] * 3}, decide_by="nll", rates={"softmax": 1e-3})
+    comparison = make_comparison({"softmax": [5.0] * 3}, decide_by="nll", rates={"softmax": 1e-3})
+    assert edge_choices(comparison) == []  # its neighbour was lower by less than a hundredth of it
     for trial in comparison.trials:
         trial.tuning[0].validation = 0.1
     assert [choice.end for choice in edge_choices(comparison)] == ["smallest"]
@@ -95,9 +97,9 @@ def test_no_bound_reads_as_zero():
     assert comparison.verdict is not None
     difference = comparison.verdict.differences[0]
     difference.mean, difference.low, difference.high = 0.0102, 0.0004, 0.02
-    assert signed("top1", difference) == ("+0.0102", "+0.0004", "+0.0200")
-    difference.mean, difference.low, difference.high = -0.1, -0.15, -0.05
-    assert signed("perplexity", difference) == ("-9.5 %", "-13.9 %", "-4.9 %")
+    assert signed(difference) == ("+0.0102", "+0.0004", "+0.0200")
+    difference.measure, difference.mean, difference.low, difference.high = "perplexity", -0.1, -0.15, -0.05
+    assert signed(difference) == ("-9.5 %", "-13.9 %", "-4.9 %")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
 from anymax.lab.measure import Task
@@ -30,12 +31,29 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Items:
+    """What is to be predicted in a test part, in its order.
+
+    Args:
+        row: which row of the data each item is, counted from 0 as they were read; of a text which word of the part.
+        cluster: a number for what the item stands or falls with: its row and the duplicates of it, its group, its block
+            of a text or of time.
+        target: its class id.
+    """
+
+    row: np.ndarray
+    cluster: np.ndarray
+    target: np.ndarray
+
+
+@dataclass(frozen=True)
 class Parts:
     """The three parts of one repeat, and what was counted on the first of them alone."""
 
     train: Part
     validation: Part
     test: Part
+    tested: Items  # those of the test part
     class_counts: Tensor  # (num_classes,), in the training part
     # the last columns of the inputs are level ids, each of a category with so many levels, which a model embeds
     embedded_levels: tuple[int, ...] = ()

@@ -18,6 +18,7 @@ SMALLEST_SPLIT_CLASS = FOLDS  # a fifth of fewer rows is less than one: such a c
 FEWEST_GROUPS = 5
 TEST_SHARE = 1 / FOLDS
 VALIDATION_SHARE = 0.25  # of what the test part leaves: a fifth of the whole
+BLOCKS = 50  # of a test part whose neighbouring items are alike
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row numbers of the training, validation and test part
 
@@ -73,6 +74,11 @@ def by_time(times: np.ndarray) -> Rows:
     rest, test = _without_latest(np.argsort(times, kind="stable"), times, TEST_SHARE)
     train, validation = _without_latest(rest, times, VALIDATION_SHARE)
     return train, validation, test
+
+
+def in_blocks(items: int) -> np.ndarray:
+    """A block number for each of so many items in a row: 50 contiguous blocks, equal in size but for one item."""
+    return np.arange(items) * min(BLOCKS, items) // max(1, items)
 
 
 def _without_latest(rows: np.ndarray, times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:

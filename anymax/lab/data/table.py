@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
 from anymax.lab.data import leaks, splits
 from anymax.lab.data.columns import KINDS, LONGEST_NAME, MOST_LEVELS, read_column, read_times, to_numbers
-from anymax.lab.data.dataset import Part, Parts
+from anymax.lab.data.dataset import Items, Part, Parts
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
@@ -161,10 +161,12 @@ class TableDataset:
             return Part(torch.from_numpy(features), torch.from_numpy(self.classes[rows]))
 
         counts = np.bincount(self.classes[train], minlength=len(self.class_names))
+        clusters = splits.in_blocks(len(test)) if self.times is not None else self._clusters[test]
         return Parts(
             part(train),
             part(validation),
             part(test),
+            Items(test, clusters, self.classes[test]),
             torch.from_numpy(counts),
             tuple(len(levels) + 1 for levels in embedded.values()),
         )
@@ -176,7 +178,7 @@ class TableDataset:
     @cached_property
     def _info(self) -> DataInfo:
         train, validation, test = self.rows(0)
-        hashed = self._hashed()
+        hashed = self._hashed
         plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)
         leaking = leaks.notes(plain, self.texts.iloc[train], self.classes[train])
         notes = [*self.notes, *self._missing_class_notes(), *leaking]
@@ -196,6 +198,12 @@ class TableDataset:
             fingerprint=self._fingerprint(hashed),
         )
 
+    @cached_property
+    def _clusters(self) -> np.ndarray:
+        """(rows,), a number for each group, or else for each row that it shares with its duplicates."""
+        return self.groups if self.groups is not None else pd.factorize(self._hashed)[0]
+
+    @cached_property
     def _hashed(self) -> pd.Series:
         """A number per row, the same for equal rows."""
         features = self._features(np.arange(len(self.classes)))

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from anymax._core.sentences import of_path, printable
-from anymax.lab.data.dataset import IGNORED, Part, Parts
+from anymax.lab.data import splits
+from anymax.lab.data.dataset import IGNORED, Items, Part, Parts
 from anymax.lab.data.decoding import decode, encoding_notes, read_bytes
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
@@ -83,7 +85,10 @@ class TextDataset:
     def _parts(self) -> Parts:
         train, validation, test = self.blocks
         counts = torch.bincount(torch.cat([self._ids(block) for block in train]), minlength=len(self.vocabulary))
-        return Parts(self._part(train), self._part(validation), self._part(test), counts)
+        tested = self._part(test)
+        targets = tested.targets[tested.targets != IGNORED].numpy()
+        items = Items(np.arange(len(targets)), splits.in_blocks(len(targets)), targets)
+        return Parts(self._part(train), self._part(validation), tested, items, counts)
 
     def parts(self, repeat: int) -> Parts:
         """The parts, the same in every repeat: one text cannot be split anew."""

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from anymax.lab.measure import MEASURES, Task, measured
 from anymax.lab.results import LogZ, RecallBin, ReliabilityBin, Scaled, Tested
+from anymax.lab.statistics import influence
 
 NUM_BINS = 15
-NUM_BLOCKS = 50
 MOST_SCORES = 1 << 22  # scores held at a time
 MOST_RANKED = 1 << 26  # scores kept for average precision; where there are more it is not taken
 TOP = 5
@@ -187,15 +187,23 @@ def _perplexity(nll: np.ndarray) -> float | None:
 
 def _average_precision(outcome: Outcome, measured_ids: Sequence[int]) -> float | None:
     """Of the rarer class where there are two, else the mean over the measured classes."""
+    ranking = _ranking_of_classes(outcome, measured_ids)
+    if ranking is None:
+        return None
+    scores, classes = ranking
+    return float(np.mean([average_precision_score(outcome.targets == c, scores[:, c]) for c in classes]))
+
+
+def _ranking_of_classes(outcome: Outcome, measured_ids: Sequence[int]) -> tuple[np.ndarray, Sequence[int]] | None:
+    """What ranks the items of each class, and the classes to take average precision over."""
     ranked_by = outcome.ranked_by
     if ranked_by is None or not np.isfinite(ranked_by).all():
         return None
-    if ranked_by.shape[1] == 2:
-        rarer = int(np.argmin(np.bincount(outcome.targets, minlength=2)))
-        # between the two, so that a probability near 1 is not rounded to it
-        ranked_by = ranked_by - ranked_by[:, ::-1]
-        measured_ids = [rarer]
-    return float(np.mean([average_precision_score(outcome.targets == c, ranked_by[:, c]) for c in measured_ids]))
+    if ranked_by.shape[1] != 2:
+        return ranked_by, measured_ids
+    rarer = int(np.argmin(np.bincount(outcome.targets, minlength=2)))
+    # between the two, so that a probability near 1 is not rounded to it
+    return ranked_by - ranked_by[:, ::-1], [rarer]
 
 
 def takes_average_precision(class_counts: Sequence[int], measured_ids: Sequence[int]) -> bool:
@@ -224,7 +232,6 @@ def of_test_part(
     class_counts: Sequence[int],
     class_names: Sequence[str],
     unknown_class: int | None,
-    by_blocks: bool,
     scaled: Scaled | None,
 ) -> Tested:
     """All that is taken on the test part.
@@ -236,10 +243,8 @@ def of_test_part(
         class_counts: of each class in the training part.
         class_names: of each class.
         unknown_class: the class that stands for all unknown words, where there is one.
-        by_blocks: keep sums per block of the test part, as is needed where it is the same in every repeat.
         scaled: the law after temperature scaling.
     """
-    block_items, block_sums = by_block(outcome, task, measured_ids) if by_blocks else ([], {})
     return Tested(
         measures=values(outcome, task, measured_ids, unknown_class),
         ece_if_calibrated=calibration_error_if_calibrated(outcome),
@@ -247,8 +252,6 @@ def of_test_part(
         scaled=scaled,
         log_z=log_z(outcome),
         recall=recall(outcome, measured_ids, class_counts, class_names),
-        block_items=block_items,
-        block_sums=block_sums,
     )
 
 
@@ -336,44 +339,23 @@ def calibration_error_if_calibrated(outcome: Outcome, draws: int = 200) -> float
     return float(np.mean(errors) / len(bins))
 
 
-def by_block(outcome: Outcome, task: Task, measured_ids: Sequence[int]) -> tuple[list[int], dict[str, list[float]]]:
-    """Items per contiguous block of the part, and by measure the sum of what each adds, for a bootstrap over blocks.
+def by_item(outcome: Outcome, task: Task, measured_ids: Sequence[int]) -> dict[str, np.ndarray]:
+    """What each item adds to a measure: numbers whose mean over the items is the measure.
 
-    Of the measures that are a mean over the items, and of macro-F1 by its linearisation.
+    Of macro-F1 and average precision, which are no means over items, they are its linearisation
+    (`anymax.lab.statistics.influence`). A measure of which an item has no finite number is left out.
     """
-    per_item: dict[str, np.ndarray | None] = {"top1": outcome.predictions == outcome.targets, "top5": outcome.in_top5}
+    adds: dict[str, np.ndarray | None] = {"top1": outcome.predictions == outcome.targets, "top5": outcome.in_top5}
     if task in MEASURES["macro_f1"].tasks:
-        per_item["macro_f1"] = f1_by_item(outcome, measured_ids)
+        adds["macro_f1"] = influence.macro_f1(outcome.targets, outcome.predictions, measured_ids)
+    if (ranking := _ranking_of_classes(outcome, measured_ids)) is not None:
+        scores, classes = ranking
+        adds["average_precision"] = influence.mean_average_precision(scores, outcome.targets, classes)
     if outcome.law is not None:
-        per_item |= {"nll": outcome.law.nll, "brier": outcome.law.brier}
-    blocks = np.array_split(np.arange(len(outcome.targets)), max(1, min(NUM_BLOCKS, len(outcome.targets))))
-    sums = {
-        key: [float(added[block].sum()) for block in blocks]
-        for key, added in per_item.items()
-        if added is not None and np.isfinite(added).all()
-    }
-    return [len(block) for block in blocks], sums
-
-
-def f1_by_item(outcome: Outcome, measured_ids: Sequence[int]) -> np.ndarray:
-    """What each item adds to macro-F1: numbers whose mean is macro-F1 and whose variance is to first order n times its.
-
-    F1 of a class is a / b, with a the mean over the items of 2 [target = prediction = class] and b that of
-    [target = class] + [prediction = class]. An item with a_i and b_i moves it by (a_i - F1 b_i) / b, the influence
-    function, which sums to 0.
-    """
-    targets, predictions = outcome.targets, outcome.predictions
-    size = int(max(targets.max(initial=0), predictions.max(initial=0), *measured_ids)) + 1
-    hit = targets == predictions
-    both = np.bincount(targets[hit], minlength=size) * 2.0
-    either = np.bincount(targets, minlength=size) + np.bincount(predictions, minlength=size)
-    measured = np.zeros(size)
-    measured[list(measured_ids)] = 1 / len(measured_ids)
-    there = np.maximum(either, 1)  # a class that neither occurs nor is predicted has an F1 of 0
-    f1 = both / there
-    share = measured * len(targets) / there
-    moved = 2 * hit * share[targets] - (share * f1)[targets] - (share * f1)[predictions]
-    return float(measured @ f1) + moved
+        adds |= {"nll": outcome.law.nll, "brier": outcome.law.brier}
+    found = {key: numbers for key, numbers in adds.items() if numbers is not None and np.isfinite(numbers).all()}
+    # exact to 1e-7 of an item's number, far below what chance does to it
+    return {key: numbers if numbers.dtype == bool else numbers.astype(np.float32) for key, numbers in found.items()}
 
 
 def _bins(confidence: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ import jinja2
 from anymax._core.files import write_whole
 from anymax._core.sentences import shown
 from anymax.lab import summary
-from anymax.lab.measure import MEASURES, is_number, summarise
+from anymax.lab.measure import MEASURES, summarise
 from anymax.lab.report import plots
-from anymax.lab.results import Comparison, MethodInfo
+from anymax.lab.results import Comparison, Difference, MethodInfo
 
 # More than this make a list that nobody reads; results.json has all.
 MOST_CLASSES = 50
@@ -37,6 +39,7 @@ def render(comparison: Comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    differences = comparison.verdict.differences if comparison.verdict else []
     environment.filters["shown"] = lambda name: shown(name, LONGEST_NAME)
     return environment.get_template("report.html.jinja").render(
         comparison=comparison,
@@ -51,7 +54,9 @@ def render(comparison: Comparison) -> str:
         repeats=comparison.repeats,
         measures=[MEASURES[key] for key in comparison.measure_keys],
         rows=_rows(comparison),
-        differences=_differences(comparison),
+        undecided=[each.method for each in differences if not each.decided],
+        tuning_repeats=comparison.options["tuning_repeats"],
+        judged=[_judged(found) for found in (differences, summary.beside(comparison)) if found],
         learning_rates=_learning_rates(comparison),
         tuning=_tuning(comparison),
         edges=summary.edge_notes(comparison),
@@ -122,21 +127,25 @@ def _scaled(comparison: Comparison) -> list[dict[str, str]]:
     return rows
 
 
-def _differences(comparison: Comparison) -> list[dict[str, str]]:
-    key = comparison.decide_by
+def _judged(found: Sequence[Difference]) -> dict[str, Any]:
+    """A table of differences in one measure."""
     rows = []
-    for difference in comparison.verdict.differences if comparison.verdict else []:
-        mean, low, high = summary.signed(key, difference)
+    for record in found:
+        mean, low, high = summary.signed(record)
+        alone = replace(record, answer="open", low=record.nominal_low, high=record.nominal_high)
+        _, nominal_low, nominal_high = summary.signed(alone)
         rows.append(
             {
-                "name": difference.method,
+                "name": record.method,
+                "answer": record.answer,
                 "mean": mean,
                 "interval": f"{low} to {high}",
-                "p": _p_text(difference.p_adjusted),
-                "decision": difference.decision(comparison.deciding),
+                "nominal": f"{nominal_low} to {nominal_high}",
+                "p": _p_text(record.p_adjusted),
+                "repeats": str(record.repeats),
             }
         )
-    return rows
+    return {"measure": MEASURES[found[0].measure], "margin": summary.margin(found[0]), "rows": rows}
 
 
 def _p_text(p: float) -> str:
@@ -150,25 +159,20 @@ def _learning_rates(comparison: Comparison) -> list[float]:
 
 
 def _tuning(comparison: Comparison) -> list[dict[str, Any]]:
-    """Per method and rate: the mean validation value, in how many repeats it was tried and in how many chosen."""
+    """Per method and rate: the mean validation value, and whether it is the one that was kept."""
     edges = {(choice.method, choice.learning_rate) for choice in summary.edge_choices(comparison)}
     rows = []
     for method in comparison.methods:
-        trials = comparison.of(method.name)
-        cells = []
-        for rate in _learning_rates(comparison):
-            tried = [p.validation for t in trials for p in t.tuning if p.learning_rate == rate]
-            validation = summarise(tried)
-            cells.append(
-                {
-                    "value": comparison.deciding.text(validation, spread=False)
-                    if validation
-                    else f"diverged in {sum(not is_number(value) for value in tried)} of {len(tried)}",
-                    "chosen": sum(trial.learning_rate == rate for trial in trials),
-                    "edge": (method.name, rate) in edges,
-                }
-            )
-        rows.append({"name": method.name, "cells": cells, "trials": len(trials)})
+        kept = comparison.of(method.name)[0].learning_rate
+        cells = [
+            {
+                "value": comparison.deciding.text(reached, spread=False) if reached else "diverged",
+                "chosen": rate == kept,
+                "edge": (method.name, rate) in edges,
+            }
+            for rate, reached in summary.tuned(comparison, method.name).items()
+        ]
+        rows.append({"name": method.name, "cells": cells})
     return rows
 
 

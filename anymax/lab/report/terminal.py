@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -18,11 +19,12 @@ from rich.text import Text
 from anymax._core.sentences import of_path, printable
 from anymax.lab import summary
 from anymax.lab.measure import MEASURES
-from anymax.lab.results import NONE, Comparison, DataInfo
+from anymax.lab.results import NONE, Comparison, DataInfo, Difference
 from anymax.lab.training.events import (
     EpochDone,
     Event,
     FoundFinished,
+    Looked,
     Planned,
     RepeatDone,
     TrainingDone,
@@ -46,6 +48,7 @@ class Following:
         self.console = Console(file=stream or sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self.began = self.spoke = time.monotonic()
         self.planned: Planned | None = None
+        self.repeats = self.trainings = 0  # up to the next look
         self.done = self.found = 0  # the trainings done, and those of them that an earlier run left
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -77,24 +80,32 @@ class Following:
         elif isinstance(event, Planned):
             self.console.print(" ".join(_plan(event)))
             self.planned = event
+            self.repeats, self.trainings = event.repeats, event.trainings
             self.done = self.found = event.already_done
             self.bar.update(self.task, total=event.trainings, completed=self.done)
         elif isinstance(event, TrainingStarted):
-            repeats = self.planned.repeats if self.planned else event.repeat + 1
-            self.bar.update(
-                self.task,
-                description=f"repeat {event.repeat + 1}/{repeats}, {event.method}, rate {event.learning_rate:g}",
-            )
+            repeat = f"repeat {event.repeat + 1}/{self.repeats}"
+            self.bar.update(self.task, description=f"{repeat}, {event.method}, rate {event.learning_rate:g}")
         elif isinstance(event, EpochDone) and self.planned and self.planned.epochs:
             self.bar.update(self.task, completed=self.done + event.epoch / self.planned.epochs)
         elif isinstance(event, TrainingDone):
             self.done = event.done
             self.bar.update(self.task, completed=event.done)
             # A repeat's last training is announced with the repeat.
-            if time.monotonic() - self.spoke > QUIET and self.planned and event.done < self.planned.trainings:
+            if time.monotonic() - self.spoke > QUIET and event.done < self.trainings:
                 self._say(f"{event.done} trainings")
         elif isinstance(event, RepeatDone) and self.planned:
-            self._say(f"repeat {event.repeat + 1} of {self.planned.repeats}")
+            self._say(f"repeat {event.repeat + 1} of {self.repeats}")
+        elif isinstance(event, Looked):
+            self._looked(event)
+
+    def _looked(self, event: Looked) -> None:
+        """Say what is open, and count up to the next look."""
+        if event.undecided:
+            self.console.print(f"Open after {event.repeats} repeats: {summary.listed(event.undecided)}.")
+        if event.undecided and event.next_look > event.repeats:
+            self.repeats, self.trainings = event.next_look, event.trainings
+            self.bar.update(self.task, total=event.trainings)
 
     def _say(self, what_is_done: str) -> None:
         """A line with the time left, where there is no bar that shows it."""
@@ -102,8 +113,8 @@ class Following:
             return
         self.spoke = time.monotonic()
         took = self.spoke - self.began
-        left = took * (self.planned.trainings - self.done) / max(self.done - self.found, 1)
-        about_left = f", about {summary.clock(left)} left" if self.done < self.planned.trainings else ""
+        left = took * (self.trainings - self.done) / max(self.done - self.found, 1)
+        about_left = f", about {summary.clock(left)} left" if self.done < self.trainings else ""
         self.console.print(f"{what_is_done} after {summary.clock(took)}{about_left}")
 
 
@@ -119,10 +130,14 @@ def _plan(event: Planned) -> list[str]:
         f"{summary.counted(len(event.methods), 'method')}, {tuning}, {summary.counted(event.repeats, 'repeat')}: "
         f"{summary.counted(event.trainings, 'training')} of {each}, about {summary.clock(event.seconds)} in all."
     ]
+    if event.most_repeats > event.repeats:
+        until = "" if event.within is None else f", in {summary.clock(event.within)} altogether"
+        sentences.append(f"Then more repeats where something is open, up to {event.most_repeats}{until}.")
     if event.already_done:
-        sentences.append(f"{event.already_done} of them are done already.")
+        sentences.append(f"{summary.counted(event.already_done, 'training')} are done already.")
     if event.fitting_budget is not None:
-        sentences.append(f"With --budget {event.fitting_budget:.0f}s it would take about half an hour.")
+        fitting = "half an hour" if event.within is None else summary.clock(event.within)
+        sentences.append(f"With --budget {event.fitting_budget:.0f}s it would take about {fitting}.")
     return sentences
 
 
@@ -139,7 +154,12 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
         f"{summary.counted(comparison.repeats, 'repeat')})"
     )
     console.print(_filled(heading, console.width), style="bold")
-    console.print(_deciding_table(comparison))
+    verdict = comparison.verdict
+    console.print(_judged_table(comparison, comparison.decide_by, verdict.differences if verdict else []))
+    if beside := summary.beside(comparison):
+        console.print()
+        console.print(_filled(f"{MEASURES[beside[0].measure].title} beside it", console.width), style="bold")
+        console.print(_judged_table(comparison, beside[0].measure, beside))
     console.print()
     console.print("All measures (test part, means)", style="bold")
     console.print(_measures_table(comparison))
@@ -150,9 +170,9 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     console.print(_costs_table(comparison))
     console.print(_filled(_cost_legend(comparison), console.width))
     console.print()
-    if comparison.verdict is not None:
+    if verdict is not None:
         console.print("Which to take", style="bold")
-        console.print(_filled(comparison.verdict.text, console.width))
+        console.print(_filled(verdict.text, console.width))
 
 
 def show_files(paths: list[Path], stream: TextIO | None = None) -> None:
@@ -214,24 +234,24 @@ def _empty_table() -> Table:
     return rows
 
 
-def _deciding_table(comparison: Comparison) -> Table:
-    key = comparison.decide_by
+def _judged_table(comparison: Comparison, key: str, differences: Sequence[Difference]) -> Table:
+    """One measure of every method, and what is known of its difference to the reference."""
     verdict = comparison.verdict
     rows = _empty_table()
     rows.add_column(MEASURES[key].short, justify="right", no_wrap=True)
-    if verdict is not None and verdict.differences:
-        rows.add_column(Text(f"minus {verdict.reference} (95 % interval)"))
+    by_method = {each.method: each for each in differences}
+    if by_method and verdict is not None:
+        rows.add_column(Text(f"minus {verdict.reference} (interval)"))
         rows.add_column("")
     rows.add_row("frequencies", comparison.baseline_cell(key, spread=True))
-    differences = {d.method: d for d in verdict.differences} if verdict is not None else {}
     for method in comparison.methods:
         cells = [Text(method.name), Text(comparison.cell(method, key, spread=True))]
-        if differences and verdict is not None and method.name == verdict.reference:
+        if by_method and verdict is not None and method.name == verdict.reference:
             cells.append(Text("the reference"))
-        if method.name in differences:
-            mean, low, high = summary.signed(key, differences[method.name])
-            cells += [Text(f"{mean} ({low} to {high})"), Text(differences[method.name].decision(comparison.deciding))]
-        picked = verdict is not None and verdict.decided and method.name == verdict.pick
+        if method.name in by_method:
+            mean, low, high = summary.signed(by_method[method.name])
+            cells += [Text(f"{mean} ({low} to {high})"), Text(by_method[method.name].answer)]
+        picked = verdict is not None and verdict.differences and method.name == verdict.pick
         rows.add_row(*cells, style="bold" if picked else None)
     return rows
 

@@ -8,17 +8,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Planned:
-    """How many trainings there will be and how long all will take; sent once, before any training."""
+    """What there is to do until the first look, and how long it takes; sent once, before any training."""
 
     trainings: int
     repeats: int
+    most_repeats: int
+    within: float | None  # seconds after which no further repeat begins
     methods: list[str]
     learning_rates: list[float]
     epochs: int | None  # None where a budget limits each training
     budget: float | None
-    seconds: float  # forecast for the whole run, from a few timed steps of each method
-    fitting_budget: float | None  # the budget with which a run that takes long would end in about half an hour
-    already_done: int  # trainings that an earlier, interrupted run left
+    seconds: float  # forecast from a few timed steps of each method
+    fitting_budget: float | None  # the budget with which it would take no longer than it should
+    already_done: int  # trainings that an earlier run in the same folder left
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,20 @@ class RepeatDone:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """So many repeats were looked at; the next look, where the run goes on, is after `next_look` of them."""
+
+    repeats: int
+    undecided: list[str]  # the methods of which nothing is decided
+    next_look: int
+    trainings: int  # that there will have been by then
+
+
+@dataclass(frozen=True)
 class FoundFinished:
     """This very run was carried out before; its results are those of the folder."""
 
     folder: Path
 
 
-Event = FoundFinished | Planned | TrainingStarted | EpochDone | TrainingDone | RepeatDone
+Event = FoundFinished | Planned | TrainingStarted | EpochDone | TrainingDone | RepeatDone | Looked

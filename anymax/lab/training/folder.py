@@ -1,11 +1,11 @@
 """The folder of a run: one run at a time, finished trainings stay, and the same command goes on after them.
 
-    results.json, report.html     when all is done
-    unfinished/run.json           what was asked, on which data, by which version, how many repeats
-    unfinished/repeat-0.json      the trials of a repeat that is done
-    unfinished/repeat-1/          the repeat in work: a .json per training, a .pt for each method's best model so far
+    results.json, report.html     when a run has ended, and predictions.csv: every answer to every tested item
+    trainings/run.json            what was asked, on which data, by which version
+    trainings/0/items.npz         what was tested in the first repeat, and what the trivial answer reached
+    trainings/0/softmax@0.01.npz  a training that is done: how it went, and its answer to every item tested
 
-Every file appears whole or not at all, the model before the training that it belongs to.
+Every file appears whole or not at all. The trainings stay, so that a run grows where more repeats are asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,24 +23,27 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import filelock
+import numpy as np
 import pydantic
-import torch
-from torch import Tensor, nn
 
 from anymax import __version__
 from anymax._core.files import write_whole
 from anymax._core.sentences import of_path
-from anymax.lab.errors import DataError, Option, OptionError
-from anymax.lab.results import Comparison
+from anymax.lab.data.dataset import Items
+from anymax.lab.errors import ANOTHER_FOLDER, DataError, Option, OptionError
+from anymax.lab.measuring.outcomes import Answers
+from anymax.lab.results import Comparison, Tested
 from anymax.lab.storage import FORMAT, load
-from anymax.lab.training.keeper import FinishedRepeat, Writers
+from anymax.lab.training.keeper import CommonPart, FinishedTraining, Writers
 from anymax.lab.training.trial import Training
 
-RESULTS, REPORT, UNFINISHED = "results.json", "report.html", "unfinished"
+RESULTS, REPORT, PREDICTIONS, TRAININGS = "results.json", "report.html", "predictions.csv", "trainings"
+RUN, ITEMS = "run.json", "items.npz"
+FACTS = "facts"  # what is no array in a file of arrays, as JSON
+GROWING = ("seeds", "within")  # options with which a run goes on from one that had others
 # More than the results of a long comparison take: a full disk is noticed before training.
 ROOM = 1 << 23
 OUTPUT = Option("output")
-ANOTHER_FOLDER: tuple[str | Option, ...] = ("name another folder with ", OUTPUT, ", or remove this one.")
 T = TypeVar("T")
 
 
@@ -47,7 +51,7 @@ T = TypeVar("T")
 class Identity:
     """What has to be the same for a run to go on where another stopped."""
 
-    asked: dict[str, Any]
+    asked: dict[str, Any]  # but for the options that say how long to go on
     fingerprint: str
     version: str = __version__
     format: int = FORMAT
@@ -67,12 +71,21 @@ class Identity:
         return []
 
 
+@dataclass
+class _Facts:
+    """What is kept of a training beside its answers."""
+
+    training: Training
+    tested: Tested
+
+
 class Folder:
     """Use it as a context around the run; what was interrupted in it stays for the next one.
 
     Args:
         path: the folder; made where it does not exist.
-        asked: the options as they were given, which a later run must repeat to go on here.
+        asked: the options as they were given, which a later run must repeat to go on here, but for those that say how
+            long.
         fingerprint: that of the data.
 
     Raises:
@@ -81,8 +94,8 @@ class Folder:
 
     def __init__(self, path: Path, asked: Mapping[str, Any], fingerprint: str) -> None:
         self.path = path
-        self.unfinished = path / UNFINISHED
-        self.identity = Identity(json.loads(json.dumps(dict(asked))), fingerprint)
+        self.kept = path / TRAININGS
+        self.identity = Identity(_lasting(json.loads(json.dumps(dict(asked)))), fingerprint)
         self.lock = filelock.FileLock(path / ".lock", timeout=0)
         self.made = False
 
@@ -114,74 +127,51 @@ class Folder:
             raise self._unwritable(error) from None
 
     @property
-    def kept(self) -> int:
-        """How many finished trainings, or whole repeats, the next run would find."""
-        return len(list(self.unfinished.glob("repeat-*.json"))) + len(list(self.unfinished.glob("repeat-*/*.json")))
+    def trainings(self) -> int:
+        """How many finished trainings the next run would find."""
+        return len(list(self.kept.glob("*/*@*.npz")))
 
-    def kept_trainings(self, repeat: int) -> int:
-        """How many trainings are done of a repeat that is not."""
-        return len(list(self.unfinished.glob(f"repeat-{repeat}/*.json")))
+    def part(self, repeat: int) -> CommonPart | None:
+        """What was tested in a repeat that has begun."""
+        found = self._read(self.kept / str(repeat) / ITEMS, Tested)
+        if found is None:
+            return None
+        baseline, arrays = found
+        return CommonPart(Items(**arrays), baseline)
 
-    def repeats(self, settle: Callable[[], int]) -> int:
-        """How many repeats the run has: as settled when it first began, since a resumed run is the same run."""
-        settled = self._read(self.unfinished / "run.json", dict[str, Any])
-        if settled is None or "repeats" not in settled:
-            settled = asdict(self.identity) | {"repeats": settle()}
-            self._write(self.unfinished / "run.json", settled)
-        return int(settled["repeats"])
+    def keep_part(self, repeat: int, part: CommonPart) -> None:
+        """Keep what is tested in a repeat."""
+        items = part.items
+        self._write(
+            self.kept / str(repeat) / ITEMS,
+            asdict(part.baseline),
+            {"row": items.row, "cluster": items.cluster, "target": items.target},
+        )
 
-    def repeat(self, repeat: int) -> FinishedRepeat | None:
-        """A repeat that is done."""
-        return self._read(self.unfinished / f"repeat-{repeat}.json", FinishedRepeat)
+    def training(self, repeat: int, method: str, learning_rate: float) -> FinishedTraining | None:
+        """A training that is done."""
+        found = self._read(self._place(repeat, method, learning_rate), _Facts)
+        if found is None:
+            return None
+        facts, arrays = found
+        answers = Answers(arrays.pop("prediction"), arrays)
+        return FinishedTraining(facts.training, facts.tested, answers)
 
-    def keep_repeat(self, repeat: int, finished: FinishedRepeat) -> None:
-        """Keep a repeat that is done; its models are no longer needed."""
-        self._write(self.unfinished / f"repeat-{repeat}.json", asdict(finished))
-        shutil.rmtree(self.unfinished / f"repeat-{repeat}", ignore_errors=True)
-
-    def training(self, repeat: int, method: str, learning_rate: float) -> Training | None:
-        """A training that is done, of a repeat that is not."""
-        return self._read(self._place(repeat, method, learning_rate).with_suffix(".json"), Training)
-
-    def keep_training(self, repeat: int, method: str, training: Training, state: dict[str, Tensor] | None) -> None:
-        """Keep a training that is done; `state` is its model where it is the method's best so far."""
-        place = self._place(repeat, method, training.learning_rate)
-        if state is not None:
-            # in memory first: torch's own message about a full disk says nothing of the disk
-            buffer = io.BytesIO()
-            torch.save(state, buffer)
-            write_whole(place.with_suffix(".pt"), buffer.getvalue())
-        self._write(place.with_suffix(".json"), asdict(training))
-        if state is not None:
-            for older in place.parent.glob(f"{method}@*.pt"):
-                if older != place.with_suffix(".pt"):
-                    older.unlink()
-
-    def restore(self, model: nn.Module, repeat: int, method: str, learning_rate: float) -> bool:
-        """Put a model where it stood after a training that is done; False where a better one took its place."""
-        path = self._place(repeat, method, learning_rate).with_suffix(".pt")
-        if not path.exists():
-            return False
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        try:
-            # assigned, so that a model of float64 stays one
-            model.load_state_dict(state, assign=True)
-        except RuntimeError:
-            # our own backbone does not change within a version; the user's may between two runs
-            raise OptionError(
-                f"{of_path(self.path)} holds models with another backbone than this one of the same name: ",
-                *ANOTHER_FOLDER,
-            ) from None
-        return True
+    def keep_training(self, repeat: int, method: str, finished: FinishedTraining) -> None:
+        """Keep a training that is done."""
+        self._write(
+            self._place(repeat, method, finished.training.learning_rate),
+            asdict(_Facts(finished.training, finished.tested)),
+            {"prediction": finished.answers.prediction, **finished.answers.adds},
+        )
 
     def finish(self, comparison: Comparison, writers: Writers) -> list[Path]:
-        """Let each writer write its file, all of them or none; nothing is unfinished then."""
+        """Let each writer write its file, all of them or none."""
         with tempfile.TemporaryDirectory(prefix=".anymax-", dir=self.path) as staging:
             for name, write in writers.items():
                 write(comparison, Path(staging, name))
             for name in writers:
                 Path(staging, name).replace(self.path / name)
-        shutil.rmtree(self.unfinished, ignore_errors=True)
         return [self.path / name for name in writers]
 
     def _check(self) -> None:
@@ -197,17 +187,17 @@ class Folder:
 
     def _earlier(self) -> Identity | None:
         """Whose results the folder holds, finished or not."""
-        if (self.path / RESULTS).exists() or (self.path / REPORT).exists():
+        if (self.path / RESULTS).exists():
             try:
                 found = load(self.path / RESULTS)
             except DataError:
                 raise self._not_ours() from None
-            return Identity(found.asked, found.data.fingerprint, found.versions.get("anymax", "?"))
-        if self.unfinished.exists():
-            found = self._read(self.unfinished / "run.json", Identity)
-            if found is None and any(self.unfinished.iterdir()):
-                raise self._not_ours()
-            return found
+            return Identity(_lasting(found.asked), found.data.fingerprint, found.versions.get("anymax", "?"))
+        try:
+            return pydantic.TypeAdapter(Identity).validate_json((self.kept / RUN).read_bytes())
+        except (OSError, pydantic.ValidationError):
+            if (self.path / REPORT).exists() or (self.kept.exists() and any(self.kept.iterdir())):
+                raise self._not_ours() from None
         return None
 
     def _not_ours(self) -> OptionError:
@@ -219,30 +209,41 @@ class Folder:
         )
 
     def _place(self, repeat: int, method: str, learning_rate: float) -> Path:
-        # the rate's dots must not look like a suffix
-        return self.unfinished / f"repeat-{repeat}" / f"{method}@{learning_rate!r}".replace(".", "_")
+        return self.kept / str(repeat) / f"{method}@{learning_rate!r}.npz"
 
-    def _read(self, path: Path, kind: type[T]) -> T | None:
-        """A file of ours, or None where there is none or it is damaged: then its work is done again."""
+    def _read(self, path: Path, kind: type[T]) -> tuple[T, dict[str, np.ndarray]] | None:
+        """Facts and arrays of a file of ours, or None where there is none or it is damaged: its work is done again."""
         try:
-            return pydantic.TypeAdapter(kind).validate_json(path.read_bytes())
-        except (OSError, pydantic.ValidationError):
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            return pydantic.TypeAdapter(kind).validate_json(arrays.pop(FACTS).tobytes()), arrays
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
-    def _write(self, path: Path, content: dict[str, Any]) -> None:
-        write_whole(path, json.dumps(content).encode())
+    def _write(self, path: Path, facts: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        if not (self.kept / RUN).exists():
+            write_whole(self.kept / RUN, json.dumps(asdict(self.identity)).encode())
+        # in memory first: numpy would leave half a file on a full disk
+        buffer = io.BytesIO()
+        named = {FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays}
+        np.savez(buffer, **named)  # pyright: ignore[reportArgumentType]: a keyword of its own is not among the names
+        write_whole(path, buffer.getvalue())
 
     def _leave(self) -> None:
         """Let others in; an empty folder that this run made goes."""
         self.lock.release()
-        if self.made and not self.kept and not (self.path / RESULTS).exists():
+        if self.made and not self.trainings and not (self.path / RESULTS).exists():
             with suppress(OSError):
-                shutil.rmtree(self.unfinished, ignore_errors=True)
+                shutil.rmtree(self.kept, ignore_errors=True)
                 (self.path / ".lock").unlink(missing_ok=True)
                 self.path.rmdir()
 
     def _unwritable(self, error: OSError) -> OptionError:
         return OptionError(f"The results cannot be written to {of_path(self.path)}: {error.strerror or error}.")
+
+
+def _lasting(asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if name not in GROWING}
 
 
 def _asked(name: str, value: Any) -> list[str | Option]:

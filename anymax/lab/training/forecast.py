@@ -15,11 +15,9 @@ FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
 TEXT_EPOCHS = 8
 PATIENCE: dict[Task, int] = {"classification": 10, "text": 2}
 TEXT_BATCH = 32  # windows
-MANY_REPEATS, FEW_REPEATS = 10, 3
-SHORT_TRAINING = 5.0  # seconds below which there are many repeats
 EXPECTED_EPOCHS = 25  # after which early stopping has ended a table's training: 14 to 45 in docs/six-data-sets.md
 TEST_LOOKS = 3  # what measuring the test part costs, in looks at the validation part
-LONG_RUN = 1800.0  # seconds; a longer run is announced with the budget that would end it by then
+LONG_RUN = 1800.0  # seconds; without a limit, a longer run is announced with the budget that would end it by then
 
 
 def batch_size(info: DataInfo) -> int:
@@ -46,41 +44,44 @@ class Forecast:
     looks: int  # at the validation part, in one training
     preparing: float  # seconds to draw and prepare the parts of one repeat
     rates: int  # learning rates to choose from
-    tuned_once: bool  # the choice of the first repeat holds for all
+    tuning_repeats: int  # in which all rates are tried
+    redrawn: bool  # parts are drawn anew in each repeat
 
-    @property
-    def usual_repeats(self) -> int:
-        """How many repeats there are where nobody asked for a number: many where a training is short."""
-        each = zip(self.in_steps, self.evaluations, strict=True)
-        longest = max(steps + self.looks * evaluation for steps, evaluation in each)
-        return MANY_REPEATS if longest < SHORT_TRAINING else FEW_REPEATS
-
-    def rounds(self, repeat: int) -> int:
-        """How often each method is trained in one repeat."""
-        return 1 if repeat and self.tuned_once else self.rates
+    def rounds(self, repeats: int) -> int:
+        """How often each method is trained."""
+        tuning = min(repeats, self.tuning_repeats)
+        return tuning * self.rates + repeats - tuning
 
     def trainings(self, repeats: int) -> int:
         """How many trainings there are."""
-        return sum(map(self.rounds, range(repeats))) * len(self.in_steps)
+        return self.rounds(repeats) * len(self.in_steps)
 
     def seconds(self, repeats: int) -> float:
         """How long all of it takes."""
-        return sum(map(self.rounds, range(repeats))) * sum(self.in_steps) + self._other(repeats)
+        return self.rounds(repeats) * sum(self.in_steps) + self._other(repeats)
 
-    def fitting_budget(self, repeats: int) -> float | None:
-        """The seconds in steps of each training with which a run that takes long would not."""
-        if self.seconds(repeats) <= LONG_RUN:
+    def fitting_budget(self, repeats: int, limit: float | None) -> float | None:
+        """The seconds in steps of each training with which a run that takes longer than it should would not."""
+        limit = LONG_RUN if limit is None else limit
+        if self.seconds(repeats) <= limit:
             return None
-        return max(1.0, (LONG_RUN - self._other(repeats)) / self.trainings(repeats))
+        return max(1.0, (limit - self._other(repeats)) / self.trainings(repeats))
 
     def _other(self, repeats: int) -> float:
         """Seconds outside of training steps."""
-        looks = sum(map(self.rounds, range(repeats))) * self.looks + TEST_LOOKS * repeats
-        return looks * sum(self.evaluations) + self.preparing * (1 if self.tuned_once else repeats)
+        looks = self.rounds(repeats) * (self.looks + TEST_LOOKS)
+        return looks * sum(self.evaluations) + self.preparing * (repeats if self.redrawn else 1)
 
 
 def forecast(
-    plan: Plan, paces: Sequence[Pace], *, train_rows: int, preparing: float, rates: int, tuned_once: bool
+    plan: Plan,
+    paces: Sequence[Pace],
+    *,
+    train_rows: int,
+    preparing: float,
+    rates: int,
+    tuning_repeats: int,
+    redrawn: bool,
 ) -> Forecast:
     """What a few steps of each method say of the whole run.
 
@@ -90,7 +91,8 @@ def forecast(
         train_rows: rows or windows of the training part.
         preparing: seconds that the parts of the first repeat took.
         rates: learning rates to choose from.
-        tuned_once: whether the choice of the first repeat holds for all.
+        tuning_repeats: in how many repeats all of them are tried.
+        redrawn: whether parts are drawn anew in each repeat.
     """
     steps = math.ceil(train_rows / plan.batch_size)
     expected = plan.epochs if plan.task == "text" else min(plan.epochs, EXPECTED_EPOCHS)
@@ -100,5 +102,6 @@ def forecast(
         looks=LOOKS_PER_BUDGET if plan.budget else expected,
         preparing=preparing,
         rates=rates,
-        tuned_once=tuned_once,
+        tuning_repeats=tuning_repeats,
+        redrawn=redrawn,
     )

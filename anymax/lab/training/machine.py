@@ -7,7 +7,8 @@ import importlib.metadata
 import os
 import platform
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -17,6 +18,7 @@ from anymax.lab.errors import OptionError
 from anymax.lab.measure import Task
 from anymax.lab.options import Precision
 
+T = TypeVar("T")
 PACKAGES = ("anymax", "torch", "lightning-fabric", "scikit-learn", "numpy", "pandas")
 
 
@@ -54,6 +56,11 @@ def launch(device: str, precision: Precision, *, own_backbone: bool) -> Fabric:
     if precision == "16-mixed" and fabric.device.type == "cpu":
         raise OptionError("Precision '16-mixed' needs an accelerator: expected bf16-mixed on a CPU.")
     return fabric
+
+
+def everywhere(fabric: Fabric, work: Callable[[], T]) -> T:
+    """What the first of all processes comes to, which alone does the work."""
+    return fabric.broadcast(work() if fabric.is_global_zero else None)  # type: ignore[return-value]
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from anymax._core.sentences import quoted
@@ -16,7 +15,10 @@ from anymax.lab.training import backbones, forecast, machine, trial
 from anymax.lab.training.events import Event
 from anymax.lab.training.keeper import Keeper, Memory
 from anymax.lab.training.methods import choose
-from anymax.lab.training.schedule import Schedule
+from anymax.lab.training.schedule import Finished, Schedule
+from anymax.lab.training.stopping import Stopping
+from anymax.lab.verdict import advice
+from anymax.lab.verdict.records import Judge
 
 # 0.03 gained at most 0.01 in the deciding measure on six tables (digits, wine, breast-cancer, and three of
 # examples/make_data.py), 0.1 lost up to 0.6
@@ -31,11 +33,11 @@ def run(
     keeper: Keeper | None = None,
     progress: Callable[[Event], None] | None = None,
 ) -> Comparison:
-    """Train every method on the same parts, starts and batches, and measure each once on the test part.
+    """Train every method on the same parts, starts and batches, and judge the differences on the test parts.
 
     Args:
         dataset: what `anymax.lab.data.load.load` returned.
-        options: methods, repeats, epochs or budget, rate, deciding measure, device and precision.
+        options: methods, repeats, time, margin, epochs or budget, rate, deciding measure, device and precision.
         backbone: makes the network before every head, as `anymax.lab.training.backbones` says; None takes the
             built-in one.
         keeper: keeps what is finished, and gives back what an interrupted run of the same kind had finished; None
@@ -43,13 +45,12 @@ def run(
         progress: called with each `Event` as it happens.
 
     Returns:
-        The comparison, with `verdict=None`: `anymax.lab.verdict.judge` fills it.
+        The comparison, with its verdict.
 
     Raises:
         MethodError: a method name that does not exist, or none that fits; before any work.
         OptionError: any other option that does not fit, or a backbone that cannot be used; before any training.
     """
-    began = time.perf_counter()
     info = dataset.info()
     decide_by = _decider(options.decide_by, dataset.task, _usual_decider(info, dataset.measured_ids))
     chosen, left_out = choose(options.methods, dataset.task, info.num_classes, decide_by)
@@ -64,28 +65,40 @@ def run(
         budget=options.budget,
         backbone=backbone,
     )
+    stopping = Stopping(dataset.task, options.repeats, options.within)
+    judge = Judge(decide_by, options.margin, None if dataset.task == "text" else dataset.measured_ids)
     schedule = Schedule(
         dataset,
         chosen,
         plan,
         rates=(options.learning_rate,) if options.learning_rate else LEARNING_RATES,
+        stopping=stopping,
         fabric=fabric,
         keeper=keeper or Memory(),
         progress=progress or (lambda event: None),
     )
+
+    def undecided(so_far: Finished) -> list[str]:
+        repeats = len(so_far.baseline)
+        return judge.look(so_far.outcomes, level=stopping.level(repeats), later=stopping.later_levels(repeats))
+
     with machine.threads(dataset.task):
-        trials, baseline = schedule.carry_out(options.repeats)
+        ending = schedule.carry_out(undecided)
         described = machine.described(fabric)
-    return Comparison(
+    finished = schedule.finished()
+    verdict = machine.everywhere(fabric, judge.verdict)
+    comparison = Comparison(
         data=info,
         decide_by=decide_by,
         options={
             "methods": [method.name for method in chosen],
             "repeats": schedule.repeats,
+            **({"within": stopping.limit} if stopping.limit else {}),
+            "margin": options.margin,
             **({"budget": plan.budget} if plan.budget else {"epochs": plan.epochs, "patience": plan.patience}),
             "batch_size": plan.batch_size,
             "learning_rates": list(schedule.rates),
-            "tuned": "in the first repeat" if schedule.tuned_once else "in every repeat",
+            "tuning_repeats": min(stopping.tuning_repeats, schedule.repeats),
             "decide_by": decide_by,
             "device": str(fabric.device),
             "precision": options.precision,
@@ -95,11 +108,17 @@ def run(
         machine=described,
         methods=[MethodInfo(m.name, m.title, m.defines_law, m.note) for m in chosen],
         left_out=left_out,
-        baseline=baseline,
-        trials=trials,
-        total_seconds=time.perf_counter() - began,
+        baseline=finished.baseline,
+        trials=finished.trials,
+        total_seconds=schedule.spent,
+        repeat_seconds=schedule.each(),
+        ending=ending,
+        verdict=verdict,
         forecast_seconds=schedule.forecast_seconds,
+        outcomes=finished.outcomes,
     )
+    verdict.text = advice.text(comparison)
+    return comparison
 
 
 def _decider(asked: str | None, task: Task, usual: str) -> str:

@@ -20,6 +20,7 @@ from anymax.lab import results
 from anymax.lab.data.dataset import IGNORED, Part, Parts
 from anymax.lab.measure import MEASURES, Task
 from anymax.lab.measuring import calibration, measures
+from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import Curve, DataInfo
 from anymax.lab.training import backbones
 from anymax.lab.training.methods import Method
@@ -88,7 +89,7 @@ class Training:
     curve: Curve = field(default_factory=Curve)
     train_seconds: float = 0.0
     seconds_per_step: float = 0.0
-    seconds: float = 0.0  # wall clock, evaluation included
+    seconds: float = 0.0  # wall clock, looks at the validation and the test part included
 
     @property
     def best_validation(self) -> float | None:
@@ -149,8 +150,7 @@ def train(
     batch_order = torch.Generator().manual_seed(batch_seed)
     torch.manual_seed(noise_seed + fabric.global_rank)
 
-    learned = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
-    training = Training(learning_rate, sum(learned))
+    training = Training(learning_rate, _learned(model))
     clock = _StepClock(fabric.device)
     best_state = copy.deepcopy(model.state_dict())
     batches = _batches(len(inputs), plan.batch_size, batch_order, fabric.world_size)
@@ -191,6 +191,11 @@ def train(
     return model, training
 
 
+def _learned(model: Model) -> int:
+    """How many numbers a model learns."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
 def _batches(rows: int, batch_size: int, generator: torch.Generator, world_size: int) -> Iterator[tuple[Tensor, bool]]:
     """Row numbers of one batch after another, without end, and whether an epoch ends with it.
 
@@ -228,6 +233,7 @@ class Pace:
     step: float
     evaluation: float
     peak_bytes: int  # of a training step, above parameters, inputs and the optimizer's state
+    parameters: int = 0  # how many numbers the model learns
 
 
 def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
@@ -258,7 +264,8 @@ def pace(method: Method, plan: Plan, parts: Parts, fabric: Fabric) -> Pace:
         began = time.perf_counter()
         _standing(model, method, plan, piece)
         took = time.perf_counter() - began
-    return Pace(clock.seconds / clock.timed_steps, took * len(parts.validation) / len(piece), peak)
+    evaluation = took * len(parts.validation) / len(piece)
+    return Pace(clock.seconds / clock.timed_steps, evaluation, peak, _learned(model))
 
 
 def _seeds(repeat: int) -> list[int]:
@@ -276,7 +283,7 @@ def look(model: Model, method: Method, part: Part, *, scores: bool = False, rank
 @torch.no_grad()
 def look_at_test(
     model: Model, method: Method, plan: Plan, parts: Parts, info: DataInfo, unknown_class: int | None
-) -> results.Tested:
+) -> tuple[results.Tested, Answers]:
     """All that is taken on the test part, the temperature fitted on the validation part included."""
     scaled = None
     targets, features = _items(model, parts.test)
@@ -288,16 +295,18 @@ def look_at_test(
     ranks = plan.task == "classification" and (
         plan.decide_by == "average_precision" or measures.takes_average_precision(counts, plan.measured_ids)
     )
-    return measures.of_test_part(
-        _outcome(model, method, targets, features, scores=True, ranks=ranks),
+    outcome = _outcome(model, method, targets, features, scores=True, ranks=ranks)
+    tested = measures.of_test_part(
+        outcome,
         plan.task,
         plan.measured_ids,
         class_counts=counts,
         class_names=info.class_names,
         unknown_class=unknown_class,
-        by_blocks=not info.splits_redrawn,
         scaled=scaled,
     )
+    adds = measures.by_item(outcome, plan.task, plan.measured_ids)
+    return tested, Answers(outcome.predictions.astype(np.int32), adds)
 
 
 def _items(model: Model, part: Part) -> tuple[Tensor, Tensor]:

@@ -238,7 +238,7 @@ def test_numbers_that_are_not_finite_are_none():
     huge = Outcome(np.array([0]), np.array([0]), Law(np.array([800.0]), np.array([2.0]), np.array([1.0])))
     assert measures.value(huge, "perplexity", [0]) is None
     assert measures.value(huge, "nll", [0]) == 800
-    assert measures.by_block(infinite, "text", [0]) == ([1], {"top1": [1.0]})
+    assert list(measures.by_item(infinite, "text", [0])) == ["top1"]
 
 
 # ---------------------------------------------------------------- calibration
@@ -299,52 +299,22 @@ def test_a_sure_and_right_model_is_expected_to_have_no_error():
     assert measures.calibration_error_if_calibrated(outcome_of([1.0] * 10, [True] * 10)) == 0
 
 
-# ---------------------------------------------------------------- blocks
+# ---------------------------------------------------------------- by item
 
 
-@pytest.mark.parametrize("items", [1, 49, 50, 51, 1234])
-def test_blocks_hold_every_item_once_in_order(items):
-    nll = np.random.default_rng(0).exponential(size=items)
-    outcome = Outcome(np.zeros(items, int), np.zeros(items, int), Law(nll, nll, np.full(items, 0.5)))
-    counts, by_measure = measures.by_block(outcome, "text", [0])
-    sums = by_measure["nll"]
-    assert len(sums) == len(counts) == min(50, items)
-    assert sum(counts) == items
-    assert sum(sums) == pytest.approx(nll.sum())
-    assert sums[0] == pytest.approx(nll[: counts[0]].sum())
-
-
-def test_sums_over_blocks_give_each_measure_back(scored):
-    outcome = observed(*scored)
-    counts, sums = measures.by_block(outcome, "classification", [0, 1, 2, 4, 6])
-    assert set(sums) == {"top1", "top5", "macro_f1", "nll", "brier"}
-    for key, blocks in sums.items():
-        assert sum(blocks) / sum(counts) == pytest.approx(measures.value(outcome, key, [0, 1, 2, 4, 6])), key
-
-
-def test_what_items_add_to_macro_f1_varies_as_macro_f1_does():
+@pytest.mark.parametrize("classes", [2, 7])
+def test_what_items_add_has_each_measure_as_its_mean(classes):
     random = np.random.default_rng(0)
-    targets = random.choice(4, 2000, p=[0.6, 0.25, 0.1, 0.05])
-    predictions = np.where(random.random(2000) < 0.6, targets, random.integers(0, 4, 2000))
-
-    def macro_f1(items):
-        return measures.value(Outcome(targets[items], predictions[items], None), "macro_f1", [0, 1, 3])
-
-    added = measures.f1_by_item(Outcome(targets, predictions, None), [0, 1, 3])
-    assert added.mean() == pytest.approx(macro_f1(np.arange(2000)))
-    jackknife = np.array([macro_f1(np.delete(np.arange(2000), i)) for i in range(0, 2000, 20)])
-    # leaving item i out moves the mean by (mean - added_i) / (n - 1), to first order
-    expected = macro_f1(np.arange(2000)) + (added.mean() - added[::20]) / 1999
-    assert jackknife == pytest.approx(expected, abs=2e-3 * np.ptp(jackknife))
-    drawn = [macro_f1(random.integers(0, 2000, 2000)) for _ in range(400)]
-    # four standard errors of a standard deviation over 400 draws
-    assert np.std(drawn) == pytest.approx(added.std() / math.sqrt(2000), rel=4 / math.sqrt(2 * 400))
-
-
-def test_a_class_that_is_neither_there_nor_told_has_an_f1_of_zero_by_item():
-    outcome = Outcome(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0]), None)
-    added = measures.f1_by_item(outcome, [0, 1, 2])
-    assert added.mean() == pytest.approx(measures.value(outcome, "macro_f1", [0, 1, 2]))
+    targets = torch.from_numpy(random.integers(0, classes, 200))
+    scores = torch.from_numpy(random.standard_normal((200, classes))).float() + 2 * torch.eye(classes)[targets]
+    outcome = observed(scores.log_softmax(-1), targets)
+    measured_ids = list(range(classes - 1))
+    adds = measures.by_item(outcome, "classification", measured_ids)
+    assert set(adds) == {"top1", "macro_f1", "average_precision", "nll", "brier"} | ({"top5"} if classes > 5 else set())
+    for key, numbers in adds.items():
+        assert len(numbers) == 200
+        assert numbers.mean() == pytest.approx(measures.value(outcome, key, measured_ids), rel=1e-5), key
+    assert "macro_f1" not in measures.by_item(outcome, "text", measured_ids)
 
 
 # ---------------------------------------------------------------- recall

@@ -13,8 +13,7 @@ from anymax.lab.measure import summarise
 from anymax.lab.report import plots, terminal
 from anymax.lab.report.page import render, write
 from anymax.lab.results import ColumnInfo, LeftOut, LogZ
-from anymax.lab.verdict import judge
-from tests.lab.comparisons import HEADS, make_comparison, three_heads
+from tests.lab.comparisons import HEADS, make_comparison, three_heads, verdict_of
 from tests.lab.report.reading import Page, shown
 
 EVIL = "<script>alert('x')</script>"
@@ -51,7 +50,7 @@ def test_says_what_the_results_say():
         columns=[ColumnInfo("age", "number", "every cell is a number", missing=3)],
         rates={"softmax": 1e-2},
     )
-    comparison.of("softmax")[0].tuning[2].validation = 1.0
+    comparison.of("softmax")[0].tuning[2].validation = 2.0
     page = " ".join(Page(render(comparison)).text.split())
     assert comparison.verdict is not None
     assert comparison.verdict.text in page
@@ -103,7 +102,7 @@ def test_is_made_the_same_way_twice():
 @pytest.mark.parametrize("repeats", [1, 2, 3])
 def test_few_repeats_and_missing_numbers_still_make_a_report(repeats):
     comparison = make_comparison({"softmax": [0.9] * repeats, "nce": [None] * repeats})
-    comparison.verdict = judge(comparison)
+    verdict_of(comparison, {})
     page = Page(render(comparison)).text
     assert f"missing in {repeats} of {repeats}" in page
     assert ("± 0.000" in page) == (repeats > 1)  # one repeat has no spread

@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from anymax.lab.report import terminal
-from anymax.lab.training.events import EpochDone, FoundFinished, Planned, RepeatDone, TrainingDone, TrainingStarted
-from anymax.lab.verdict import judge
-from tests.lab.comparisons import make_comparison, three_heads
+from anymax.lab.training.events import (
+    EpochDone,
+    FoundFinished,
+    Looked,
+    Planned,
+    RepeatDone,
+    TrainingDone,
+    TrainingStarted,
+)
+from tests.lab.comparisons import make_comparison, three_heads, verdict_of
 from tests.lab.report.reading import shown
 
 
@@ -27,7 +34,7 @@ def test_reads_at_80_columns_without_colour():
             peak_bytes={"nce": 999 << 20},
             notes=["a long note " * 20],
         )
-        comparison.verdict = judge(comparison)
+        verdict_of(comparison, dict.fromkeys(("gumbel", "nce", "sampled", "sigmoid"), "open"))
         for trial in comparison.trials if decide_by != "top1" else []:
             del trial.tested.measures["average_precision"]  # text has none
         for trial in comparison.of("nce")[1:]:
@@ -38,6 +45,7 @@ def test_reads_at_80_columns_without_colour():
         assert "…" not in text
         assert "999 MiB" in text
         assert "(1 of 10)" in text
+        assert comparison.verdict is not None
         assert comparison.verdict.text in " ".join(text.split())
 
 
@@ -50,7 +58,7 @@ def test_markup_in_names_is_shown_as_it_is():
 def follow(stream):
     progress = terminal.Following(stream)
     with progress:
-        progress(Planned(4, 2, ["softmax", "nce"], [0.01], 3, None, 75.0, None, 0))
+        progress(Planned(4, 2, 2, None, ["softmax", "nce"], [0.01], 3, None, 75.0, None, 0))
         for repeat in range(2):
             for i, method in enumerate(("softmax", "nce")):
                 progress(TrainingStarted(method, repeat, 0.01))
@@ -69,6 +77,22 @@ def test_progress_in_a_pipe_is_a_line_per_repeat():
     assert lines[1].endswith(" left")
     assert lines[2].startswith("repeat 2 of 2 after 0:0")
     assert len(lines) == 3
+
+
+def test_what_is_open_is_said_and_the_count_goes_up_to_the_next_look():
+    stream = io.StringIO()
+    with terminal.Following(stream) as progress:
+        progress(Planned(15, 5, 40, 180.0, ["softmax"], [0.1, 0.2, 0.3], 1, None, 60.0, None, 0))
+        progress(RepeatDone(4))
+        progress(Looked(5, ["nce", "gumbel"], 10, 20))
+        progress(RepeatDone(5))
+        progress(Looked(10, [], 20, 30))
+        progress(RepeatDone(9))
+    lines = stream.getvalue().splitlines()[1:]
+    assert lines[0].startswith("repeat 5 of 5 after")
+    assert lines[1] == "Open after 5 repeats: nce and gumbel."
+    assert lines[2].startswith("repeat 6 of 10 after")
+    assert lines[3].startswith("repeat 10 of 10 after")
 
 
 def test_progress_in_a_terminal_is_a_bar(monkeypatch):
@@ -102,17 +126,24 @@ def test_a_run_that_is_found_finished_says_where_and_how_to_train_again():
     assert "to train again, remove 'anymax-wine'" in stream.getvalue()
 
 
+def planned(trainings=4, repeats=2, most=2, within=None, rates=(0.1, 0.2), epochs=1, budget=None, **others):
+    arguments = {"seconds": 240.0, "fitting_budget": None, "already_done": 0} | others
+    return Planned(trainings, repeats, most, within, ["softmax"], list(rates), epochs, budget, **arguments)
+
+
 @pytest.mark.parametrize(
-    ("planned", "said"),
+    ("plan", "said"),
     [
-        (Planned(4, 2, ["softmax"], [0.1, 0.2], None, 60.0, 240.0, None, 0), "4 trainings of 60 s of steps each"),
-        (Planned(4, 2, ["softmax"], [0.1, 0.2], 1, None, 240.0, None, 0), "at most 1 epoch, about 4:00 in all"),
-        (Planned(4, 2, ["softmax"], [0.1, 0.2], 1, None, 240.0, None, 3), "3 of them are done already."),
-        (Planned(4, 2, ["softmax"], [0.1], 1, None, 7200.0, 440.0, 0), "With --budget 440s it would take about half"),
+        (planned(epochs=None, budget=60.0), "4 trainings of 60 s of steps each"),
+        (planned(), "at most 1 epoch, about 4:00 in all."),
+        (planned(already_done=3), "3 trainings are done already."),
+        (planned(seconds=7200.0, fitting_budget=440.0), "With --budget 440s it would take about half an hour."),
+        (planned(most=40, within=180.0), "Then more repeats where something is open, up to 40, in 3:00 altogether."),
+        (planned(most=40, within=180.0, fitting_budget=7.0), "With --budget 7s it would take about 3:00."),
     ],
 )
-def test_the_plan_says_how_much_and_how_long(planned, said):
+def test_the_plan_says_how_much_and_how_long(plan, said):
     stream = io.StringIO()
     with terminal.Following(stream) as progress:
-        progress(planned)
+        progress(plan)
     assert said in stream.getvalue()

@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 from anymax.lab import compare
-from anymax.lab.data.dataset import Part, Parts
+from anymax.lab.data.dataset import Items, Part, Parts
 from anymax.lab.errors import OptionError
 from anymax.lab.training import backbones, trial
 from anymax.lab.training.events import TrainingDone
@@ -22,19 +23,24 @@ from anymax.nn import SoftmaxHead
 ROWS, COLUMNS, WINDOWS, LENGTH, WORDS = 6, 5, 6, 7, 11
 
 
+def items_of(part):
+    targets = part.targets.flatten().numpy()
+    return Items(np.arange(len(targets)), np.arange(len(targets)), targets)
+
+
 def table_parts(levels=()):
     """Rows of five numbers, and a level id for each category."""
     generator = torch.Generator().manual_seed(0)
     ids = [torch.randint(count, (ROWS, 1), generator=generator).float() for count in levels]
     inputs = torch.cat([torch.randn(ROWS, COLUMNS, generator=generator), *ids], dim=1)
     part = Part(inputs, torch.arange(ROWS) % 2)
-    return Parts(part, part, part, torch.tensor([3, 3]), tuple(levels))
+    return Parts(part, part, part, items_of(part), torch.tensor([3, 3]), tuple(levels))
 
 
 def text_parts():
     inputs = torch.randint(WORDS, (WINDOWS, LENGTH), generator=torch.Generator().manual_seed(0))
     part = Part(inputs, inputs.roll(-1, 1))
-    return Parts(part, part, part, torch.bincount(inputs.flatten(), minlength=WORDS))
+    return Parts(part, part, part, items_of(part), torch.bincount(inputs.flatten(), minlength=WORDS))
 
 
 def linear(in_features):
@@ -340,7 +346,7 @@ def test_a_run_does_not_go_on_with_a_backbone_of_other_shapes(tmp_path):
     options = {"methods": ["softmax", "sigmoid"], "seeds": 1, "epochs": 1, "lr": 1e-2, "device": "cpu"}
     with pytest.raises(KeyboardInterrupt):
         compare("wine", backbone=of_width(4), output=tmp_path, progress=stop, **options)
-    with pytest.raises(OptionError, match="holds models with another backbone than this one of the same name"):
+    with pytest.raises(OptionError, match="holds trainings of another backbone than this one of the same name"):
         compare("wine", backbone=of_width(5), output=tmp_path, **options)
     assert len(compare("wine", backbone=of_width(4), output=tmp_path, **options).trials) == 2
 
@@ -442,7 +448,7 @@ def test_a_last_batch_of_one_row_joins_the_one_before():
     """Batch normalisation is not defined on it."""
     parts = table_parts()
     rows = Part(parts.train.inputs.repeat(3, 1)[:17], parts.train.targets.repeat(3)[:17])
-    parts = Parts(rows, parts.validation, parts.test, parts.class_counts)
+    parts = Parts(rows, parts.validation, parts.test, parts.tested, parts.class_counts)
     plan = trial.Plan("classification", "top1", [0, 1], 2, 5, batch_size=4, backbone=Maker())
     fabric = Fabric(accelerator="cpu", devices=1)
     _, training = trial.train(METHODS["softmax"], plan, parts, repeat=0, learning_rate=1e-2, fabric=fabric)

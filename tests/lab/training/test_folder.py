@@ -9,18 +9,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from anymax.lab import storage
 from anymax.lab.errors import OptionError
 from anymax.lab.report.page import write
 from anymax.lab.training.events import EpochDone, Planned, RepeatDone, TrainingDone
-from anymax.lab.training.folder import REPORT, RESULTS, Folder
+from anymax.lab.training.folder import REPORT, RESULTS, RUN, TRAININGS, Folder
 from tests.lab.calls import load, run
 
 WRITERS = {RESULTS: storage.save, REPORT: write}
 ASKED = {"data": "wine", "seeds": 2, "drop": []}
-TIMES = {"train_seconds", "seconds_per_step", "seconds", "total_seconds", "forecast_seconds", "peak_bytes"}
+TIMES = {
+    "train_seconds",
+    "seconds_per_step",
+    "seconds",
+    "total_seconds",
+    "repeat_seconds",
+    "forecast_seconds",
+    "peak_bytes",
+    "text",  # which may speak of speed
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +39,17 @@ def wine():
     return load("wine")
 
 
-def carry_out(dataset, path, progress=None, asked=ASKED):
+def carry_out(dataset, path, progress=None, asked=ASKED, repeats=2, **options):
     with Folder(path, asked, dataset.info().fingerprint) as folder:
         comparison = run(
             dataset,
             methods=["softmax", "nce"],
-            repeats=2,
+            repeats=repeats,
             epochs=3,
             device="cpu",
             keeper=folder,
             progress=progress,
+            **options,
         )
         comparison.asked = dict(asked)
         folder.finish(comparison, WRITERS)
@@ -55,7 +67,7 @@ def timeless(value):
 def uninterrupted(wine, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "folder"
     carry_out(wine, path)
-    assert sorted(os.listdir(path)) == [".lock", REPORT, RESULTS]
+    assert sorted(os.listdir(path)) == [".lock", REPORT, RESULTS, TRAININGS]
     return timeless(json.loads((path / RESULTS).read_text()))
 
 
@@ -91,14 +103,16 @@ def test_an_interrupted_run_goes_on_and_ends_like_an_uninterrupted_one(
     assert next(e for e in events if isinstance(e, Planned)).already_done == kept
     assert sum(isinstance(e, TrainingDone) for e in events) == 12 - kept
     assert timeless(json.loads((tmp_path / RESULTS).read_text())) == uninterrupted
-    assert sorted(os.listdir(tmp_path)) == [".lock", REPORT, RESULTS]
 
 
 def test_a_damaged_file_is_work_to_be_done_again(wine, uninterrupted, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         carry_out(wine, tmp_path, stop_at(TrainingDone, 8))
-    (tmp_path / "unfinished/repeat-0.json").write_text('{"trials": [')
-    next((tmp_path / "unfinished/repeat-1").glob("*.json")).write_text("")
+    whole = (tmp_path / TRAININGS / "0/softmax@0.01.npz").read_bytes()
+    (tmp_path / TRAININGS / "0/softmax@0.01.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / TRAININGS / "0/nce@0.01.npz").write_bytes(b"")
+    (tmp_path / TRAININGS / "1/items.npz").write_bytes(b"PK nonsense")
+    np.savez(tmp_path / TRAININGS / "1/nce@0.001.npz", facts=np.array([1, 2]))
     carry_out(wine, tmp_path)
     assert timeless(json.loads((tmp_path / RESULTS).read_text())) == uninterrupted
 
@@ -113,8 +127,7 @@ def test_one_run_at_a_time(wine, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "fingerprint", "sentence"),
     [
-        (ASKED | {"seeds": 3}, None, "with seeds=2, and this run has seeds=3"),
-        (ASKED | {"seeds": None}, None, "with seeds=2, and this run has no seeds="),
+        (ASKED | {"epochs": 3}, None, "with no epochs=, and this run has epochs=3"),
         (ASKED | {"drop": ["x"]}, None, "with no drop=, and this run has drop=['x']"),
         (ASKED | {"data": "a.csv"}, None, "with data='wine', and this run has data='a.csv'"),
         (ASKED, "other", "with other data"),
@@ -136,8 +149,8 @@ def test_other_data_and_options_are_refused_by_name(wine, tmp_path, asked, finge
 
 def test_a_long_option_of_another_run_is_cut(wine, tmp_path):
     fingerprint = wine.info().fingerprint
-    with Folder(tmp_path, ASKED, fingerprint) as folder:
-        folder.repeats(lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(wine, tmp_path, stop_at(TrainingDone, 1))
     with (
         pytest.raises(OptionError, match="holds a run with no methods=, and this run has methods=") as caught,
         Folder(tmp_path, ASKED | {"methods": ["m\x1b" * 5_000_000]}, fingerprint),
@@ -150,13 +163,13 @@ def test_a_long_option_of_another_run_is_cut(wine, tmp_path):
 def test_an_older_version_is_refused(wine, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         carry_out(wine, tmp_path, stop_at(TrainingDone, 1))
-    settled = json.loads((tmp_path / "unfinished/run.json").read_text())
-    (tmp_path / "unfinished/run.json").write_text(json.dumps(settled | {"version": "0.0.1"}))
+    settled = json.loads((tmp_path / TRAININGS / RUN).read_text())
+    (tmp_path / TRAININGS / RUN).write_text(json.dumps(settled | {"version": "0.0.1"}))
     with pytest.raises(OptionError, match=r"anymax 0\.0\.1"):
         Folder(tmp_path, ASKED, wine.info().fingerprint).__enter__()
 
 
-@pytest.mark.parametrize("name", [RESULTS, REPORT, "unfinished/notes.txt"])
+@pytest.mark.parametrize("name", [RESULTS, REPORT, "trainings/notes.txt"])
 def test_files_of_someone_else_are_kept(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("my notes")
@@ -167,8 +180,7 @@ def test_files_of_someone_else_are_kept(tmp_path, name):
 
 def test_a_folder_without_anything_kept_goes_again(tmp_path):
     path = tmp_path / "new"
-    with Folder(path, ASKED, "data") as folder:
-        folder.repeats(lambda: 3)
+    with Folder(path, ASKED, "data"):
         assert path.exists()
     assert not path.exists()
 
@@ -177,7 +189,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_keeps_what_is_done(wine, tmp_p
     write = Path.write_bytes
 
     def full(path, content):
-        if "repeat-1" in str(path):
+        if path.parent.name == "1":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(path, content)
 
@@ -215,11 +227,47 @@ def test_a_killed_run_loses_at_most_the_running_training(wine, uninterrupted, tm
     assert timeless(json.loads((tmp_path / RESULTS).read_text())) == uninterrupted
 
 
-def test_what_was_kept_reads_back_equal(wine, tmp_path):
+def of_a_run(comparison):
+    """All that a run found, but for its times and for how long it was to go on."""
+    found = timeless(json.loads(json.dumps(dataclasses.asdict(dataclasses.replace(comparison, outcomes=None)))))
+    return {name: value for name, value in found.items() if name not in ("asked", "ending", "options")}
+
+
+def test_a_run_that_grows_equals_one_in_one_go(wine, tmp_path):
+    whole = carry_out(wine, tmp_path / "whole", repeats=7)
+    # stopped in the first repeats, ended before the rates of the first round were all tried, then again after it
     with pytest.raises(KeyboardInterrupt):
-        carry_out(wine, tmp_path, stop_at(RepeatDone, 1))
-    with Folder(tmp_path, ASKED, wine.info().fingerprint) as folder:
-        finished = folder.repeat(0)
-    assert finished is not None
-    stored = json.loads((tmp_path / "unfinished/repeat-0.json").read_text())
-    assert dataclasses.asdict(finished) == stored
+        carry_out(wine, tmp_path / "grown", stop_at(TrainingDone, 4), ASKED | {"seeds": 3}, repeats=3)
+    for seeds in (3, 6, 7):
+        events = []
+        grown = carry_out(wine, tmp_path / "grown", events.append, ASKED | {"seeds": seeds}, repeats=seeds)
+    assert of_a_run(grown) == of_a_run(whole)
+    assert sum(isinstance(event, TrainingDone) for event in events) == 2  # one repeat of two methods
+    assert grown.verdict.differences[0].repeats == 7
+
+
+def test_a_run_grows_where_columns_come_and_go_with_the_split(tmp_path):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.standard_normal(60), "once": np.arange(60) == 7, "y": ["a", "b"] * 30})
+    dataset = load(frame.astype({"once": float}), target="y")
+    assert len({dataset.parts(repeat).train.inputs.shape[1] for repeat in range(5)}) == 2
+    options = {"learning_rate": 1e-2}
+    carry_out(dataset, tmp_path, None, ASKED | {"seeds": 5}, repeats=5, **options)
+    assert carry_out(dataset, tmp_path, None, ASKED | {"seeds": 6}, repeats=6, **options).repeats == 6
+
+
+def test_a_run_whose_time_was_over_goes_on_with_more(tmp_path):
+    random = np.random.default_rng(0)
+    tossed = load(pd.DataFrame({"x": random.standard_normal(120), "y": random.choice(["a", "b"], 120)}), target="y")
+    options = {"repeats": None, "margin": 1e-6, "learning_rate": 1e-2}
+    asked = ASKED | {"seeds": None, "within": 1e-3}
+    short = carry_out(tossed, tmp_path, None, asked, within=1e-3, **options)
+    assert (short.repeats, short.ending) == (5, "the time")
+    (record,) = short.verdict.differences
+    assert (record.answer, record.repeats) == ("open", 5)
+    events = []
+    longer = carry_out(tossed, tmp_path, events.append, asked | {"within": 1e3}, within=1e3, **options)
+    assert next(event for event in events if isinstance(event, Planned)).already_done == 10
+    assert longer.ending in ("all is decided", "the most repeats")
+    assert longer.repeats == longer.verdict.differences[0].repeats
+    assert longer.repeats in (10, 20, 40)

@@ -4,15 +4,7 @@ import itertools
 
 import pytest
 
-from anymax.lab.training.forecast import (
-    EXPECTED_EPOCHS,
-    FEW_REPEATS,
-    LONG_RUN,
-    MANY_REPEATS,
-    SHORT_TRAINING,
-    Forecast,
-    forecast,
-)
+from anymax.lab.training.forecast import EXPECTED_EPOCHS, LONG_RUN, Forecast, forecast
 from anymax.lab.training.trial import LOOKS_PER_BUDGET, Pace, Plan
 
 
@@ -21,9 +13,11 @@ def plan(**changes):
     return Plan(**(options | {"batch_size": 16} | changes))
 
 
-def expected(plan, *, steps=(0.01, 0.02), look=0.1, rows=161, preparing=2.0, rates=3, tuned_once=False):
+def expected(plan, *, steps=(0.01, 0.02), look=0.1, rows=161, preparing=2.0, rates=3, tuning=5, redrawn=True):
     paces = [Pace(step, look, 0) for step in steps]
-    return forecast(plan, paces, train_rows=rows, preparing=preparing, rates=rates, tuned_once=tuned_once)
+    return forecast(
+        plan, paces, train_rows=rows, preparing=preparing, rates=rates, tuning_repeats=tuning, redrawn=redrawn
+    )
 
 
 def test_seconds_are_steps_looks_and_preparing():
@@ -31,17 +25,14 @@ def test_seconds_are_steps_looks_and_preparing():
     found = expected(plan())
     assert found.trainings(4) == 24
     steps = 12 * 10 * 11 * (0.01 + 0.02)
-    looks = (12 * 10 + 3 * 4) * 2 * 0.1
+    looks = 12 * (10 + 3) * 2 * 0.1
     assert found.seconds(4) == pytest.approx(steps + looks + 4 * 2.0)
+    assert expected(plan(), redrawn=False).seconds(4) == pytest.approx(steps + looks + 2.0)
 
 
-def test_rates_chosen_once_are_tried_in_the_first_repeat_alone():
-    found = expected(plan(), tuned_once=True)
-    assert [found.rounds(repeat) for repeat in range(3)] == [3, 1, 1]
-    assert found.trainings(3) == 10
-    steps = 5 * 10 * 11 * (0.01 + 0.02)
-    looks = (5 * 10 + 3 * 3) * 2 * 0.1
-    assert found.seconds(3) == pytest.approx(steps + looks + 2.0)
+def test_all_rates_are_tried_in_the_first_repeats_alone():
+    assert [expected(plan(), tuning=2).rounds(repeats) for repeats in range(5)] == [0, 3, 6, 7, 8]
+    assert expected(plan(), tuning=1).trainings(3) == 10
 
 
 def test_a_table_is_expected_to_stop_early_and_a_text_is_not():
@@ -55,27 +46,22 @@ def test_a_budget_is_the_time_in_steps_whatever_the_pace():
     assert found.looks == LOOKS_PER_BUDGET
 
 
-@pytest.mark.parametrize("tuned_once", [True, False])
-def test_each_repeat_adds_trainings_and_time(tuned_once):
-    found = expected(plan(), tuned_once=tuned_once)
+@pytest.mark.parametrize("tuning", [1, 5])
+def test_each_repeat_adds_trainings_and_time(tuning):
+    found = expected(plan(), tuning=tuning)
     for fewer, more in itertools.pairwise(range(1, 12)):
         assert found.trainings(fewer) < found.trainings(more)
         assert found.seconds(fewer) < found.seconds(more)
 
 
-@pytest.mark.parametrize(("steps", "repeats"), [(0.9, MANY_REPEATS), (1.1, FEW_REPEATS)])
-def test_a_long_training_of_one_method_means_few_repeats(steps, repeats):
-    found = Forecast([0.1, steps * SHORT_TRAINING], [0.0, 0.0], 1, 0.0, 3, False)
-    assert found.usual_repeats == repeats
-
-
-def test_the_fitting_budget_ends_the_run_in_time():
+@pytest.mark.parametrize(("limit", "seconds"), [(None, LONG_RUN), (900.0, 900.0)])
+def test_the_fitting_budget_ends_the_run_in_time(limit, seconds):
     found = expected(plan(), steps=(1.0, 3.0))
     assert found.seconds(10) > LONG_RUN
-    budget = found.fitting_budget(10)
+    budget = found.fitting_budget(10, limit)
     assert budget is not None
-    fitted = Forecast([budget, budget], found.evaluations, found.looks, found.preparing, 3, False)
-    assert fitted.seconds(10) == pytest.approx(LONG_RUN)
-    assert fitted.fitting_budget(9) is None
+    fitted = Forecast([budget, budget], found.evaluations, found.looks, found.preparing, 3, 5, True)
+    assert fitted.seconds(10) == pytest.approx(seconds)
+    assert fitted.fitting_budget(9, limit) is None
     # where looks alone take longer, a second of steps is the least
-    assert expected(plan(), steps=(1.0, 3.0), look=100.0).fitting_budget(10) == 1.0
+    assert expected(plan(), steps=(1.0, 3.0), look=100.0).fitting_budget(10, limit) == 1.0

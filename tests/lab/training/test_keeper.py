@@ -2,17 +2,17 @@
 
 import contextlib
 
+import numpy as np
 import pytest
-import torch
 
 from anymax.lab import results
-from anymax.lab.results import TuningPoint
+from anymax.lab.data.dataset import Items
+from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.training.events import Planned, TrainingDone
 from anymax.lab.training.folder import Folder
-from anymax.lab.training.keeper import FinishedRepeat, Memory
-from anymax.lab.training.trial import Training
+from anymax.lab.training.keeper import CommonPart, FinishedTraining, Memory
+from anymax.lab.training.trial import Standing, Training
 from tests.lab.calls import load, run
-from tests.lab.comparisons import make_comparison
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -22,50 +22,49 @@ def keeper(request, tmp_path):
         yield keeper
 
 
-def network(value: float) -> torch.nn.Linear:
-    layer = torch.nn.Linear(2, 1, dtype=torch.float64)
-    torch.nn.init.constant_(layer.weight, value)
-    return layer
+def finished(rate, **of_training):
+    adds = {"top1": np.array([True, False]), "nll": np.array([0.1, 2.5], dtype=np.float32)}
+    tested = results.Tested({"top1": 0.5, "nll": None}, recall=[results.RecallBin(3.0, 1, 2, 0.5, "a")])
+    return FinishedTraining(Training(rate, 3, **of_training), tested, Answers(np.array([0, 1], dtype=np.int32), adds))
 
 
-def test_what_was_settled_stays(keeper):
-    assert keeper.repeats(lambda: 4) == 4
-    assert keeper.repeats(lambda: 7) == 4
+def same(one, other):
+    assert (one.training, one.tested) == (other.training, other.tested)
+    assert one.answers.adds.keys() == other.answers.adds.keys()
+    for ours, theirs in (
+        (one.answers.prediction, other.answers.prediction),
+        *((one.answers.adds[key], other.answers.adds[key]) for key in one.answers.adds),
+    ):
+        assert ours.dtype == theirs.dtype
+        assert np.array_equal(ours, theirs)
 
 
-def test_trainings_are_kept_and_of_each_method_the_last_model(keeper):
-    for rate in (0.001, 0.003, 0.01):
-        state = None if rate == 0.01 else network(rate).state_dict()
-        keeper.keep_training(1, "softmax", Training(rate, 3), state)
-    keeper.keep_training(1, "nce", Training(0.01, 5), network(7.0).state_dict())
-    assert keeper.kept_trainings(1) == 4
-    assert keeper.kept_trainings(0) == 0
-    assert keeper.training(1, "softmax", 0.01) == Training(0.01, 3)
+def test_trainings_are_given_back_as_they_were_kept(keeper):
+    kept = {
+        (1, "softmax", 0.001): finished(0.001, best=Standing(0.5, 0.3), best_epoch=2),
+        (1, "softmax", 0.01): finished(0.01),
+        (0, "nce", 0.01): finished(0.01, seconds=1.5),
+    }
+    assert keeper.trainings == 0
+    for (repeat, method, _), training in kept.items():
+        keeper.keep_training(repeat, method, training)
+    assert keeper.trainings == 3
+    for place, training in kept.items():
+        same(keeper.training(*place), training)
     assert keeper.training(0, "softmax", 0.01) is None
-    model = torch.nn.Linear(2, 1)
-    before = model.weight.detach().clone()
-    for rate in (0.001, 0.01):
-        assert not keeper.restore(model, 1, "softmax", rate)
-        assert torch.equal(model.weight, before)
-    assert keeper.restore(model, 1, "softmax", 0.003)
-    assert model.weight.tolist() == [[0.003, 0.003]]
-    assert model.weight.dtype == torch.float64
-    assert keeper.restore(model, 1, "nce", 0.01)
-    assert model.weight.tolist() == [[7.0, 7.0]]
+    assert keeper.training(1, "softmax", 0.003) is None
 
 
-def test_a_repeat_that_is_done_takes_the_place_of_its_trainings(keeper):
-    trials = make_comparison({"softmax": [0.5, 0.6]}).trials
-    trials[0].tuning = [TuningPoint(0.01, None)]
-    finished = FinishedRepeat(trials, results.Tested({"top1": 0.1}))
-    keeper.keep_training(1, "softmax", Training(0.01, 3), network(1.0).state_dict())
-    assert keeper.repeat(1) is None
-    keeper.keep_repeat(1, finished)
-    assert keeper.repeat(1) == finished
-    assert keeper.repeat(0) is None
-    assert keeper.kept_trainings(1) == 0
-    assert keeper.training(1, "softmax", 0.01) is None
-    assert not keeper.restore(torch.nn.Linear(2, 1), 1, "softmax", 0.01)
+def test_what_was_tested_is_given_back_as_it_was_kept(keeper):
+    items = Items(np.array([7, 3]), np.array([1, 1]), np.array([0, 2]))
+    assert keeper.part(2) is None
+    keeper.keep_part(2, CommonPart(items, results.Tested({"top1": 0.1})))
+    found = keeper.part(2)
+    assert found.baseline == results.Tested({"top1": 0.1})
+    for name in ("row", "cluster", "target"):
+        assert np.array_equal(getattr(found.items, name), getattr(items, name))
+    assert keeper.part(1) is None
+    assert keeper.trainings == 0
 
 
 def test_a_run_that_was_stopped_goes_on_from_memory():

@@ -1,6 +1,7 @@
 """Whole comparisons on small data: the result is complete, fair, and the same under another name."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,9 @@ from anymax.lab.data.text import TextDataset
 from anymax.lab.errors import MethodError, OptionError
 from anymax.lab.measure import measured
 from anymax.lab.training import forecast, methods
-from anymax.lab.training.events import EpochDone, Planned, RepeatDone, TrainingDone, TrainingStarted
+from anymax.lab.training import trial as one_trial
+from anymax.lab.training.events import EpochDone, Looked, Planned, RepeatDone, TrainingDone, TrainingStarted
 from anymax.lab.training.methods import METHODS, Method
-from anymax.lab.verdict import judge
 from tests.lab.calls import load, read_table, run
 
 TIMES = ("train_seconds", "seconds_per_step")
@@ -52,7 +53,8 @@ def whole(wine):
 def test_the_result_is_complete(whole, tmp_path):
     comparison, _ = whole
     assert comparison.decide_by == "top1"
-    assert comparison.verdict is None
+    assert comparison.verdict is not None
+    assert comparison.verdict.text.startswith("No verdict: two repeats cannot tell")
     assert [method.name for method in comparison.methods] == list(METHODS)
     assert len(comparison.baseline) == 2
     assert comparison.total_seconds > 0
@@ -64,10 +66,9 @@ def test_the_result_is_complete(whole, tmp_path):
         assert [trial.repeat for trial in trials] == [0, 1]
         for trial in trials:
             assert [point.learning_rate for point in trial.tuning] == [1e-3, 3e-3, 1e-2]
-            best = max(point.validation for point in trial.tuning)
-            chosen = [point for point in trial.tuning if point.learning_rate == trial.learning_rate]
-            assert chosen[0].validation == best == max(trial.curve.validation)
-            assert trial.curve.validation[trial.best_epoch - 1] == best
+            (chosen,) = [point for point in trial.tuning if point.learning_rate == trial.learning_rate]
+            assert chosen.validation == max(trial.curve.validation)
+            assert trial.curve.validation[trial.best_epoch - 1] == chosen.validation
             assert len(trial.curve.seconds) == len(trial.curve.validation) == 3
             assert trial.curve.seconds == sorted(trial.curve.seconds)
             assert trial.train_seconds == trial.curve.seconds[-1] > 0
@@ -78,6 +79,13 @@ def test_the_result_is_complete(whole, tmp_path):
             assert all((value is not None) == method.defines_law for value in law)
             assert (trial.tested.ece_if_calibrated is not None) == method.defines_law
             assert sum(bin.count for bin in trial.tested.reliability) == 36 * method.defines_law
+        # the rate that was kept has the best mean over the repeats
+        means = {
+            rate: np.mean([p.validation for t in trials for p in t.tuning if p.learning_rate == rate])
+            for rate in (1e-3, 3e-3, 1e-2)
+        }
+        assert {trial.learning_rate for trial in trials} == {trials[0].learning_rate}
+        assert means[trials[0].learning_rate] == max(means.values())
     assert comparison.baseline[0].measures["top1"] == pytest.approx(14 / 36, abs=0.05)
     storage.save(comparison, tmp_path / "results.json")
 
@@ -87,6 +95,8 @@ def test_events_tell_the_plan_and_every_training(whole):
     assert events[0] == Planned(
         trainings=2 * 3 * 5,
         repeats=2,
+        most_repeats=2,
+        within=None,
         methods=list(METHODS),
         learning_rates=[1e-3, 3e-3, 1e-2],
         epochs=3,
@@ -124,9 +134,10 @@ def test_one_head_under_two_names_gets_equal_results(wine, monkeypatch):
         comparison = run(wine, methods=[original, "twin"], repeats=3, epochs=3, device="cpu")
         ours, theirs = comparison.of(original), comparison.of("twin")
         assert [without_times(trial) for trial in ours] == [without_times(trial) for trial in theirs]
-        verdict = judge(comparison)
-        assert not verdict.decided
-        assert not any(difference.decided for difference in verdict.differences)
+        (difference,) = comparison.verdict.differences
+        assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
+        # of 178 rows too few are answered wrongly for an interval to be trusted
+        assert (difference.answer, difference.too_few.counted) == ("open", "wrong answers")
 
 
 class Misled(nn.Module):
@@ -159,60 +170,92 @@ def test_a_head_that_is_better_by_a_known_margin_comes_out_better_by_it(monkeypa
     misled = Method("misled", "misled", lambda d, counts: Misled(d, counts, 0.6), defines_law=True)
     monkeypatch.setitem(methods.METHODS, "misled", misled)
     comparison = run(
-        dataset, methods=["softmax", "misled"], repeats=3, epochs=6, learning_rate=1e-2, decide_by="nll", device="cpu"
+        dataset, methods=["softmax", "misled"], repeats=5, epochs=6, learning_rate=1e-2, decide_by="nll", device="cpu"
     )
-    for good, bad in zip(comparison.of("softmax"), comparison.of("misled"), strict=True):
-        assert good.tested.measures["top1"] > 0.97
-        assert good.tested.measures["top1"] - bad.tested.measures["top1"] > 0.5
-        assert good.tested.measures["nll"] < 0.2
-        # the best that a head told the truth in 40 % of rows can say is -log .4 = .916
-        assert bad.tested.measures["nll"] - good.tested.measures["nll"] == pytest.approx(0.916, abs=0.2)
-    verdict = judge(comparison)
-    assert (verdict.pick, verdict.decided) == ("softmax", True)
-    assert verdict.differences[0].low > 0
+
+    def mean(method, key):
+        return np.mean([trial.tested.measures[key] for trial in comparison.of(method)])
+
+    assert mean("softmax", "top1") > 0.97
+    assert mean("softmax", "top1") - mean("misled", "top1") > 0.5
+    assert mean("softmax", "nll") < 0.2
+    # the best that a head told the truth in 40 % of rows can say is -log .4 = .916
+    assert mean("misled", "nll") - mean("softmax", "nll") == pytest.approx(0.916, abs=0.2)
+    assert comparison.verdict.pick == "softmax"
+    (difference,) = comparison.verdict.differences
+    assert difference.answer == "worse"
+    assert difference.low > 0
 
 
-def test_text_is_tuned_once_and_measured_per_block(text):
+def test_text_is_tuned_in_its_first_repeat_and_judged_by_blocks(text):
     events = []
     comparison = run(
-        text, methods=["softmax", "nce", "sigmoid"], repeats=2, epochs=1, device="cpu", progress=events.append
+        text, methods=["softmax", "nce", "sigmoid"], repeats=3, epochs=1, device="cpu", progress=events.append
     )
     assert comparison.decide_by == "perplexity"
     assert [out.method for out in comparison.left_out] == ["sigmoid"]
     assert not comparison.data.splits_redrawn
     planned = events[0]
-    assert planned.trainings == (3 + 1) * 2
+    assert planned.trainings == (3 + 1 + 1) * 2
     assert len([event for event in events if isinstance(event, TrainingDone)]) == planned.trainings
-    assert comparison.options["tuned"] == "in the first repeat"
+    assert comparison.options["tuning_repeats"] == 1
     for name in ("softmax", "nce"):
-        first, second = comparison.of(name)
+        first, second, _ = comparison.of(name)
         assert first.learning_rate == second.learning_rate
-        assert first.tuning == second.tuning
-        assert len(first.tuning) == 3
+        assert (len(first.tuning), len(second.tuning)) == (3, 0)
         assert first.tested.measures != second.tested.measures  # another start
-        assert sum(first.tested.block_items) == comparison.data.test_items
-        mean = sum(first.tested.block_sums["nll"]) / sum(first.tested.block_items)
-        assert first.tested.measures["nll"] == pytest.approx(mean)
-        assert first.tested.measures["perplexity"] == pytest.approx(np.exp(mean))
+        answers = comparison.outcomes.answers[name][0]
+        assert len(answers.prediction) == comparison.data.test_items
+        assert first.tested.measures["nll"] == pytest.approx(answers.adds["nll"].mean(dtype=float), rel=1e-6)
     assert comparison.baseline[0] == comparison.baseline[1]
+    for items in comparison.outcomes.items:
+        assert np.array_equal(np.unique(items.cluster), np.arange(50))
+        assert (np.diff(items.cluster) >= 0).all()
+    (difference,) = comparison.verdict.differences
+    assert (difference.level, difference.repeats) == (0.05, 3)
 
 
-def test_repeats_follow_from_the_time_a_training_takes(wine, monkeypatch):
-    monkeypatch.setattr(forecast, "MANY_REPEATS", 4)
-    planned = []
-    for longest, repeats in ((1e9, 4), (0.0, 3)):
-        monkeypatch.setattr(forecast, "SHORT_TRAINING", longest)
-        comparison = run(
-            wine,
-            methods=["softmax"],
-            epochs=1,
-            learning_rate=1e-2,
-            device="cpu",
-            progress=lambda event: planned.append(event) if isinstance(event, Planned) else None,
-        )
-        assert len(comparison.of("softmax")) == len(comparison.baseline) == repeats
-        assert comparison.options["repeats"] == repeats
-    assert [plan.repeats for plan in planned] == [4, 3]
+def test_rates_are_chosen_in_the_first_round_and_later_repeats_train_once(wine):
+    events = []
+    comparison = run(wine, methods=["softmax"], repeats=6, epochs=1, device="cpu", progress=events.append)
+    started = [(event.repeat, event.learning_rate) for event in events if isinstance(event, TrainingStarted)]
+    (kept,) = {trial.learning_rate for trial in comparison.trials}
+    assert started == [(repeat, rate) for repeat in range(5) for rate in (1e-3, 3e-3, 1e-2)] + [(5, kept)]
+    assert [len(trial.tuning) for trial in comparison.trials] == [3] * 5 + [0]
+
+
+def test_the_choice_of_rates_does_not_see_the_test_part(wine, monkeypatch):
+    whole = run(wine, methods=["softmax", "nce"], repeats=2, epochs=2, device="cpu")
+    look = one_trial.look_at_test
+
+    def worse_the_better(model, *arguments):
+        tested, answers = look(model, *arguments)
+        tested.measures["top1"] = 1 - tested.measures["top1"]
+        return tested, answers
+
+    monkeypatch.setattr(one_trial, "look_at_test", worse_the_better)
+    turned = run(wine, methods=["softmax", "nce"], repeats=2, epochs=2, device="cpu")
+    for ours, theirs in zip(whole.trials, turned.trials, strict=True):
+        assert (ours.learning_rate, ours.best_epoch) == (theirs.learning_rate, theirs.best_epoch)
+
+
+def test_repeats_go_on_until_all_is_decided(monkeypatch):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.normal(size=120), "y": random.choice(["a", "b"], 120)})
+    twin = dataclasses.replace(METHODS["softmax"], name="twin", title="twin")
+    monkeypatch.setitem(methods.METHODS, "twin", twin)
+    events = []
+    comparison = run(
+        read_table("tossed", frame, "y"),
+        methods=["softmax", "twin"],
+        epochs=1,
+        learning_rate=1e-2,
+        device="cpu",
+        progress=events.append,
+    )
+    assert [each.answer for each in comparison.verdict.differences] == ["equivalent"]
+    assert (comparison.repeats, comparison.ending) == (5, "all is decided")
+    assert [event for event in events if isinstance(event, Looked)] == [Looked(5, [], 10, 20)]
 
 
 def test_a_rare_class_makes_macro_f1_decide():
@@ -256,13 +299,18 @@ def test_a_method_that_diverges_has_no_validation_value_and_is_still_reported(wi
     [
         ({"methods": ["sofmax"]}, MethodError, "There is no method 'sofmax': expected some of softmax, gumbel"),
         ({"repeats": 0}, OptionError, "The number of repeats must be 1 or more, got 0."),
+        ({"within": 0.0}, OptionError, "The time for the run must be a positive number of seconds, got 0.0."),
+        ({"within": math.nan}, OptionError, "must be a positive number of seconds, got nan."),
+        ({"margin": 0.0}, OptionError, "The margin must be a share between 0 and 1, such as 0.01, got 0.0."),
+        ({"margin": 1.0}, OptionError, "must be a share between 0 and 1, such as 0.01, got 1.0."),
+        ({"margin": math.nan}, OptionError, "must be a share between 0 and 1, such as 0.01, got nan."),
         ({"epochs": -1}, OptionError, "The number of epochs must be 1 or more, got -1."),
         ({"learning_rate": 0.0}, OptionError, "The learning rate must be a positive number, got 0.0."),
         ({"learning_rate": float("nan")}, OptionError, "must be a positive number, got nan."),
         (
             {"decide_by": "auc"},
             OptionError,
-            "'auc' is not a measure here: expected one of top1, macro_f1, average_precision, nll, brier, ece.",
+            "'auc' is not a measure here: expected one of top1, macro_f1, average_precision, nll, brier.",
         ),
         ({"decide_by": "perplexity"}, OptionError, "'perplexity' is not a measure here"),
         ({"device": "abacus"}, OptionError, "Device 'abacus' is not available here"),

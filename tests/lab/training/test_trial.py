@@ -171,7 +171,7 @@ def test_every_precision_trains_and_is_measured(request, kind, name, precision):
     model, training = trial.train(method, plan, parts, repeat=0, learning_rate=3e-3, fabric=fabric)
     assert model.head.weight.dtype == (torch.float64 if precision == "64-true" else torch.float32)
     assert training.best is not None
-    tested = trial.look_at_test(model, method, plan, parts, dataset.info(), dataset.unknown_class)
+    tested, _ = trial.look_at_test(model, method, plan, parts, dataset.info(), dataset.unknown_class)
     assert tested.measures[plan.decide_by] is not None
 
 
@@ -218,7 +218,7 @@ def test_seconds_leave_out_evaluation_and_the_first_steps(wine, fabric, monkeypa
 
 def test_the_test_part_is_not_read_in_training(wine, fabric):
     dataset, parts = wine
-    poisoned = trial.Parts(parts.train, parts.validation, None, parts.class_counts)  # type: ignore[arg-type]
+    poisoned = trial.Parts(parts.train, parts.validation, None, None, parts.class_counts)  # type: ignore[arg-type]
     ours = train(METHODS["softmax"], dataset, parts, fabric)
     theirs = train(METHODS["softmax"], dataset, poisoned, fabric)
     assert ours.curve.validation == theirs.curve.validation
