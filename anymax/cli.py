@@ -109,6 +109,9 @@ def compare(
     missing: Annotated[
         list[str] | None, typer.Option(metavar="CELL", help="A cell that means missing, beside empty ones.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a file of text, such as cp1252; default: recognised.")
+    ] = None,
     vocab_size: Annotated[int | None, typer.Option(metavar="N", help="Text: the most words that are classes.")] = None,
     min_count: Annotated[int | None, typer.Option(metavar="N", help="Text: how often a word must occur.")] = None,
     context: Annotated[
@@ -184,6 +187,7 @@ def compare(
                 drop=drop or (),
                 kinds=dict(_kind(text) for text in kinds or ()),
                 missing=missing or (),
+                encoding=encoding,
                 vocab_size=vocab_size,
                 min_count=min_count,
                 context=context,

@@ -38,6 +38,7 @@ def compare(
     drop: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
+    encoding: str | None = None,
     vocab_size: int | None = None,
     min_count: int | None = None,
     context: int | None = None,
@@ -65,6 +66,7 @@ def compare(
         drop: columns to leave out.
         kinds: column -> "number", "category", "date" or "text", where it is to be read as that.
         missing: cells that mean that nothing is there, beside empty ones.
+        encoding: of a file of text, such as "cp1252"; None recognises UTF-8 and UTF-16, and says what it takes else.
         vocab_size: of a text, the most words that are classes of their own.
         min_count: of a text, how often a word must occur in the training part to be one of them.
         context: of a text, how many words a prediction may look back on.
@@ -106,6 +108,7 @@ def compare(
         drop=tuple(drop),
         kinds=dict(kinds or {}),
         missing=tuple(missing),
+        encoding=encoding,
         vocab_size=vocab_size,
         min_count=min_count,
         context=context,

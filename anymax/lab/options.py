@@ -16,6 +16,8 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 # Of `ReadOptions`, those that only a table has and those that only a text has.
 OF_TABLES = ("target", "group", "time", "drop", "kinds", "missing")
 OF_TEXTS = ("vocab_size", "min_count", "context")
+# ... and those of every file of text, be it a table or not.
+OF_FILES = ("encoding",)
 # How `anymax.lab.compare`, the command line and `results.json` call what has another name inside.
 PUBLIC_NAMES = {"repeats": "seeds", "learning_rate": "lr"}
 MARGIN = 0.01  # a point of a share, 1 % of a perplexity or a log-likelihood
@@ -31,6 +33,7 @@ class ReadOptions:
     drop: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    encoding: str | None = None
     vocab_size: int | None = None
     min_count: int | None = None
     context: int | None = None

@@ -7,7 +7,7 @@ import pytest
 
 from anymax.lab import compare
 from anymax.lab.errors import DataError, LabError, Option, OptionError
-from anymax.lab.options import OF_TABLES, OF_TEXTS, ReadOptions, TrainOptions, asked
+from anymax.lab.options import OF_FILES, OF_TABLES, OF_TEXTS, ReadOptions, TrainOptions, asked
 
 ARGUMENTS = inspect.signature(compare).parameters
 # handled by `compare` itself
@@ -28,9 +28,9 @@ def test_what_was_asked_survives_json():
     assert asked(TrainOptions(repeats=3, learning_rate=0.01)) == asked(TrainOptions()) | {"seeds": 3, "lr": 0.01}
 
 
-def test_an_option_of_a_data_set_belongs_to_tables_or_to_texts():
-    assert sorted([*OF_TABLES, *OF_TEXTS]) == sorted(asked(ReadOptions()))
-    assert ReadOptions().given((*OF_TABLES, *OF_TEXTS)) is None
+def test_an_option_of_a_data_set_belongs_to_tables_to_texts_or_to_files():
+    assert sorted([*OF_TABLES, *OF_TEXTS, *OF_FILES]) == sorted(asked(ReadOptions()))
+    assert ReadOptions().given((*OF_TABLES, *OF_TEXTS, *OF_FILES)) is None
     assert ReadOptions(kinds={"zip": "text"}).given(OF_TABLES) == "kinds"
     assert ReadOptions(context=1).given(OF_TEXTS) == "context"
     assert ReadOptions(context=1).given(OF_TABLES) is None

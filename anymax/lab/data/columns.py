@@ -1,4 +1,4 @@
-"""How one column of a table is named and read: as numbers, categories, dates, free text, or not at all."""
+"""What a column of a table holds: numbers, categories, dates, free text, or nothing to learn from."""
 
 from __future__ import annotations
 
@@ -10,48 +10,44 @@ import numpy as np
 import pandas as pd
 
 from anymax._core.sentences import count_rows, of_path, quoted
+from anymax.lab.data import dates, hints, numbers, readings
+from anymax.lab.data.hints import Hint
+from anymax.lab.data.numbers import PLAIN
+from anymax.lab.data.readings import Reading, Values
 from anymax.lab.errors import DataError
 from anymax.lab.results import ColumnInfo
 
 KINDS = ("number", "category", "date", "text")
 MOST_LEVELS = 64  # one-hot columns per category; where more are frequent, levels are embedded
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
-MISSING = "(missing)"
-FREE_TEXT_WORDS = 4  # mean words per cell from which text that hardly repeats is read word by word
 SMALLEST_COUNTER = 6  # rows below which whole numbers in a row may be chance
 LONGEST_NAME = 10_000  # characters of a column's name or a class; what is longer is no name
-LOOKED_AT = 1000  # cells that distinguish dates and free text from the rest
+FEW_MISFITS = 0.1  # of the cells, up to which they are told from a column of another kind
+FEW_UNITS = 5  # up to which letters behind numbers are units, and not parts of codes
 
-# what stands for a date beside ISO 8601; pairs differ in whether day or month comes first
-DATE_FORMATS = (
-    ("ISO8601",),
-    ("%d.%m.%Y",),
-    ("%d.%m.%Y %H:%M",),
-    ("%d.%m.%Y %H:%M:%S",),
-    ("%Y/%m/%d",),
-    ("%Y/%m/%d %H:%M",),
-    ("%Y/%m/%d %H:%M:%S",),
-    ("%d/%m/%Y", "%m/%d/%Y"),
-    ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"),
-    ("%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S"),
-    ("%d-%m-%Y", "%m-%d-%Y"),
-    ("%d %b %Y",),
-    ("%d %B %Y",),
-    ("%b %d, %Y",),
-    ("%B %d, %Y",),
-)
+ASKED = "read so because you asked for it"
+
+# free text
+LOOKED_AT = 1000  # cells
+FREE_TEXT_WORDS = 4  # mean words per cell from which text whose words come again is read word by word
+SHARED = 3  # cells in which a word must stand to be shared,
+NOT_IN_ALL = 0.9  # the share of cells beyond which it tells them apart no longer,
+WITH_SHARED = 0.5  # and the share of cells that must hold such a word
 
 
 @dataclass(frozen=True)
 class Column:
-    """One feature column as it was read; `values` is None where it was dropped.
-
-    The values are numbers, level names, text, or for a date the numbers that it gives, a column each.
-    """
+    """One feature column as it was read, how to read it again, and what must be said about it."""
 
     info: ColumnInfo
-    values: pd.Series | pd.DataFrame | None
-    note: str | None = None
+    reading: Reading
+    read: Values
+    notes: tuple[str, ...] = ()
+    hints: tuple[Hint, ...] = ()  # what is said once for all columns of which it is true
+
+    @property
+    def values(self) -> pd.Series | pd.DataFrame | None:
+        """Numbers, level names, text, or for a date the numbers that it gives; None where the column was dropped."""
+        return self.read.values
 
 
 def check_names(table: str, names: Sequence[str]) -> None:
@@ -86,187 +82,247 @@ def read_column(name: str, cells: pd.Series, decimal_comma: bool = False, kind: 
     Args:
         name: what the column is called.
         cells: its cells, missing ones NA.
-        decimal_comma: whether "1,5" is a number.
+        decimal_comma: whether a comma is rather the decimal sign, where the cells of the column do not say it.
         kind: one of `KINDS` that the user asked for, whatever the cells look like.
 
     Raises:
         DataError: the column has no value, an infinite one, or does not fit the kind that was asked for.
     """
-    cells = cells.reset_index(drop=True)
-    if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) not in ("string", "empty"):
-        cells = cells.map(str, na_action="ignore")
-    present = cells.notna()
-    missing = int((~present).sum())
-    if not present.any():
+    cells = readings.plain(cells)
+    if not cells.notna().any():
         raise DataError(f"Feature column {quoted(name)} has no value at all: take it out of the file.")
-    different = int(cells.nunique())
-    if different == 1 and not missing:
-        return Column(ColumnInfo(name, "dropped", f"holds {quoted(cells[0])} in every row"), None)
-    if kind is not None:
-        return _as_asked(name, cells, missing, decimal_comma, kind)
+    return _Reader(name, cells, decimal_comma).read(kind)
 
-    every = f"every {'non-empty ' if missing else ''}cell is a"
-    if pd.api.types.is_datetime64_any_dtype(cells):
-        return _date_column(name, cells, f"{every} date", missing)
-    numbers = to_numbers(cells, decimal_comma)
-    not_numbers = present & numbers.isna()
-    if not not_numbers.any():
-        _refuse_infinite(name, cells, numbers)
-        if _counts_rows(numbers):
+
+class _Reader:
+    """One column, while it is found out what it holds."""
+
+    def __init__(self, name: str, cells: pd.Series, decimal_comma: bool) -> None:
+        self.name = name
+        self.cells = cells
+        self.decimal_comma = decimal_comma
+        self.is_present = cells.notna().to_numpy(dtype=bool)
+        self.present = int(self.is_present.sum())
+        self.missing = len(cells) - self.present
+        self.different = int(cells.nunique())
+        self.every = f"every {'non-empty ' if self.missing else ''}cell is"
+
+    def read(self, kind: str | None) -> Column:
+        if self.different == 1 and not self.missing:
+            return self._dropped(f"holds {quoted(self.cells[0])} in every row", Hint("constant", self.name))
+        if kind is not None:
+            return self._as_asked(kind)
+        form, values, notes = self._numbers()
+        if values is not None and not self._misfits(values).any():
+            return self._as_number(form, values, tuple(notes))
+        found = dates.propose(self.cells)
+        if found.form is not None:
+            return self._as_date(found)
+        if found.ambiguous:
+            notes.append(f"Column {quoted(self.name)} is not read as dates: {found.ambiguous}.")
+        return self._as_words(values, found, notes)
+
+    # ------------------------------------------------------------ numbers
+
+    def _numbers(self) -> tuple[numbers.NumberFormat, pd.Series | None, list[str]]:
+        """The format of the column's numbers, the cells in it, and what must be said; no cells where few are any."""
+        if pd.api.types.is_datetime64_any_dtype(self.cells):
+            return PLAIN, None, []
+        if pd.api.types.is_numeric_dtype(self.cells):
+            return PLAIN, numbers.parse(self.cells, PLAIN), []
+        proposal = numbers.propose(self.cells, self.decimal_comma)
+        if proposal is None:
+            return PLAIN, None, []
+        if len(proposal.units) > 1:
+            few = len(proposal.units) <= FEW_UNITS
+            return PLAIN, None, [proposal.units_note(self.name)] if few else []
+        notes = [] if self._misfits(proposal.values).any() else proposal.notes(self.name)
+        return proposal.form, proposal.values, notes
+
+    def _misfits(self, values: pd.Series) -> np.ndarray:
+        """The cells that are no numbers."""
+        return self.is_present & values.isna().to_numpy()
+
+    def _as_number(
+        self, form: numbers.NumberFormat, values: pd.Series, notes: tuple[str, ...], asked: bool = False
+    ) -> Column:
+        reading, read = Reading(self.name, "number", number=form), readings.of_numbers(values, self.is_present)
+        if read.unfit.any():
+            row = int(np.flatnonzero(read.unfit)[0])
+            raise DataError(
+                f"Feature column {quoted(self.name)} holds an infinite number ({quoted(self.cells[row])}, row "
+                f"{row + 1}): replace it by a finite one or make the cell empty."
+            )
+        if asked:
+            return self._column(reading, read, f"{ASKED}{_in_brackets(form)}", notes)
+        if form == PLAIN and hints.are_days(values) and (found := dates.propose(self.cells)).form == dates.DIGITS:
+            return self._as_date(found)
+        if form == PLAIN and not self.missing and _counts_rows(values):
             why = "counts the rows: whole numbers without a gap, each once"
-            return Column(ColumnInfo(name, "dropped", why), None)
-        return Column(ColumnInfo(name, "number", f"{every} number", missing), numbers)
-    dates = to_dates(cells)
-    if isinstance(dates, pd.Series):
-        return _date_column(name, dates, f"{every} date", missing)
+            return self._dropped(why, Hint("counter", self.name))
+        if form == PLAIN and (zero := hints.leading_zero(self.cells)) is not None:
+            return self._as_code(reading, read, zero)
+        what = str(form) if form.is_clock else f"a number{_in_brackets(form)}"
+        return self._column(reading, read, f"{self.every} {what}", notes, hints.of_numbers(self.name, values))
 
-    if _is_free_text(pd.Series(cells[present]), different):
-        why = f"free text: {different} different cells, read word by word"
-        return Column(ColumnInfo(name, "text", why, missing), _as_text(cells, ""))
-    if different == int(present.sum()):
-        why = "holds text that is different in every row"
-        return Column(ColumnInfo(name, "dropped", why, missing), None, _ambiguity_note(name, dates))
-    example = quoted(cells[int(np.flatnonzero(not_numbers)[0])])
-    which = "some of them" if not_numbers.sum() < present.sum() else "which are"
-    why = f"{different} different values, {which} not numbers ({example})"
-    note = _ambiguity_note(name, dates)
-    if not_numbers.sum() <= 0.1 * present.sum():
+    def _as_code(self, reading: Reading, read: Values, example: str) -> Column:
+        """Whole numbers some of which begin with a zero, as nobody writes a quantity."""
+        if self.different > self.present / 2:
+            note = (
+                f"Column {quoted(self.name)} is read as numbers, and some begin with a zero ({quoted(example)}): if "
+                f"they are codes, --as {quoted(self.name + '=category')}."
+            )
+            return self._column(reading, read, f"{self.every} a number, some begin with a zero", (note,))
         note = (
-            f"Column {quoted(name)} is read as a category because {count_rows(int(not_numbers.sum()))} hold no number "
-            f"({example}): if that means missing, make those cells empty."
+            f"Column {quoted(self.name)} is read as a category, since some of its numbers begin with a zero "
+            f"({quoted(example)}): if they are quantities, --as {quoted(self.name + '=number')}."
         )
-    return _category_column(name, cells, why, different, missing, note)
+        return self._as_category(f"codes: numbers of which some begin with a zero ({quoted(example)})", (note,))
+
+    # ------------------------------------------------------------ dates
+
+    def _as_date(self, found: dates.Dates, why: str | None = None) -> Column:
+        reading = Reading(self.name, "date", date=found.form)
+        why = why or f"{self.every} a date"
+        if found.decided_by is not None:
+            first = "day" if str(found.form).startswith("%d") else "month"
+            why += f", the {first} first as {quoted(found.decided_by)} shows"
+        why += ": year, month, day of week and age in days"
+        assert found.values is not None
+        return self._column(reading, readings.of_dates(self.name, found.values, self.is_present), why)
+
+    # ------------------------------------------------------------ words
+
+    def _as_words(self, values: pd.Series | None, found: dates.Dates, notes: list[str]) -> Column:
+        present = pd.Series(self.cells[self.cells.notna()])
+        if _is_free_text(present, self.different):
+            why = f"free text: {self.different} different cells, read word by word"
+            return self._column(Reading(self.name, "text"), self._read("text"), why, tuple(notes))
+        if self.different == self.present:
+            why = "holds text that is different in every row"
+            return self._dropped(why, Hint("identifier", self.name), tuple(notes))
+        not_numbers = self._misfits(_plain_numbers(self.cells) if values is None else values)
+        misfits = int(not_numbers.sum())
+        example = quoted(self.cells[int(np.flatnonzero(not_numbers)[0])])
+        which = "some of them" if misfits < self.present else "which are"
+        if misfits <= FEW_MISFITS * self.present:
+            notes.append(self._misfits_note(misfits, "number", example))
+        elif found.misfit is not None:
+            notes.append(self._misfits_note(found.misfits, "date", quoted(found.misfit)))
+        return self._as_category(f"{self.different} different values, {which} not numbers ({example})", tuple(notes))
+
+    def _misfits_note(self, misfits: int, what: str, example: str) -> str:
+        return (
+            f"Column {quoted(self.name)} is read as a category because {count_rows(misfits)} hold no {what} "
+            f"({example}): if that means missing, make those cells empty or name them with --missing."
+        )
+
+    def _as_category(self, why: str, notes: tuple[str, ...] = ()) -> Column:
+        if self.different > MOST_LEVELS:
+            why += f"; where more than {MOST_LEVELS} are frequent in the training part, each is embedded"
+        return self._column(Reading(self.name, "category"), self._read("category"), why, notes)
+
+    # ------------------------------------------------------------ as asked
+
+    def _as_asked(self, kind: str) -> Column:
+        """The column as the kind that was asked for, or one sentence on the first cell that does not fit."""
+        if kind == "category":
+            return self._as_category(ASKED)
+        if kind == "text":
+            read = self._read("text")
+            assert isinstance(read.values, pd.Series)
+            if not read.values.str.contains(r"\w").any():
+                raise DataError(f"Column {quoted(self.name)} cannot be read as text: no cell of it holds a word.")
+            notes = () if _share_words(pd.Series(self.cells[self.cells.notna()])) else (hints.no_words(self.name),)
+            return self._column(Reading(self.name, "text"), read, ASKED, notes)
+        if kind == "number":
+            form, values, notes = self._numbers()
+            if values is None and notes:  # several units
+                raise DataError(*notes)
+            values = numbers.parse(self.cells, form) if values is None else values
+            misfits = self._misfits(values)
+            if misfits.any():
+                raise self._does_not_fit("number", misfits)
+            return self._as_number(form, values, tuple(notes), asked=True)
+        found = dates.propose(self.cells)
+        if found.ambiguous is not None:
+            raise DataError(f"Column {quoted(self.name)} cannot be read as date: {found.ambiguous}.")
+        if found.form is None:
+            raise self._does_not_fit("date", readings.apply(Reading("", "date", date=dates.ISO), self.cells).unfit)
+        return self._as_date(found, ASKED)
+
+    def _does_not_fit(self, kind: str, unfit: np.ndarray) -> DataError:
+        row = int(np.flatnonzero(unfit)[0])
+        return DataError(
+            f"Column {quoted(self.name)} cannot be read as {kind}: row {row + 1} holds {quoted(self.cells[row])}, "
+            "which is not one."
+        )
+
+    # ------------------------------------------------------------ what is made of it
+
+    def _read(self, kind: str) -> Values:
+        return readings.apply(Reading(self.name, kind), self.cells)
+
+    def _column(
+        self, reading: Reading, read: Values, why: str, notes: tuple[str, ...] = (), found: tuple[Hint, ...] = ()
+    ) -> Column:
+        return Column(ColumnInfo(self.name, reading.kind, why, self.missing), reading, read, notes, found)
+
+    def _dropped(self, why: str, hint: Hint, notes: tuple[str, ...] = ()) -> Column:
+        return self._column(Reading(self.name, "dropped"), self._read("dropped"), why, notes, (hint,))
 
 
-def _as_asked(name: str, cells: pd.Series, missing: int, decimal_comma: bool, kind: str) -> Column:
-    """The column as the kind that was asked for, or one sentence on the first cell that does not fit."""
-    why = "read so because you asked for it"
-    if kind == "category":
-        return _category_column(name, cells, why, int(cells.nunique()), missing, None)
-    if kind == "text":
-        text = _as_text(cells, "")
-        if not text.str.contains(r"\w").any():
-            raise DataError(f"Column {quoted(name)} cannot be read as text: no cell of it holds a word.")
-        return Column(ColumnInfo(name, "text", why, missing), text)
-    if kind == "number":
-        numbers = to_numbers(cells, decimal_comma)
-        unfit = cells.notna() & numbers.isna()
-        if unfit.any():
-            raise _does_not_fit(name, "number", cells, unfit)
-        _refuse_infinite(name, cells, numbers)
-        return Column(ColumnInfo(name, "number", why, missing), numbers)
-    dates = cells if pd.api.types.is_datetime64_any_dtype(cells) else to_dates(_as_text(cells, None))
-    if isinstance(dates, str):
-        raise DataError(f"Column {quoted(name)} cannot be read as date: {dates}.")
-    if dates is None:
-        parsed = pd.to_datetime(_as_text(cells, None), format="ISO8601", errors="coerce", utc=True)
-        raise _does_not_fit(name, "date", cells, cells.notna() & parsed.isna())
-    return _date_column(name, dates, why, missing)
+def _in_brackets(form: numbers.NumberFormat) -> str:
+    return f" ({form})" if str(form) else ""
 
 
-def _does_not_fit(name: str, kind: str, cells: pd.Series, unfit: pd.Series) -> DataError:
-    row = int(np.flatnonzero(unfit)[0])
-    return DataError(
-        f"Column {quoted(name)} cannot be read as {kind}: row {row + 1} holds {quoted(cells[row])}, which is not one."
-    )
+def _plain_numbers(cells: pd.Series) -> pd.Series:
+    """The cells as plain numbers, of which few are different."""
+    codes, different = pd.factorize(cells)
+    values = numbers.parse(pd.Series(different), PLAIN).to_numpy()
+    return pd.Series(np.append(values, np.nan)[codes], cells.index)
 
 
-def _category_column(name: str, cells: pd.Series, why: str, different: int, missing: int, note: str | None) -> Column:
-    if different > MOST_LEVELS:
-        why += f"; where more than {MOST_LEVELS} are frequent in the training part, each is embedded"
-    return Column(ColumnInfo(name, "category", why, missing), _as_text(cells, MISSING), note)
+def _counts_rows(values: pd.Series) -> bool:
+    """Whether the column is a row number: as many different whole numbers as rows, without a gap."""
+    ordered = np.sort(values.to_numpy())
+    return len(ordered) >= SMALLEST_COUNTER and bool(np.all(np.diff(ordered) == 1))
 
 
-def _date_column(name: str, dates: pd.Series, why: str, missing: int) -> Column:
-    dates = pd.to_datetime(dates, utc=True)
-    # standardised on the training part, days since any origin are the age counted from that part's latest day
-    days = _seconds(dates) / 86_400
-    # no name in a file holds a null character, so these meet no other column's
-    values = pd.DataFrame(
-        {
-            f"{name}\0year": dates.dt.year,
-            f"{name}\0month": dates.dt.month,
-            f"{name}\0day of week": dates.dt.day_of_week,
-            f"{name}\0age": -days,
-        }
-    ).astype(np.float64)
-    return Column(ColumnInfo(name, "date", f"{why}: year, month, day of week and age in days", missing), values)
-
-
-def _as_text(cells: pd.Series, missing: str | None) -> pd.Series:
-    return cells.map(str, na_action="ignore").astype(object).where(cells.notna(), missing)
+def _words(present: pd.Series) -> pd.DataFrame:
+    """Cell and word of the first cells: words as text is read by them, each once a cell; numbers are none."""
+    words = present.iloc[:LOOKED_AT].reset_index(drop=True).astype(str).str.lower().str.findall(r"\w+").explode()
+    pairs = pd.DataFrame({"cell": words.index, "word": words.to_numpy()}).drop_duplicates()
+    return pairs.loc[pairs["word"].astype("str").str.contains(r"[^\W\d_]").eq(True)]
 
 
 def _is_free_text(present: pd.Series, different: int) -> bool:
+    """Whether most cells differ and yet have words in common: a title, a name, a comment, and no identifier."""
     if different <= len(present) / 2:
         return False
-    words = present.iloc[:LOOKED_AT].astype(str).str.count(r"\w+")
-    return float(words.mean()) >= FREE_TEXT_WORDS
+    looked_at = present.iloc[:LOOKED_AT]
+    long = float(looked_at.astype(str).str.count(r"\w+").mean()) >= FREE_TEXT_WORDS
+    return _share_words(present, in_all=long)
 
 
-def _ambiguity_note(name: str, dates: str | None) -> str | None:
-    return f"Column {quoted(name)} is not read as dates: {dates}." if dates else None
+def _share_words(present: pd.Series, in_all: bool = False) -> bool:
+    """Whether most cells hold a word that some others hold too; one that stands in nearly all is counted `in_all`."""
+    cells = min(len(present), LOOKED_AT)
+    words = _words(present)
+    times = words["word"].map(words["word"].value_counts())
+    shared = words.loc[(times >= SHARED) & (in_all | (times <= NOT_IN_ALL * cells))]
+    return shared["cell"].nunique() >= WITH_SHARED * cells
 
 
-def to_numbers(cells: pd.Series, decimal_comma: bool = False) -> pd.Series:
-    """The cells as numbers, NaN where they are none."""
+def number_values(cells: pd.Series, decimal_comma: bool = False) -> pd.Series:
+    """The cells as numbers, NaN where they are none in the format that fits most of them."""
+    cells = readings.plain(cells)
     if pd.api.types.is_numeric_dtype(cells):
-        return cells.astype(np.float64)
-    text = cells.astype(object)
-    numbers = pd.Series(pd.to_numeric(text, errors="coerce"), dtype=np.float64)
-    if decimal_comma:
-        with_points = text.str.replace(",", ".", n=1)
-        numbers = numbers.fillna(pd.Series(pd.to_numeric(with_points, errors="coerce"), dtype=np.float64))
-    return numbers
-
-
-def to_dates(cells: pd.Series) -> pd.Series | str | None:
-    """The cells as dates, or what makes them ambiguous, or None where one of them is no date."""
-    present = cells.dropna().astype(str)
-    # pandas takes "now" and "today" for dates; and most columns of words are known not to be any in one step
-    if not present.str.contains(r"[0-9]").all():
-        return None
-    for formats in DATE_FORMATS:
-        fitting = [
-            form
-            for form in formats
-            if (len(present) <= LOOKED_AT or _parsed(present.iloc[:LOOKED_AT], form) is not None)
-            and _parsed(present, form) is not None
-        ]
-        if len(fitting) == 1:
-            return pd.to_datetime(cells, format=fitting[0], errors="coerce", utc=True)
-        if fitting:
-            return (
-                f"in {quoted(present.iloc[0])} and every other cell the day may come first or the month; "
-                "write them as YEAR-MONTH-DAY"
-            )
-    return None
-
-
-def _parsed(present: pd.Series, form: str) -> pd.Series | None:
-    parsed = pd.to_datetime(present, format=form, errors="coerce", utc=True)
-    return None if parsed.isna().any() else parsed
-
-
-def _seconds(dates: pd.Series) -> pd.Series:
-    """Seconds since 1970; days such as 9999-12-31, which stand for "for ever", are beyond the reach of nanoseconds."""
-    return (dates - pd.Timestamp(0, tz="UTC").as_unit("s")).dt.total_seconds()
-
-
-def _refuse_infinite(name: str, cells: pd.Series, numbers: pd.Series) -> None:
-    beyond = numbers.abs() > LARGEST_NUMBER
-    if beyond.any():
-        row = int(np.flatnonzero(beyond)[0])
-        raise DataError(
-            f"Feature column {quoted(name)} holds an infinite number ({quoted(cells[row])}, row {row + 1}): "
-            "replace it by a finite one or make the cell empty."
-        )
-
-
-def _counts_rows(numbers: pd.Series) -> bool:
-    """Whether the column is a row number: as many different whole numbers as rows, without a gap."""
-    ordered = np.sort(numbers.to_numpy())
-    return len(ordered) >= SMALLEST_COUNTER and bool(np.all(np.diff(ordered) == 1))
+        return numbers.parse(cells, PLAIN)
+    proposal = numbers.propose(cells, decimal_comma)
+    if proposal is None or len(proposal.units) > 1:
+        return numbers.parse(cells, PLAIN)
+    return proposal.values
 
 
 def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.ndarray:
@@ -275,7 +331,7 @@ def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.n
     Raises:
         DataError: a cell is empty or neither number nor date.
     """
-    cells = cells.reset_index(drop=True)
+    cells = readings.plain(cells)
     if cells.isna().any():
         row = int(np.flatnonzero(cells.isna())[0])
         raise DataError(
@@ -283,13 +339,13 @@ def read_times(name: str, cells: pd.Series, decimal_comma: bool = False) -> np.n
             "fill these cells in or take the rows out."
         )
     if not pd.api.types.is_datetime64_any_dtype(cells):
-        numbers = to_numbers(cells, decimal_comma)
-        if np.isfinite(numbers).all():
-            return numbers.to_numpy()
-        dates = to_dates(cells)
-    else:
-        dates = cells
-    if isinstance(dates, pd.Series):
-        return _seconds(pd.to_datetime(dates, utc=True)).to_numpy(dtype=np.float64)
-    why = dates or f"its cells (the first holds {quoted(cells[0])}) are not all numbers or all dates such as 2024-12-31"
+        values = number_values(cells, decimal_comma)
+        if np.isfinite(values).all():
+            return values.to_numpy()
+    found = dates.propose(cells)
+    if found.values is not None:
+        return dates.seconds(found.values).to_numpy(dtype=np.float64)
+    why = found.ambiguous or (
+        f"its cells (the first holds {quoted(cells[0])}) are not all numbers or all dates such as 2024-12-31"
+    )
     raise DataError(f"Time column {quoted(name)} cannot be put in order: {why}.")

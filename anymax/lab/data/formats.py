@@ -16,7 +16,7 @@ from pyarrow.parquet import ParquetFile
 
 from anymax._core.sentences import LONGEST_DETAIL, detail, of_path, quoted, shown
 from anymax.lab.data.columns import check_names
-from anymax.lab.data.decoding import decode, encoding_notes, read_bytes
+from anymax.lab.data.decoding import decode, read_bytes
 from anymax.lab.errors import DataError
 
 HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")  # an escape that JSON allows alone and Unicode does not
@@ -39,15 +39,20 @@ def read_parquet(path: Path) -> pd.DataFrame:
         raise DataError(f"{of_path(path)} cannot be read as a Parquet file: {detail(error)}.") from None
 
 
-def read_jsonl(path: Path) -> tuple[pd.DataFrame, list[str]]:
+def read_jsonl(path: Path, drop: Sequence[str] = (), encoding: str | None = None) -> tuple[pd.DataFrame, list[str]]:
     """Read a file with one JSON object a line, numbers as the text that stands there, and what must be said about it.
+
+    Args:
+        path: the file.
+        drop: columns that are not used, in which anything may stand.
+        encoding: the one that the user named, if any.
 
     Raises:
         DataError: a line is none, or names a key twice; it is named.
     """
-    text, encoding = decode(read_bytes(path), path, "write one JSON object a line")
+    decoded = decode(read_bytes(path), path, "write one JSON object a line", encoding)
     records = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(decoded.text.split("\n"), start=1):
         if not line.strip():
             continue
         place = f"Line {number} of {of_path(path)}"
@@ -65,7 +70,7 @@ def read_jsonl(path: Path) -> tuple[pd.DataFrame, list[str]]:
             raise DataError(f"{place} is not JSON: write one JSON object a line.") from None
         if not isinstance(record, dict):
             raise DataError(f"{place} is not a JSON object: write one JSON object a line.")
-        if HALF_A_CHARACTER.search(line) and not _is_text(record):
+        if HALF_A_CHARACTER.search(line) and not _is_text(record, drop):
             raise DataError(
                 f"{place} holds half a character (\\ud800 to \\udfff without the other half): write all of it."
             )
@@ -74,7 +79,7 @@ def read_jsonl(path: Path) -> tuple[pd.DataFrame, list[str]]:
         raise DataError(f"{of_path(path)} is empty: expected one JSON object a line.")
     names = dict.fromkeys(name for record in records for name in record)
     columns = {name: pd.Series([record.get(name) for record in records], dtype=object) for name in names}
-    return pd.DataFrame(columns), encoding_notes(path, encoding)
+    return pd.DataFrame(columns), decoded.notes
 
 
 class _KeyTwice(Exception):
@@ -88,10 +93,11 @@ def _with_keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _is_text(record: dict[str, Any]) -> bool:
-    """Whether a record can be written as UTF-8."""
+def _is_text(record: dict[str, Any], drop: Sequence[str]) -> bool:
+    """Whether what is used of a record can be written as UTF-8."""
+    used = {name: value for name, value in record.items() if name not in drop}
     try:
-        json.dumps(record, ensure_ascii=False).encode()
+        json.dumps(used, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -156,8 +162,14 @@ def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, lis
     return pd.concat([frame, target.rename("y")], axis=1), notes
 
 
-def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
+def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str], drop: Sequence[str] = ()) -> pd.DataFrame:
     """The frame with names as text, and empty cells and those in `missing` as missing.
+
+    Args:
+        name: what the table is called.
+        frame: its columns.
+        missing: cells that mean missing, beside empty ones.
+        drop: columns that are not used: they keep their place and lose their cells, whatever these are.
 
     Raises:
         DataError: it is empty, has two columns of one name or a name that is none, or a cell holds several values.
@@ -165,10 +177,13 @@ def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str]) -> pd.
     if frame.empty:
         raise DataError(f"{of_path(name)} has no rows or no columns: expected a table.")
     names = [str(column).strip() for column in frame.columns]
-    check_names(name, names)
+    check_names(name, [column for column in names if column not in drop])
     frame = frame.set_axis(names, axis=1).reset_index(drop=True)
     columns = {}
     for column in names:
+        if column in drop:
+            columns[column] = pd.Series(pd.NA, frame.index, dtype=object)
+            continue
         cells = frame[column]
         if pd.api.types.is_numeric_dtype(cells):
             meant = pd.Series(pd.to_numeric(pd.Series(list(missing), dtype=object), errors="coerce")).dropna()

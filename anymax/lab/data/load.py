@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pydoc_data import topics
 from typing import Any
@@ -14,12 +15,13 @@ from sklearn import datasets
 
 from anymax._core.sentences import of_path, printable, quoted
 from anymax.lab.data.dataset import Dataset
-from anymax.lab.data.delimited import read_csv
+from anymax.lab.data.delimited import Cells, read_csv
 from anymax.lab.data.formats import checked_frame, of_arrays, read_jsonl, read_npz, read_parquet
-from anymax.lab.data.table import TableDataset, read_table
+from anymax.lab.data.readings import Features, TableReading
+from anymax.lab.data.table import TableDataset, read_table, row_hashes
 from anymax.lab.data.text import TextDataset, of_lines, read_text
 from anymax.lab.errors import DataError, Option
-from anymax.lab.options import OF_TABLES, OF_TEXTS, ReadOptions
+from anymax.lab.options import OF_FILES, OF_TABLES, OF_TEXTS, ReadOptions
 
 OF_SCIKIT_LEARN: dict[str, Callable[..., Any]] = {
     "digits": datasets.load_digits,
@@ -28,6 +30,7 @@ OF_SCIKIT_LEARN: dict[str, Callable[..., Any]] = {
 }
 BUILT_IN = (*OF_SCIKIT_LEARN, "pydoc")
 TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".npz")
+NOT_TEXT = (".parquet", ".npz")
 EXPECTED = "a .csv, .tsv, .parquet, .jsonl, .npz or .txt file"
 
 
@@ -43,12 +46,15 @@ def load(source: str | Path | pd.DataFrame | tuple[Any, Any], options: ReadOptio
     """
     options = options or ReadOptions()
     if isinstance(source, pd.DataFrame | tuple):
-        _refuse("frame" if isinstance(source, pd.DataFrame) else "arrays", "a table", options, OF_TEXTS)
+        name = "frame" if isinstance(source, pd.DataFrame) else "arrays"
+        _refuse(name, "a table", options, OF_TEXTS)
+        _refuse(name, "no file", options, OF_FILES)
         return _of_memory(source, options)
     source = str(source)
     if source in BUILT_IN:
         if options.target is not None:
             raise DataError(Option("target"), f" names a column of a file, and '{source}' brings its own target.")
+        _refuse(source, "no file", options, OF_FILES)
         if source == "pydoc":
             _refuse(source, "a text", options, OF_TABLES)
             return _pydoc(options)
@@ -91,8 +97,7 @@ def _refuse(name: str, what: str, options: ReadOptions, unfit: tuple[str, ...]) 
 
 def _of_memory(source: pd.DataFrame | tuple[Any, Any], options: ReadOptions) -> TableDataset:
     if isinstance(source, pd.DataFrame):
-        frame = checked_frame("frame", source, options.missing)
-        return read_table("frame", frame, _target("frame", frame, options), options)
+        return _of_frame("frame", "frame", source, options)
     if len(source) != 2:
         raise DataError(f"A tuple of {len(source)} is not a pair: expected (X, y).")
     return _of_pair("arrays", source[0], source[1], options)
@@ -104,25 +109,80 @@ def _of_pair(name: str, features: Any, classes: Any, options: ReadOptions) -> Ta
             Option("target"), f" names a column, and {of_path(name)} brings its classes as y: leave it out."
         )
     frame, notes = of_arrays(name, features, classes)
-    table = read_table(name, checked_frame(name, frame, options.missing), "y", options)
-    table.notes[:0] = notes
-    return table
+    return _of_frame(name, name, frame, replace(options, target="y"), notes)
 
 
 def _of_table_file(path: Path, options: ReadOptions) -> TableDataset:
-    ending, name = path.suffix.lower(), printable(path.name)
-    if ending == ".npz":
+    name = printable(path.name)
+    if path.suffix.lower() in NOT_TEXT:
+        _refuse(str(path), "no text", options, OF_FILES)
+    if path.suffix.lower() == ".npz":
         return _of_pair(name, *read_npz(path), options)
-    if ending == ".csv" or ending == ".tsv":
-        cells = read_csv(path, options.missing)
-        frame, notes, decimal_comma = cells.frame, cells.notes, cells.separator == ";"
-    else:
-        frame, notes = (read_parquet(path), []) if ending == ".parquet" else read_jsonl(path)
-        frame, decimal_comma = checked_frame(name, frame, options.missing), False
-    target = _target(str(path), frame, options)
-    table = read_table(name, frame, target, options, decimal_comma=decimal_comma)
+    cells = read_cells(path, options.missing, options.drop, options.encoding)
+    return _of_frame(name, str(path), cells.frame, options, cells.notes, decimal_comma=cells.separator == ";")
+
+
+def _of_frame(
+    name: str,
+    source: str,
+    frame: pd.DataFrame,
+    options: ReadOptions,
+    notes: Sequence[str] = (),
+    *,
+    decimal_comma: bool = False,
+) -> TableDataset:
+    """The table in a frame; `source` is what a sentence calls it before it is known to be one."""
+    checked = checked_frame(name, frame, options.missing, options.drop)
+    # rows are compared as they were given, before anything is left out
+    given = row_hashes(frame).to_numpy()
+    table = read_table(
+        name, checked, _target(source, checked, options), options, decimal_comma=decimal_comma, given=given
+    )
     table.notes[:0] = notes
     return table
+
+
+def read_cells(path: Path, missing: Sequence[str], drop: Sequence[str] = (), encoding: str | None = None) -> Cells:
+    """The columns of a .csv, .tsv, .jsonl or .parquet file as they stand there.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return Cells(read_parquet(path), [])
+    if ending == ".jsonl":
+        return Cells(*read_jsonl(path, drop, encoding))
+    return read_csv(path, missing, drop, encoding)
+
+
+def read_features(source: str | Path | pd.DataFrame, reading: TableReading, encoding: str | None = None) -> Features:
+    """Read the feature columns of a new file or frame by what was decided for the one that a model was trained on.
+
+    Args:
+        source: a .csv, .tsv, .jsonl or .parquet file, or a frame; columns beside those of the reading may be there.
+        reading: of `TableDataset.reading`.
+        encoding: of a file of text; None recognises UTF-8 and UTF-16, and takes cp1252 else.
+
+    Raises:
+        DataError: it cannot be read, or a column is not there.
+    """
+    wanted = [column.name for column in reading.columns]
+    if isinstance(source, pd.DataFrame):
+        name, frame = "frame", source
+    else:
+        path = Path(source)
+        if path.suffix.lower() not in TABLES or path.suffix.lower() == ".npz" or _kind(path) != "file":
+            raise DataError(f"There is no .csv, .tsv, .parquet or .jsonl file {of_path(path)}.")
+        name = str(path)
+        # what is not asked for is dropped below: here it is not yet known
+        frame = read_cells(path, reading.missing, encoding=encoding).frame
+    names = [str(column).strip() for column in frame.columns]
+    for column in wanted:
+        if column not in names:
+            raise DataError(f"{of_path(name)} has no column {quoted(column)}, which the model was trained with.")
+    others = [column for column in names if column not in wanted]
+    return reading.apply(checked_frame(name, frame, reading.missing, others))
 
 
 def _target(source: str, frame: pd.DataFrame, options: ReadOptions) -> str:
@@ -151,7 +211,7 @@ def _unknown_source(path: Path, kind: str) -> DataError:
 def _of_scikit_learn(name: str, options: ReadOptions) -> TableDataset:
     bunch = OF_SCIKIT_LEARN[name](as_frame=True)
     frame = bunch.data.assign(**{"class": [str(bunch.target_names[i]) for i in bunch.target]})
-    return read_table(name, checked_frame(name, frame, options.missing), "class", options)
+    return _of_frame(name, name, frame, replace(options, target="class"))
 
 
 def _pydoc(options: ReadOptions) -> TextDataset:

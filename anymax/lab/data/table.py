@@ -19,9 +19,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
-from anymax.lab.data import leaks, splits
-from anymax.lab.data.columns import KINDS, LONGEST_NAME, MOST_LEVELS, read_column, read_times, to_numbers
+from anymax.lab.data import hints, leaks, splits
+from anymax.lab.data.columns import KINDS, LONGEST_NAME, MOST_LEVELS, number_values, read_column, read_times
 from anymax.lab.data.dataset import Items, Part, Parts
+from anymax.lab.data.readings import MISSING, TableReading, joined
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
@@ -29,6 +30,7 @@ from anymax.lab.options import ReadOptions
 from anymax.lab.results import ColumnInfo, DataInfo
 
 RAREST_LEVEL = 3  # training rows below which a level is pooled
+LITTLE = 0.5  # of the training rows, in which a column has a level that is not pooled: below this it contributes little
 FARTHEST = 10.0  # standard deviations at which a feature is cut off
 MOST_TERMS = 1000  # of one free text column
 TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
@@ -51,6 +53,8 @@ class TableDataset:
     texts: pd.DataFrame = field(default_factory=pd.DataFrame)
     groups: np.ndarray | None = None  # (rows,), group ids that no two parts share
     times: np.ndarray | None = None  # (rows,), by which the parts follow each other
+    reading: TableReading = field(default_factory=lambda: TableReading(()))  # by which new rows are read as these were
+    given: np.ndarray | None = None  # (rows,), the same for rows that are equal in all columns of the source
 
     @property
     def task(self) -> Task:
@@ -181,7 +185,7 @@ class TableDataset:
         hashed = self._hashed
         plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)
         leaking = leaks.notes(plain, self.texts.iloc[train], self.classes[train])
-        notes = [*self.notes, *self._missing_class_notes(), *leaking]
+        notes = [*self.notes, *self._rare_level_notes(train), *self._missing_class_notes(), *leaking]
         return DataInfo(
             name=self.name,
             task=self.task,
@@ -192,7 +196,7 @@ class TableDataset:
             class_names=self.class_names,
             class_counts=self.class_counts.tolist(),
             columns=self.columns,
-            notes=[*notes, *_duplicate_notes(hashed, train, test)],
+            notes=[*notes, *_duplicate_notes(hashed if self.given is None else pd.Series(self.given), train, test)],
             splits_redrawn=self.times is None,
             measured_classes=len(self.measured_ids),
             fingerprint=self._fingerprint(hashed),
@@ -207,8 +211,7 @@ class TableDataset:
     def _hashed(self) -> pd.Series:
         """A number per row, the same for equal rows."""
         features = self._features(np.arange(len(self.classes)))
-        table = pd.concat([features, pd.Series(self.classes, features.index, name="\0class")], axis=1)
-        return hash_pandas_object(table, index=False)  # pyright: ignore[reportCallIssue]: pandas exports it lazily
+        return row_hashes(pd.concat([features, pd.Series(self.classes, features.index, name="\0class")], axis=1))
 
     def _fingerprint(self, hashed: pd.Series) -> str:
         digest = hashlib.sha256("\0".join([*self.class_names, *(str(column) for column in self.columns)]).encode())
@@ -221,6 +224,21 @@ class TableDataset:
     def _features(self, rows: np.ndarray) -> pd.DataFrame:
         frames = [frame.iloc[rows] for frame in (self.numbers, self.categories, self.texts) if frame.shape[1]]
         return pd.concat(frames, axis=1)
+
+    def _rare_level_notes(self, train: np.ndarray) -> list[str]:
+        """The categories of which all levels, or those of most rows, are too rare to be learnt."""
+        notes = []
+        for name in self.categories.columns:
+            counts = self.categories[name].iloc[train].value_counts().drop(MISSING, errors="ignore")
+            kept = counts[counts >= RAREST_LEVEL]
+            if counts.empty or kept.sum() >= LITTLE * counts.sum():
+                continue
+            notes.append(
+                f"Column {quoted(name)} contributes {'little' if len(kept) else 'nothing'}: {len(kept)} of "
+                f"{len(counts):,} levels stand in {RAREST_LEVEL} training rows or more; "
+                f"--as {quoted(f'{name}=text')} reads its words."
+            )
+        return notes
 
     def _missing_class_notes(self) -> list[str]:
         absent = sorted(set(range(len(self.class_names))) - set(self.measured_ids))
@@ -241,6 +259,17 @@ def _cut_off(values: np.ndarray) -> np.ndarray:
     return np.clip(values, -FARTHEST, FARTHEST).astype(np.float32)
 
 
+def row_hashes(frame: pd.DataFrame) -> pd.Series:
+    """A number per row, the same for equal rows; a cell may hold a list or a dict."""
+    columns = {}
+    for i, (_, cells) in enumerate(frame.items()):
+        if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) not in ("string", "empty"):
+            cells = cells.map(repr)
+        columns[i] = cells
+    table = pd.DataFrame(columns, index=frame.index)
+    return hash_pandas_object(table, index=False)  # pyright: ignore[reportCallIssue]: pandas exports it lazily
+
+
 def _duplicate_notes(hashed: pd.Series, train: np.ndarray, test: np.ndarray) -> list[str]:
     repeated = int(hashed.duplicated().sum())
     if not repeated:
@@ -259,6 +288,7 @@ def read_table(
     options: ReadOptions | None = None,
     *,
     decimal_comma: bool = False,
+    given: np.ndarray | None = None,
 ) -> TableDataset:
     """Read every column of `frame` as what it holds and `target` as classes.
 
@@ -267,7 +297,8 @@ def read_table(
         frame: cells as text with missing ones NA, or columns of numbers or dates.
         target: the column that holds the classes.
         options: the columns for other uses, and those to be read as a kind whatever they look like.
-        decimal_comma: whether "1,5" is a number, as in files whose separator is a semicolon.
+        decimal_comma: whether a comma is rather the decimal sign, as in files whose separator is a semicolon.
+        given: (rows,), the `row_hashes` of the source with all its columns; None takes those of the frame.
 
     Raises:
         DataError: the table cannot be compared on; the sentence says what to change.
@@ -279,9 +310,11 @@ def read_table(
         raise _unknown_column(target, list(frame.columns), "the target")
     _check_roles(list(frame.columns), target, options)
     notes: list[str] = []
-    without_target = int(frame[target].isna().sum())
+    given = row_hashes(frame).to_numpy() if given is None else given
+    has_target = frame[target].notna().to_numpy(dtype=bool)
+    without_target = int((~has_target).sum())
     if without_target:
-        frame = frame.dropna(subset=[target])
+        frame, given = frame.loc[has_target], given[has_target]
         notes.append(f"{count_rows(without_target)} without a value in {quoted(target)} left out.")
     if frame.empty:
         raise DataError(f"Target column {quoted(target)} has no value at all.")
@@ -310,29 +343,24 @@ def read_table(
         why = "; ".join(whys) or "there is no other"
         raise DataError(f"No feature column is left beside the target {quoted(target)}: {why}.")
 
-    def joined(*wanted: str) -> pd.DataFrame:
-        values = [
-            column.values.rename(column.info.name) if isinstance(column.values, pd.Series) else column.values
-            for column in kept
-            if column.info.kind in wanted and column.values is not None
-        ]
-        # copied into one block, which is taken rows from much faster than ten thousand are
-        return pd.concat(values, axis=1).copy() if values else pd.DataFrame(index=range(len(frame)))
-
-    notes += [column.note for column in read if column.note]
+    features = joined([column.reading for column in kept], [column.read for column in kept])
+    notes += [note for column in read for note in column.notes]
+    notes += hints.notes(hint for column in read for hint in column.hints)
     if time is None:
         notes += _date_notes([column.info.name for column in read if column.info.kind == "date"])
     dataset = TableDataset(
         name=name,
-        numbers=joined("number", "date"),
-        categories=joined("category"),
-        texts=joined("text"),
+        numbers=features.numbers,
+        categories=features.categories,
+        texts=features.texts,
         classes=classes,
         class_names=class_names,
         columns=[*infos, *(column.info for column in read)],
         notes=notes,
         groups=groups,
         times=times,
+        reading=TableReading(tuple(column.reading for column in kept), options.missing),
+        given=given,
     )
     if len(dataset.measured_ids) < 2:
         raise DataError(
@@ -390,7 +418,7 @@ def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]
             f"Target column {quoted(target)} holds a cell of {len(longest)} characters ({quoted(longest)}): "
             f"expected the names of classes, of {LONGEST_NAME} characters at most."
         )
-    _refuse_continuous(to_numbers(text), target)
+    _refuse_continuous(number_values(text), target)
     counts = text.value_counts()
     if len(names) == 1:
         raise DataError(
@@ -451,7 +479,7 @@ def _refuse_continuous(numbers: pd.Series, target: str) -> None:
     different = numbers.nunique()
     if numbers.isna().any() or different <= 20:
         return
-    whole = bool((numbers % 1 == 0).all())
+    whole = bool((numbers * 2 % 1 == 0).all())  # marks may be given in halves
     if not whole or different > len(numbers) / 2:
         raise DataError(
             f"Target column {quoted(target)} looks continuous ({different} different numbers in {len(numbers)} rows): "

@@ -17,7 +17,7 @@ from torch import Tensor
 from anymax._core.sentences import of_path, printable
 from anymax.lab.data import splits
 from anymax.lab.data.dataset import IGNORED, Items, Part, Parts
-from anymax.lab.data.decoding import decode, encoding_notes, read_bytes
+from anymax.lab.data.decoding import decode, read_bytes
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
 from anymax.lab.options import ReadOptions
@@ -152,9 +152,9 @@ def read_text(path: Path, options: ReadOptions) -> TextDataset:
     lines: list[str] = []
     notes: list[str] = []
     for file in files:
-        text, encoding = decode(read_bytes(file), file, "write it as plain text")
-        notes += encoding_notes(file, encoding)
-        lines.extend(text.splitlines())
+        decoded = decode(read_bytes(file), file, "write it as plain text", options.encoding)
+        notes += decoded.notes
+        lines.extend(decoded.text.splitlines())
     return of_lines(printable(path.resolve().name), lines, notes, options)
 
 

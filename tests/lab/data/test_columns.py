@@ -20,13 +20,13 @@ def test_unambiguous_dates_are_read(form):
     assert month.tolist() == days.dt.month.tolist()
     assert weekday.tolist() == days.dt.day_of_week.tolist()
     assert (age - age.iloc[-1]).tolist() == list(range(49, -1, -1))
-    assert column.note is None
+    assert column.notes == ()
 
 
 def test_an_ambiguous_date_is_none_and_says_so():
     column = read_column("when", pd.Series(["01/02/2024", "03/04/2024"] * 20))
     assert column.info.kind == "category"
-    assert "the day may come first" in str(column.note)
+    assert "the day may come first" in str(column.notes)
 
 
 def test_a_date_among_words_is_none():

@@ -34,9 +34,9 @@ def test_vocabulary_and_context_are_as_asked(tmp_path):
     assert len(read(path, min_count=1).vocabulary) > len(read(path).vocabulary)
 
 
-def test_latin_1_is_noted(tmp_path):
+def test_the_guess_of_an_encoding_is_noted(tmp_path):
     (tmp_path / "d.txt").write_bytes("\n".join([*LINES, "Köln"]).encode("latin-1"))
-    assert any("Latin-1" in note for note in read(tmp_path / "d.txt").info().notes)
+    assert any("read as cp1252 ('Köln')" in note for note in read(tmp_path / "d.txt").info().notes)
 
 
 @pytest.mark.parametrize(
