@@ -172,7 +172,8 @@ def _propose(different: _Different, decimal_comma: bool) -> Proposal:
     most = max(reached.values())
     thousands, decimal = next(each for each in reached if reached[each] == most)
     units = _Units(written.units, counts)
-    unit = next(iter(units.counts), "")
+    # where most cells have none, what stands behind the others belongs to a code, such as "12a"
+    unit = next(iter(units.counts), "") if sum(units.counts.values()) >= units.without else ""
     undecided = None
     other = {(",", "."): ("", ","), ("", ","): (",", "."), ("", "."): (".", ",")}.get((thousands, decimal))
     # a point is plain nearly everywhere; where the file's decimal sign is the comma, it may be none

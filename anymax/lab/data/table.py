@@ -263,9 +263,8 @@ def row_hashes(frame: pd.DataFrame) -> pd.Series:
     """A number per row, the same for equal rows; a cell may hold a list or a dict."""
     columns = {}
     for i, (_, cells) in enumerate(frame.items()):
-        if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=True) not in ("string", "empty"):
-            cells = cells.map(repr)
-        columns[i] = cells
+        # anything has an `ascii`, half a character included
+        columns[i] = cells.map(ascii) if cells.dtype == object else cells
     table = pd.DataFrame(columns, index=frame.index)
     return hash_pandas_object(table, index=False)  # pyright: ignore[reportCallIssue]: pandas exports it lazily
 

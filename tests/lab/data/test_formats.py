@@ -115,3 +115,119 @@ def test_an_option_that_does_not_fit(tmp_path):
     assert "vocab_size= does not fit 'frame'" in refused(table(), target="kind", vocab_size=5)
     (tmp_path / "d.txt").write_text("a b\n")
     assert "group= does not fit" in refused(tmp_path / "d.txt", group="a")
+
+
+# ---------------------------------------------------------------- columns that are dropped
+
+
+def test_a_dropped_column_may_hold_anything(tmp_path):
+    frame = table().assign(tags=[[1, 2], [3]] * 30, more=[{"a": 1}] * 60)
+    frame.to_parquet(tmp_path / "d.parquet")
+    frame.to_json(tmp_path / "d.jsonl", orient="records", lines=True)
+    expected = load(table(), target="kind").parts(0).train.inputs
+    for source in (tmp_path / "d.parquet", tmp_path / "d.jsonl", frame):
+        assert "Column 'tags' of " in refused(source, target="kind", drop=["more"])
+        dataset = load(source, target="kind", drop=["tags", "more"])
+        assert dataset.parts(0).train.inputs.tolist() == expected.tolist()
+        assert [column.kind for column in dataset.columns if column.name in ("tags", "more")] == ["dropped"] * 2
+    drop = ["tags", "more", "no"]
+    assert "There is no column 'no' to be used by drop=" in refused(frame, target="kind", drop=drop)
+
+
+def test_rows_that_differ_in_a_dropped_column_alone_are_no_duplicates(tmp_path):
+    twice = pd.concat([table(), table()]).assign(tags=[[i] for i in range(120)])
+    path = tmp_path / "d.jsonl"
+    for frame, repeated in ((twice, False), (twice.assign(tags=[[1]] * 120), True)):
+        frame.to_json(path, orient="records", lines=True)
+        notes = load(path, target="kind", drop=["tags"]).info().notes
+        assert any("60 of 120 rows repeat another row exactly" in note for note in notes) == repeated
+
+
+def test_two_columns_of_one_name_can_be_dropped(tmp_path):
+    text = "size,no,kind,no\n" + "".join(f"{i * 7 % 31},{i},{'ab'[i % 2]},x\n" for i in range(60))
+    (tmp_path / "d.csv").write_text(text)
+    assert "has 2 columns named 'no'" in refused(tmp_path / "d.csv", target="kind")
+    dataset = load(tmp_path / "d.csv", target="kind", drop=["no"])
+    assert [column.name for column in dataset.columns] == ["kind", "no", "size"]
+
+
+def test_half_a_character_in_a_dropped_column_is_nothing(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text(
+        "".join(rf'{{"size": {i * 7 % 31}, "no": "\ud800", "kind": "{"ab"[i % 2]}"}}' + "\n" for i in range(60))
+    )
+    assert "holds half a character" in refused(path, target="kind")
+    assert load(path, target="kind", drop=["no"]).info().class_counts == [30, 30]
+
+
+# ---------------------------------------------------------------- encodings
+
+
+@pytest.mark.parametrize("encoding", ["cp1250", "cp1251", "shift_jis", "utf-16-le", "utf-8"])
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_an_encoding_that_is_named_is_taken(tmp_path, encoding, ending):
+    words = {"cp1250": "Łódź", "cp1251": "Москва", "shift_jis": "東京"}.get(encoding, "Köln")
+    frame = table().replace({"kind": {"a": words}})
+    path = tmp_path / f"d.{ending}"
+    text = (
+        frame.to_csv(index=False) if ending == "csv" else frame.to_json(orient="records", lines=True, force_ascii=False)
+    )
+    path.write_bytes(text.encode(encoding))
+    info = load(path, target="kind", encoding=encoding).info()
+    assert sorted(info.class_names) == sorted(["b", words])
+    assert info.notes == []
+
+
+def test_a_guessed_encoding_is_noted_beside_what_a_library_would_guess(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_bytes(table().replace({"kind": {"a": "Москва"}}).to_csv(index=False).encode("koi8_r"))
+    (note,) = load(path, target="kind").info().notes
+    assert note == (
+        "'d.csv' is not valid UTF-8 and was read as cp1252 ('íÏÓË×Á'); charset-normalizer would guess koi8_r "
+        "('Москва'): if that is wrong, name its encoding with --encoding."
+    )
+    path.write_bytes(table().replace({"kind": {"a": "データ"}}).to_csv(index=False).encode("shift_jis"))
+    assert refused(path, target="kind") == (
+        f"'{path}' is neither UTF-8 nor cp1252 (line 2 holds the byte 0x81): name its encoding, which may be cp932, "
+        "with encoding=."
+    )
+
+
+def test_an_encoding_that_does_not_fit_is_named(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_bytes(table().replace({"kind": {"a": "Köln"}}).to_csv(index=False).encode("cp1252"))
+    assert refused(path, target="kind", encoding="utf-8") == (
+        f"Line 2 of '{path}' cannot be read in the encoding of encoding='utf-8'."
+    )
+    for unknown in ("klingon", "hex", "rot13"):
+        assert refused(path, target="kind", encoding=unknown).startswith(f"encoding='{unknown}' names no encoding")
+    table().to_parquet(tmp_path / "d.parquet")
+    for source, target in ((tmp_path / "d.parquet", "kind"), (table(), "kind"), ("wine", None), ("pydoc", None)):
+        assert "encoding= does not fit " in refused(source, target=target, encoding="utf-8")
+
+
+# ---------------------------------------------------------------- separators and comments
+
+
+def test_other_separators_and_comments_are_the_cause_that_is_named(tmp_path):
+    path = tmp_path / "d.csv"
+    text = table().to_csv(index=False)
+    path.write_text(text.replace(",", "|"))
+    assert load(path, target="kind").info().class_counts == [30, 30]
+    path.write_text(text.replace(",", " "))
+    assert refused(path, target="kind") == (
+        f"'{path}' has one column only ('size weight kind'), and its cells seem to be set apart by spaces: "
+        "write commas between them."
+    )
+    path.write_text("# made by hand\n" + text)
+    assert refused(path, target="kind").endswith(
+        "its rows have more cells than its header; line 1 looks like a comment ('# made by hand'): take such lines out."
+    )
+    path.write_text(text + "# the end\n")
+    assert any(
+        "1 row ends before the last column" in note
+        and note.endswith("1 of them begin like a comment: take comments out.")
+        for note in load(path, target="kind").info().notes
+    )
+    (tmp_path / "d.tsv").write_text(text)
+    assert load(tmp_path / "d.tsv", target="kind").info().class_counts == [30, 30]
