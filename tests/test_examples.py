@@ -55,6 +55,7 @@ def assert_as_on_the_page(name, text):
 def test_every_example_has_a_test():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "calibration.py",
+        "compare_readers.py",
         "gumbel_exploration.py",
         "gumbel_softmax_lightning.py",
         "make_data.py",
@@ -98,6 +99,15 @@ def test_calibration(shown):
     assert scaled["mean confidence"] == pytest.approx(scaled["accuracy"], abs=0.02)
     assert true["mean confidence"] == pytest.approx(true["accuracy"], abs=0.02)
     assert true["loss"] < scaled["loss"] < trained["loss"] - 0.5
+
+
+def test_compare_readers(shown):
+    pytest.importorskip("anymax.lab.data.columns")
+    page = (EXAMPLES.parent / "docs" / "reading-tables.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in shown("compare_readers.py").splitlines() if line.startswith("|")]
+    ours = [line.split(" | ")[:3] for line in rows]  # what others make of a column is theirs, version by version
+    assert len(ours) > 40
+    assert [row for row in ours if row not in [line.split(" | ")[:3] for line in page]] == []
 
 
 def test_gumbel_exploration(shown):

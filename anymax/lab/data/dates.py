@@ -40,6 +40,7 @@ DAYS = (
     ("%B %d, %Y",),
     ("%b %d %Y",),
     ("%B %d %Y",),
+    ("%a, %d %b %Y",),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 # without a day the first of the month is meant, without a day of the week the Monday
@@ -51,6 +52,7 @@ FORMATS = (
     (ISO_WEEK_DAY,),
     *(tuple(day + time for day in days) for time, days in product(TIMES, DAYS)),
     *MONTHS,
+    ("%a %b %d %H:%M:%S %Y",),  # as C and Unix write it
 )
 
 
