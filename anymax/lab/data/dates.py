@@ -137,6 +137,7 @@ def parts(name: str, dates: pd.Series) -> pd.DataFrame:
 def _as_text(cells: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(cells):
         # 20240112.0 is what a whole number becomes where others are missing
+        cells = cells.astype(np.float64)
         whole = cells.notna() & (cells % 1 == 0) & (cells.abs() < 1e15)
         text = pd.Series(pd.NA, cells.index, dtype=object)
         text[whole] = cells[whole].astype(np.int64).astype(str)

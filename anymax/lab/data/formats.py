@@ -185,6 +185,10 @@ def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str], drop: 
             columns[column] = pd.Series(pd.NA, frame.index, dtype=object)
             continue
         cells = frame[column]
+        if pd.api.types.is_complex_dtype(cells):
+            raise DataError(
+                f"Column {quoted(column)} of {of_path(name)} holds complex numbers: write a column for each part."
+            )
         if pd.api.types.is_numeric_dtype(cells):
             meant = pd.Series(pd.to_numeric(pd.Series(list(missing), dtype=object), errors="coerce")).dropna()
             columns[column] = cells.mask(cells.isin(meant)) if len(meant) else cells
@@ -199,5 +203,12 @@ def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str], drop: 
                 )
             if pd.api.types.infer_dtype(cells, skipna=True) not in ("string", "empty"):
                 cells = cells.map(str, na_action="ignore")
+            try:
+                cells = cells.astype("str")
+            except UnicodeEncodeError:
+                raise DataError(
+                    f"Column {quoted(column)} of {of_path(name)} holds half a character (\\ud800 to \\udfff "
+                    "without the other half): write all of it."
+                ) from None
         columns[column] = cells.mask(cells.isin(["", *missing]))
     return pd.DataFrame(columns)

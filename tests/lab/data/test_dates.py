@@ -1,5 +1,6 @@
 """Dates as people write them, and numbers and words that are none."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -72,6 +73,10 @@ def test_one_late_cell_decides_whether_day_or_month_comes_first(late, why):
 )
 def test_what_only_looks_like_dates_is_none(cells):
     assert read_column("when", pd.Series(cells * 10)).info.kind != "date"
+
+
+def test_small_floats_are_no_days():
+    assert read(np.array([1, 2, np.nan], dtype=np.float16)).form is None
 
 
 def test_a_few_cells_that_are_no_dates_are_named():

@@ -160,6 +160,15 @@ def test_half_a_character_in_a_dropped_column_is_nothing(tmp_path):
     assert load(path, target="kind", drop=["no"]).info().class_counts == [30, 30]
 
 
+def test_cells_of_a_frame_that_nothing_can_be_made_of_are_named():
+    half = table().assign(odd=pd.Series(["\ud800"] * 60, dtype=object))
+    assert "Column 'odd' of 'frame' holds half a character" in refused(half, target="kind")
+    parts = table().assign(odd=np.arange(60) * 1j)
+    assert "Column 'odd' of 'frame' holds complex numbers" in refused(parts, target="kind")
+    for frame in (half, parts):
+        assert load(frame, target="kind", drop=["odd"]).info().class_counts == [30, 30]
+
+
 # ---------------------------------------------------------------- encodings
 
 

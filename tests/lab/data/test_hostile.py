@@ -141,6 +141,14 @@ def test_two_encodings_in_one_file(compare, first):
     )
 
 
+def test_an_encoding_is_named_on_the_command_line(compare):
+    content = csv().replace(",a", ",Москва").encode("cp1251")
+    assert compare(content, "--encoding", "cp1251").data["class_names"] == ["b", "Москва"]
+    assert compare(content, "--encoding", "rot13", "--output", "other").err == (
+        "anymax: --encoding rot13 names no encoding of text: expected one such as utf-8, cp1252 or shift_jis.\n"
+    )
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("header", ["size,kind", "größe,kind", "размер,вид"])
 def test_utf_16_without_its_mark(compare, header, encoding):

@@ -36,7 +36,7 @@ def proposed(cells, decimal_comma=False):
         (["1 star", "4 stars", "5 Stars"], NumberFormat(unit="star"), [1, 4, 5]),
         (["2 m²", "7 m²"], NumberFormat(unit="m²"), [2, 7]),
         (["(12.50)", f"{MINUS}3", "-4", "5-", "+6"], PLAIN, [-12.5, -3, -4, -5, 6]),
-        (["-$5", "$-6", "($7)", "$8"], NumberFormat(unit="$"), [-5, -6, -7, 8]),
+        (["-$5", "$-6", "($7)", "$8", "+$9"], NumberFormat(unit="$"), [-5, -6, -7, 8, 9]),
         (["1e5", "2E-3", ".5", "5."], PLAIN, [1e5, 2e-3, 0.5, 5]),
         (["11:30", "26:15:30"], NumberFormat(is_clock=True), [11.5, 26 + 15.5 / 60]),
         (["1:15 PM", "11:30 am", "12:00 AM", "12 pm"], NumberFormat(is_clock=True), [13.25, 11.5, 0, 12]),
@@ -103,6 +103,8 @@ def test_a_comma_that_may_mean_two_things_is_decided_by_the_column_and_noted(cel
 def test_one_late_cell_decides_for_the_whole_column():
     cells = pd.Series(["51,257", "1,000"] * 2000 + ["0,5"])
     assert proposed(cells).values.tolist()[-2:] == [1, 0.5]
+    assert read_column("x", pd.Series(["51,257", "1,000"] * 2000)).notes != ()
+    assert read_column("x", pd.Series(["51,257", "1,000"] * 2000 + ["1,000,000"])).notes == ()
 
 
 @pytest.mark.parametrize("rows", [20, 3000])
