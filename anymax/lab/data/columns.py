@@ -160,7 +160,7 @@ class _Reader:
         if form == PLAIN and not self.missing and _counts_rows(values):
             why = "counts the rows: whole numbers without a gap, each once"
             return self._dropped(why, Hint("counter", self.name))
-        if form == PLAIN and (zero := hints.leading_zero(self.cells)) is not None:
+        if form == PLAIN and (zero := hints.leading_zero(self.cells, values)) is not None:
             return self._as_code(reading, read, zero)
         what = str(form) if form.is_clock else f"a number{_in_brackets(form)}"
         return self._column(reading, read, f"{self.every} {what}", notes, hints.of_numbers(self.name, values))

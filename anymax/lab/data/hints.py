@@ -67,9 +67,15 @@ def are_days(values: pd.Series) -> bool:
     return bool(((numbers >= EARLIEST * 10_000) & (numbers < (LATEST + 1) * 10_000) & (numbers % 1 == 0)).all())
 
 
-def leading_zero(cells: pd.Series) -> str | None:
-    """A whole number that begins with a zero, where all cells are whole numbers without a sign."""
-    if pd.api.types.is_numeric_dtype(cells):
+def leading_zero(cells: pd.Series, values: pd.Series) -> str | None:
+    """A whole number that begins with a zero, where all cells are whole numbers without a sign.
+
+    Args:
+        cells: as they stand there.
+        values: the numbers in them.
+    """
+    numbers = values.to_numpy()
+    if pd.api.types.is_numeric_dtype(cells) or not ((numbers % 1 == 0) | np.isnan(numbers)).all():
         return None
     present = [str(cell) for cell in cells.dropna().tolist()]
     if not all(cell.isdecimal() for cell in present):

@@ -106,6 +106,7 @@ def test_a_sentinel_is_named_with_the_option_that_makes_it_missing():
     )
     assert notes(np.where(np.arange(ROWS) % 20 == 0, -999, ages), missing=["-999"]) == []
     assert "holds 9999 in some rows" in notes(np.where(np.arange(ROWS) % 20 == 0, 9999, ages))[0]
+    assert "holds -9 in some rows" in notes(np.where(np.arange(ROWS) % 20 == 0, -9, ages * 50))[0]
     assert notes(np.where(np.arange(ROWS) == 0, -999, ages)) == []
     assert notes(np.where(np.arange(ROWS) % 20 == 0, 99, ages)) == []
     assert notes(np.where(np.arange(ROWS) % 20 == 0, -999, GENERATOR.normal(0, 900, ROWS).round())) == []
