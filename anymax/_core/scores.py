@@ -76,18 +76,25 @@ def scores_of(
     temperature: float | Tensor = 1.0,
     mask: Tensor | None = None,
     softcap: float | None = None,
+    class_prior: Tensor | None = None,
     keep_dead_rows: bool = False,
 ) -> Scores:
-    """softcap(input) / temperature, masked, in the compute dtype; -inf and +inf stay.
+    """softcap(input) / temperature + log(class_prior), masked, in the compute dtype; -inf and +inf stay.
 
+    A class prior runs along the one axis of `dims`; the score of a class of prior 0 is -inf, whatever its input.
     `keep_dead_rows` leaves rows without a participant at -inf (for callers that add one more score).
     """
     values = input.to(compute_dtype(input.dtype))
+    log_prior = None
+    if class_prior is not None:
+        log_prior = along(log_of_prior(class_prior, values.dtype), values.ndim, dims.axes[0])
     tempered = isinstance(temperature, Tensor) or temperature != 1.0
     if mask is None and softcap is None and not tempered:
-        return Scores(values, None, None)
+        return Scores(values if log_prior is None else _plus(values, log_prior), None, None)
     # What does not compete leaves before any arithmetic: 0 * inf or 0 * NaN would bring it back in a derivative.
     excluded = values == -INFINITY if mask is None else (values == -INFINITY) | ~mask
+    if log_prior is not None:
+        excluded = excluded | (log_prior == -INFINITY)
     values = torch.where(excluded, 0.0, values)
     if softcap is not None:
         # +inf stays and spoils its row, as it does without a cap
@@ -100,11 +107,25 @@ def scores_of(
         top = torch.where(top == -INFINITY, 0.0, top)
         values = _tempered(torch.where(excluded, top, values) - top, temperature)
         offset = _tempered(top, temperature)
+    if log_prior is not None:
+        values = _plus(values, log_prior)
     values = torch.where(excluded, -INFINITY, values)
     if mask is None:
         return Scores(values, offset, None)
     alive = mask.expand(input.shape).any(dims.axes, keepdim=True) if dims.ndim else mask
     return Scores(values if keep_dead_rows else torch.where(alive, values, 0.0), offset, alive)
+
+
+def log_of_prior(class_prior: Tensor, dtype: torch.dtype) -> Tensor:
+    """log(class_prior) in `dtype`, taken in the wider of both; that of 0 is -inf and has no derivative."""
+    prior = class_prior.to(torch.promote_types(class_prior.dtype, dtype))
+    absent = prior == 0
+    return torch.where(absent, -INFINITY, torch.where(absent, 1.0, prior).log()).to(dtype)
+
+
+def _plus(values: Tensor, log_prior: Tensor) -> Tensor:
+    absent = log_prior == -INFINITY
+    return torch.where(absent, -INFINITY, values + torch.where(absent, 0.0, log_prior))
 
 
 def _tempered(values: Tensor, temperature: float | Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How a module puts its tensors back to where they started."""
+"""How a module puts its tensors back to where they started, and keeps their values when it is cast."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ def restore(tensor: Tensor, start: float | Tensor, source: str) -> None:
         if type(tensor).__name__ == "DTensor":
             start = _sharded_as(start, tensor)
         tensor.copy_(torch.where(unset, start, tensor))
+
+
+def moved_alone(before: Tensor, after: Tensor | None) -> Tensor | None:
+    """A buffer from before and after `nn.Module._apply`: follows to the device, and keeps its dtype and values.
+
+    `to_empty` leaves a buffer without values; one that had none, on the meta device, is what `_apply` made of it.
+    """
+    return after if after is None or before.is_meta else before.to(after.device)
 
 
 def _sharded_as(start: Tensor, tensor: Tensor) -> Tensor:

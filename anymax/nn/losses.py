@@ -25,6 +25,7 @@ class CrossEntropyLoss(nn.Module):
 
     weight: Tensor | None
     temperature: float | Tensor
+    class_prior: Tensor | None
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class CrossEntropyLoss(nn.Module):
         z_loss: float = 0.0,
         softcap: float | None = None,
         temperature: float | Tensor = 1.0,
+        class_prior: Tensor | None = None,
     ) -> None:
         super().__init__()
         store(self, "weight", weight)
@@ -47,6 +49,7 @@ class CrossEntropyLoss(nn.Module):
         self.z_loss = z_loss
         self.softcap = softcap
         store(self, "temperature", temperature)
+        store(self, "class_prior", class_prior)
 
     def forward(self, input: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
         return cross_entropy(
@@ -60,22 +63,25 @@ class CrossEntropyLoss(nn.Module):
             z_loss=self.z_loss,
             softcap=self.softcap,
             temperature=self.temperature,
+            class_prior=self.class_prior,
             mask=mask,
         )
 
     def extra_repr(self) -> str:
-        return describe(self, "dim", "ignore_index", "reduction", "label_smoothing", "z_loss", "softcap", "temperature")
+        names = "dim", "ignore_index", "reduction", "label_smoothing", "z_loss", "softcap", "temperature", "class_prior"
+        return describe(self, *names)
 
 
 class LinearCrossEntropyLoss(nn.Module):
     """:func:`anymax.linear_cross_entropy` as a module that owns the class table, as torch's module of this name.
 
-    Its state dict is torch's. :class:`anymax.nn.SoftmaxHead` has the same loss with `log_prob`, `predict` and `sample`.
+    Its state dict is torch's, with the class prior where there is one. :class:`anymax.nn.SoftmaxHead` has the same loss
+    with `log_prob`, `predict` and `sample`.
 
     Args:
         in_features, num_classes, bias, device, dtype: of the `torch.nn.Linear` in `linear`.
-        weight, reduction, ignore_index, label_smoothing, z_loss, softcap, temperature, chunks, memory_budget: as in
-            the function.
+        weight, reduction, ignore_index, label_smoothing, z_loss, softcap, temperature, class_prior, chunks,
+            memory_budget: as in the function.
 
     Shape:
         input (..., in_features), target (...) of class ids or (..., num_classes) of probabilities.
@@ -88,6 +94,7 @@ class LinearCrossEntropyLoss(nn.Module):
 
     weight: Tensor | None
     temperature: float | Tensor
+    class_prior: Tensor | None
 
     def __init__(
         self,
@@ -104,6 +111,7 @@ class LinearCrossEntropyLoss(nn.Module):
         z_loss: float = 0.0,
         softcap: float | None = None,
         temperature: float | Tensor = 1.0,
+        class_prior: Tensor | None = None,
         chunks: int | None = None,
         memory_budget: int | None = None,
     ) -> None:
@@ -116,6 +124,7 @@ class LinearCrossEntropyLoss(nn.Module):
         self.z_loss = z_loss
         self.softcap = softcap
         store(self, "temperature", temperature)
+        store(self, "class_prior", class_prior)
         self.chunks = chunks
         self.memory_budget = memory_budget
 
@@ -132,13 +141,15 @@ class LinearCrossEntropyLoss(nn.Module):
             z_loss=self.z_loss,
             softcap=self.softcap,
             temperature=self.temperature,
+            class_prior=self.class_prior,
             mask=mask,
             chunks=self.chunks,
             memory_budget=self.memory_budget,
         )
 
     def extra_repr(self) -> str:
-        return describe(self, "reduction", "label_smoothing", "z_loss", "softcap", "temperature", "chunks")
+        names = "reduction", "label_smoothing", "z_loss", "softcap", "temperature", "class_prior", "chunks"
+        return describe(self, *names)
 
 
 class BCEWithLogitsLoss(nn.Module):

@@ -15,7 +15,7 @@ from anymax._core.context import values_are_readable
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator
 from anymax._core.scores import INFINITY
-from anymax._core.start import restore
+from anymax._core.start import moved_alone, restore
 from anymax._core.targets import as_ids
 from anymax.noise import cpu, draws
 from anymax.noise.draws import Candidates, can_branch
@@ -140,14 +140,12 @@ class Noise(nn.Module):
         return draws.unique(self, shape, seed) if unique else draws.with_replacement(self, shape, seed)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        # Probabilities in float16 would be another law, and those that `to_empty` makes none: follow to the device,
-        # keep dtype and values.
+        # probabilities in float16 would be another law
         kept = dict(self._buffers)
         super()._apply(fn, recurse)
         for name, buffer in kept.items():
-            moved = self._buffers[name]
-            if buffer is not None and moved is not None and not buffer.is_meta:
-                self._buffers[name] = buffer.to(moved.device)
+            if buffer is not None:
+                self._buffers[name] = moved_alone(buffer, self._buffers[name])
         return self
 
     def extra_repr(self) -> str:

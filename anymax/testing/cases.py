@@ -143,13 +143,20 @@ def _loss(x: Tensor, weight: Tensor, temperature: Tensor, target: Tensor) -> Ten
     )
 
 
+def _loss_under_a_prior(x: Tensor, prior: Tensor, temperature: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+    target = torch.where(mask.gather(1, target.clamp(min=0)[:, None])[:, 0], target, -100)
+    return anymax.cross_entropy(
+        x, target, mask=mask, class_prior=prior, label_smoothing=0.1, z_loss=0.01, softcap=4.0, temperature=temperature
+    )
+
+
 def _masked_loss(x: Tensor, mask: Tensor) -> Tensor:
     target = torch.where(mask[:, 0], 0, -100)
     return anymax.cross_entropy(x, target, mask=mask, label_smoothing=0.1, reduction="sum")
 
 
-def _log_prob(x: Tensor, temperature: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-    return tuple(anymax.log_prob(x, target, temperature=temperature, softcap=5.0))
+def _log_prob(x: Tensor, temperature: Tensor, prior: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+    return tuple(anymax.log_prob(x, target, temperature=temperature, softcap=5.0, class_prior=prior))
 
 
 def _binary(x: Tensor, target: Tensor, weight: Tensor, pos_weight: Tensor) -> Tensor:
@@ -160,14 +167,13 @@ def _gumbel_loss(x: Tensor, tau: Tensor, target: Tensor, seed: Tensor) -> Tensor
     return gumbel_softmax_loss(x, target, dim="b [class] w", tau=tau, generator=seed)
 
 
-def _linear_loss(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> Tensor:
-    return anymax.linear_cross_entropy(
-        x, table, target, linear_bias=bias, label_smoothing=0.1, z_loss=0.01, softcap=6.0, chunks=2
-    )
+def _linear_loss(x: Tensor, table: Tensor, bias: Tensor, prior: Tensor, target: Tensor) -> Tensor:
+    options = {"label_smoothing": 0.1, "z_loss": 0.01, "softcap": 6.0, "class_prior": prior}
+    return anymax.linear_cross_entropy(x, table, target, linear_bias=bias, chunks=2, **options)
 
 
-def _linear_log_prob(x: Tensor, table: Tensor, bias: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-    return tuple(anymax.linear_log_prob(x, table, target, linear_bias=bias, chunks=2))
+def _linear_log_prob(x: Tensor, table: Tensor, bias: Tensor, prior: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+    return tuple(anymax.linear_log_prob(x, table, target, linear_bias=bias, class_prior=prior, chunks=2))
 
 
 def _nce(x: Tensor, table: Tensor, bias: Tensor, target: Tensor, seed: Tensor) -> Tensor:
@@ -206,6 +212,10 @@ def _per_row(x: Tensor, table: Tensor, bias: Tensor, target: Tensor, seed: Tenso
 def _features(generator: torch.Generator, rows: int) -> list[Tensor]:
     table = _randn(generator, 9, 6) / 2
     return [_randn(generator, rows, 6), table, _randn(generator, 9)]
+
+
+def _features_and_prior(generator: torch.Generator, rows: int) -> list[Tensor]:
+    return [*_features(generator, rows), _positive(generator, 9)]
 
 
 def _targets_and_seed(generator: torch.Generator, rows: int) -> list[Tensor]:
@@ -295,10 +305,24 @@ CASES: tuple[Case, ...] = (
     ),
     Case("cross_entropy", "masked", _masked_loss, _scores(5), lambda g, rows: [_mask(g, rows, 5)]),
     Case(
+        "cross_entropy",
+        "counts",
+        lambda x, counts, target: anymax.cross_entropy(x, target, class_prior=counts),
+        _scores(5, 4),
+        lambda g, rows: [torch.tensor([1000, 100, 10, 1, 50]), _targets(g, 5, rows, 4)],
+    ),
+    Case(
+        "cross_entropy",
+        "prior",
+        _loss_under_a_prior,
+        lambda g, rows: [_randn(g, rows, 5), _positive(g, 5), _positive(g, rows, 1)],
+        lambda g, rows: [_mask(g, rows, 5), _targets(g, 5, rows)],
+    ),
+    Case(
         "log_prob",
         "everything",
         _log_prob,
-        lambda g, rows: [_randn(g, rows, 5, 4), _positive(g, rows, 1, 4)],
+        lambda g, rows: [_randn(g, rows, 5, 4), _positive(g, rows, 1, 4), _positive(g, 5)],
         lambda g, rows: [_targets(g, 5, rows, 4)],
     ),
     Case(
@@ -333,7 +357,7 @@ CASES: tuple[Case, ...] = (
         "linear_cross_entropy",
         "everything",
         _linear_loss,
-        _features,
+        _features_and_prior,
         lambda g, rows: [_targets(g, 9, rows)],
         roundings=8.0,
     ),
@@ -341,7 +365,7 @@ CASES: tuple[Case, ...] = (
         "linear_log_prob",
         "everything",
         _linear_log_prob,
-        _features,
+        _features_and_prior,
         lambda g, rows: [_targets(g, 9, rows)],
         roundings=8.0,
     ),

@@ -45,7 +45,8 @@ def cross_entropy_family(scores, dim):
         return
     target = torch.arange(3) * 7 % classes
     target[0] = -100
-    for options in ({}, {"label_smoothing": 0.1, "z_loss": 0.1, "weight": torch.ones(classes)}):
+    prior = {"class_prior": torch.arange(1, classes + 1)}
+    for options in ({}, prior, {"label_smoothing": 0.1, "z_loss": 0.1, "weight": torch.ones(classes), **prior}):
         yield anymax.cross_entropy(scores, target, dim=dim, **options)
         yield anymax.cross_entropy(scores.detach(), target, dim=dim, reduction="none", **options).requires_grad_()
 
@@ -111,7 +112,8 @@ def linear_family(scores, dim):
         return
     features, table = scores.sum(dim).reshape(-1, 1), torch.zeros(classes, 1, dtype=scores.dtype, requires_grad=True)
     target = torch.arange(3) * 7 % classes
-    for options in ({}, {"label_smoothing": 0.1, "z_loss": 0.1, "weight": torch.ones(classes)}):
+    prior = {"class_prior": torch.arange(1, classes + 1)}
+    for options in ({}, prior, {"label_smoothing": 0.1, "z_loss": 0.1, "weight": torch.ones(classes), **prior}):
         yield anymax.linear_cross_entropy(features, table, target, **options)
 
 

@@ -104,6 +104,11 @@ def test_losses_call_their_function():
     module = anymax.nn.CrossEntropyLoss(weight, ignore_index=0, **options)
     assert torch.equal(module(x, target), anymax.cross_entropy(x, target, weight, ignore_index=0, **options))
     assert list(module.state_dict()) == ["weight"]
+    module = anymax.nn.CrossEntropyLoss(class_prior=weight, z_loss=0.1)
+    assert torch.equal(module(x, target), anymax.cross_entropy(x, target, class_prior=weight, z_loss=0.1))
+    assert list(module.state_dict()) == ["class_prior"]
+    learned = nn.Parameter(weight)
+    assert list(anymax.nn.CrossEntropyLoss(class_prior=learned).parameters()) == [learned]
     yes = (target[:, None] == torch.arange(5)).float()
     module = anymax.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0), reduction="sum")
     assert torch.equal(
@@ -255,6 +260,7 @@ COUNTS = torch.arange(12)
 def heads_with_a_state():
     """Heads that hold more than a class table."""
     return {
+        "prior": anymax.nn.SoftmaxHead(6, 12, class_prior=COUNTS),
         "tau": anymax.nn.GumbelSoftmaxHead(6, 12, tau=0.25),
         "tau-tensor": anymax.nn.GumbelSoftmaxHead(6, 12, tau=torch.full((1,), 0.25)),
         "nce": anymax.nn.NCEHead(6, 12, class_counts=COUNTS),
@@ -320,6 +326,68 @@ def test_a_head_made_on_meta_starts_as_any_other(make, counts, how):
     loss = head(features, target)
     torch.manual_seed(5)
     assert torch.equal(loss, expected(features, target))
+
+
+def test_a_prior_acts_in_the_loss_alone():
+    prior = COUNTS + 1
+    head, plain = anymax.nn.SoftmaxHead(6, 12, class_prior=prior), anymax.nn.SoftmaxHead(6, 12)
+    plain.load_state_dict({"weight": head.weight, "bias": head.bias})
+    features, target, at = scores(4, 6), torch.tensor([0, 3, 11, 7]), torch.tensor(1)
+    assert_close(head(features, target), anymax.cross_entropy(plain(features), target, class_prior=prior))
+    assert not torch.isclose(head(features, target), plain(features, target))
+    assert torch.equal(head(features), plain(features))
+    assert torch.equal(head.log_prob(features), plain.log_prob(features))
+    assert torch.equal(head.predict(features, 3)[0], plain.predict(features, 3)[0])
+    assert torch.equal(head.sample(features, 9, generator=at), plain.sample(features, 9, generator=at))
+    # the way back to data like the training data
+    with_prior = anymax.log_prob(head(features), target, class_prior=head.class_prior)
+    assert_close(-with_prior.log_prob.mean(), head(features, target))
+
+
+def test_a_prior_is_a_buffer_that_casts_leave_alone():
+    counts = torch.tensor([100_000, *range(1, 12)])
+    for head in (
+        anymax.nn.SoftmaxHead(6, 12, class_prior=counts, dtype=torch.bfloat16),
+        anymax.nn.SoftmaxHead(6, 12, class_prior=counts.tolist()).half(),
+    ):
+        assert head.class_prior.dtype == torch.float32
+        assert torch.equal(head.class_prior.long(), counts)
+        assert head(scores(4, 6).to(head.weight.dtype), torch.tensor([0, 3, 11, 7])).isfinite()
+    assert anymax.nn.SoftmaxHead(6, 12, class_prior=counts, dtype=torch.float64).class_prior.dtype == torch.float64
+    other = anymax.nn.SoftmaxHead(6, 12, class_prior=counts.flip(0))
+    other.load_state_dict(head.state_dict())
+    assert torch.equal(other.class_prior, head.class_prior)
+    # it is the head's own
+    mine = counts.float()
+    head = anymax.nn.SoftmaxHead(6, 12, class_prior=mine)
+    mine.zero_()
+    head.reset_parameters()
+    assert torch.equal(head.class_prior.long(), counts)
+
+
+@pytest.mark.parametrize("kept", [COUNTS, COUNTS.tolist()], ids=["tensor", "list"])
+def test_a_prior_starts_where_it_was_given(kept):
+    head = anymax.nn.SoftmaxHead(6, 12, class_prior=kept, device="meta")
+    assert head.class_prior.is_meta
+    head.to_empty(device="cpu")
+    head.class_prior.fill_(7.0)
+    head.reset_parameters()
+    assert torch.equal(head.class_prior.long(), COUNTS)
+
+
+def test_bad_priors_of_a_head_are_told():
+    for prior, words in (
+        ([1.0] * 11, r"class_prior must have one entry per class, shape \(12,\), got \(11,\)"),
+        ([-1.0] * 12, "class_prior must hold finite weights of at least 0"),
+        (torch.ones(12, requires_grad=True), r"class_prior is not trained by a head; write class_prior.detach\(\)"),
+    ):
+        with pytest.raises(ValueError, match=f"SoftmaxHead: {words}"):
+            anymax.nn.SoftmaxHead(6, 12, class_prior=prior)
+    with torch.device("meta"):
+        head = anymax.nn.SoftmaxHead(6, 12, class_prior=COUNTS.to("meta"))
+    head.to_empty(device="cpu")
+    with pytest.raises(ValueError, match="there are no values in class_prior, made on the meta device"):
+        head.reset_parameters()
 
 
 def test_counts_made_on_meta_are_missed_when_they_are_needed():

@@ -34,6 +34,7 @@ SEED, OTHER_SEED = torch.tensor(5), torch.tensor(6)
 COUNTS = torch.arange(CLASSES) ** 2
 UNIFORM, ZIPF = noise.Uniform(CLASSES), noise.LogUniform(CLASSES)
 CLASS_MASK = torch.arange(CLASSES) != 4
+PRIOR = torch.arange(CLASSES, 0.0, -1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ SUBJECTS = {
         anymax.nn.CrossEntropyLoss,
         lambda _, **options: anymax.cross_entropy(SQUARE, TARGET[:5] % 5, **options),
         (SQUARE, TARGET[:5] % 5),
-        {**CROSS_ENTROPY, "weight": torch.arange(1.0, 6.0).double(), "dim": 0},
+        {**CROSS_ENTROPY, "weight": torch.arange(1.0, 6.0).double(), "dim": 0, "class_prior": PRIOR[:5]},
         {"mask": torch.arange(5) != 4},
     ),
     "LinearCrossEntropyLoss": Subject(
@@ -178,6 +179,7 @@ SUBJECTS = {
         {
             **CROSS_ENTROPY,
             "weight": torch.arange(1.0, CLASSES + 1).double(),
+            "class_prior": PRIOR,
             "bias": True,
             "chunks": 3,
             "memory_budget": 2 * CLASSES * 8,
@@ -202,6 +204,7 @@ SUBJECTS = {
         law=False,
         label_smoothing=0.2,
         z_loss=0.1,
+        class_prior=PRIOR,
         chunks=3,
         memory_budget=2 * CLASSES * 8,
     ),

@@ -401,3 +401,183 @@ def test_a_masked_target_costs_infinity_at_full_smoothing_too():
     weight = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
     rows = anymax.cross_entropy(x, target, weight, mask=mask, label_smoothing=1.0, reduction="none")
     assert rows.isfinite().all()
+
+
+COUNTS = torch.tensor([1000, 100, 10, 1, 0])
+PRIOR = torch.tensor([0.5, 3.0, 0.01, 1.0, 40.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("class_prior", "expected"),
+    [
+        (COUNTS + 1, (0.089329283446, 2.682963545920, 4.300188789963, 6.504936882201, 6.198084062761)),
+        (
+            (COUNTS + 1).double() ** 0.5,
+            (0.394579956382, 1.841397087619, 2.350009709640, 3.702383755760, 3.048957346040),
+        ),
+        (COUNTS, (0.084707938600, 2.687293031594, 4.389878124588, 7.192463217582, INFINITY)),
+    ],
+    ids=["balanced softmax", "logit adjustment", "a class that never occurs"],
+)
+def test_a_class_prior_gives_the_published_losses(class_prior, expected):
+    x = torch.tensor([0.2, -0.1, 0.5, 0, 1], dtype=torch.float64).expand(5, 5)
+    rows = anymax.cross_entropy(x, torch.arange(5), class_prior=class_prior, reduction="none")
+    assert_close(rows, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_the_log_of_the_prior_is_added_behind_softcap_and_temperature():
+    x, target = scores(3, 5, 4).requires_grad_(), ids(5, 3, 4)
+    target[0, 0] = -100
+    mask = torch.rand(3, 5, 4, generator=generator(4)) > 0.3
+    log_prior, temperature = PRIOR.log()[:, None], torch.linspace(0.5, 2, 3, dtype=torch.float64)[:, None, None]
+    by_hand = 3 * torch.tanh(x / 3) / temperature + log_prior
+    prepared = {"softcap": 3.0, "temperature": temperature, "class_prior": PRIOR}
+    options = {"weight": PRIOR.sqrt(), "label_smoothing": 0.1, "z_loss": 0.1}
+    for given, added, one_mask in (
+        ({"class_prior": PRIOR}, x + log_prior, None),
+        (prepared, by_hand, None),
+        (prepared, by_hand, mask),
+    ):
+        for kind in (target, scores(3, 5, 4, seed=7).softmax(1)):
+            mine = anymax.cross_entropy(x, kind, mask=one_mask, **options, **given)
+            expected = anymax.cross_entropy(added, kind, mask=one_mask, **options)
+            assert_close(mine, expected)
+            assert_close(*(torch.autograd.grad(loss, x, retain_graph=True) for loss in (mine, expected)))
+            parts = zip(
+                anymax.log_prob(x, kind, mask=one_mask, **given),
+                anymax.log_prob(added, kind, mask=one_mask),
+                strict=True,
+            )
+            for part, its_expected in parts:
+                assert_close(part, its_expected)
+
+
+def test_a_prior_runs_along_the_class_axis():
+    x = scores(5, 5, 5)
+    target = ids(5, 5, 5)
+    for axis in range(3):
+        added = x + PRIOR.log().reshape([-1 if at == axis else 1 for at in range(3)])
+        expected = anymax.cross_entropy(added, target, dim=axis, reduction="none")
+        for backend in anymax.backends():
+            if backend.missing is not None:
+                continue
+            with anymax.use_backend(backend.name):
+                found = anymax.cross_entropy(x, target, dim=axis, class_prior=PRIOR, reduction="none")
+            assert_close(found, expected)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    rows, label = scores(6, 5), ids(5, 6)
+    renamed = anymax.cross_entropy(rows[:, order], order.argsort()[label], class_prior=PRIOR[order])
+    assert_close(renamed, anymax.cross_entropy(rows, label, class_prior=PRIOR))
+
+
+def test_the_scale_of_a_prior_moves_log_z_and_the_penalty_alone():
+    x, target = scores(4, 5), ids(5, 4)
+    plain, scaled = ({"class_prior": prior} for prior in (PRIOR, 7 * PRIOR))
+    assert_close(anymax.cross_entropy(x, target, **scaled), anymax.cross_entropy(x, target, **plain))
+    mine, its_plain = (anymax.log_prob(x, target, **given) for given in (scaled, plain))
+    assert_close(mine.log_prob, its_plain.log_prob)
+    assert_close(mine.entropy, its_plain.entropy)
+    assert_close(mine.log_z, (x.exp() @ (7 * PRIOR)).log())
+    penalised = anymax.cross_entropy(x, target, z_loss=0.1, **scaled)
+    assert_close(penalised, -mine.log_prob.mean() + 0.1 * mine.log_z.square().mean())
+
+
+def test_a_prior_of_ones_changes_nothing():
+    x, target = scores(4, 5), ids(5, 4)
+    for ones in (torch.ones(5), torch.ones(5, dtype=torch.uint8)):
+        for options in ({"z_loss": 0.1}, {"softcap": 3.0, "temperature": 0.5, "mask": x > -3}):
+            found = anymax.cross_entropy(x, target, class_prior=ones, **options)
+            assert torch.equal(found, anymax.cross_entropy(x, target, **options))
+
+
+def test_under_the_prior_of_the_data_the_best_scores_are_those_of_balanced_classes():
+    """The balanced softmax: data of frequencies p(c) p(x|c) teach p(x|c), up to what does not depend on the class."""
+    likelihood = torch.tensor([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]], dtype=torch.float64)
+    prior = torch.tensor([0.9, 0.1], dtype=torch.float64)
+    joint = (prior[:, None] * likelihood).T
+    x = likelihood.T.log().requires_grad_()
+
+    def loss(**options):
+        rows = anymax.cross_entropy(x, joint / joint.sum(1, keepdim=True), reduction="none", **options)
+        return (joint.sum(1) * rows).sum()
+
+    (gradient,) = torch.autograd.grad(loss(class_prior=1000 * prior), x)
+    assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-15)
+    (gradient,) = torch.autograd.grad(loss(), x)
+    assert gradient.abs().max() > 0.1
+
+
+def test_a_class_of_prior_zero_is_never_read_and_gets_no_gradient():
+    prior = torch.tensor([2.0, 0.0, 1.0], dtype=torch.float64, requires_grad=True)
+    left = prior.detach()[[0, 2]]
+    for value in (0.0, INFINITY, NAN):
+        x = torch.tensor([[0.5, value, -1.0]] * 3, dtype=torch.float64, requires_grad=True)
+        temperature = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+        for given in ({}, {"temperature": temperature}, {"softcap": 2.0}):
+            rows = anymax.cross_entropy(x, torch.tensor([0, 2, 1]), class_prior=prior, reduction="none", **given)
+            expected = anymax.cross_entropy(
+                x[:2, [0, 2]], torch.tensor([0, 1]), class_prior=left, reduction="none", **given
+            )
+            assert_close(rows[:2], expected)
+            assert rows[2] == INFINITY
+            found = torch.autograd.grad(rows.sum(), [x, prior, *given.values()][: 3 if "temperature" in given else 2])
+            assert all(gradient.isfinite().all() for gradient in found)
+            assert (found[0][:, 1] == 0).all()
+            assert found[1][1] == 0
+
+
+def test_the_log_of_a_prior_is_taken_in_the_wider_dtype():
+    # the second is 0 in float32
+    prior = torch.tensor([1.0, 1e-50, 2.0], dtype=torch.float64)
+    for dtype in (torch.float32, torch.bfloat16):
+        rows = anymax.cross_entropy(
+            torch.zeros(3, 3, dtype=dtype), torch.arange(3), class_prior=prior, reduction="none"
+        )
+        expected = -(prior / prior.sum()).log()
+        assert_close(rows, expected.to(dtype))
+    counts = torch.tensor([2**24 + 1, 2**24], dtype=torch.int32)
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    rows = anymax.cross_entropy(x, torch.tensor([0]), class_prior=counts)
+    assert_close(rows, -(counts[0].double() / counts.sum()).log(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("class_prior", "error", "words"),
+    [
+        ([1.0, 1.0], TypeError, r"must be a tensor, .* write torch.as_tensor\(class_prior\)"),
+        (
+            torch.ones(2, dtype=torch.bool),
+            TypeError,
+            r"must hold weights \(floating point or integers\), got torch.bool",
+        ),
+        (torch.ones(2, dtype=torch.complex64), TypeError, "must hold weights .* got torch.complex64"),
+        (torch.ones(1), ValueError, r"one entry per class, shape \(2,\), got \(1,\)"),
+        (torch.ones(3, 2), ValueError, r"one entry per class, shape \(2,\), got \(3, 2\)"),
+        (torch.tensor([0.5, -0.5]), ValueError, r"from -0.5 to 0.5; write class_prior.exp\(\) for log-probabilities"),
+        (torch.tensor([0.5, NAN]), ValueError, "must hold finite weights of at least 0 .* from nan to nan$"),
+        (torch.tensor([0.5, INFINITY]), ValueError, "that are not all 0, got entries from 0.5 to inf$"),
+        (torch.zeros(2), ValueError, "that are not all 0, got entries from 0 to 0$"),
+    ],
+)
+@pytest.mark.parametrize("op", ["cross_entropy", "log_prob", "linear_cross_entropy", "linear_log_prob"])
+def test_bad_priors_are_told_what_to_write(op, class_prior, error, words):
+    arguments = [torch.zeros(3, 2), torch.zeros(3).long()]
+    if op.startswith("linear"):
+        arguments.insert(1, torch.zeros(2, 2))
+    with pytest.raises(error, match=f"{op}: class_prior .*{words}"):
+        getattr(anymax, op)(*arguments, class_prior=class_prior)
+
+
+def test_bad_entries_of_a_prior_are_nan_in_value_and_gradient_where_they_cannot_be_read():
+    x, target = scores(2, 3), torch.tensor([0, 2])
+
+    def rows(prior, x):
+        return anymax.cross_entropy(x, target, class_prior=prior, reduction="none")
+
+    priors = torch.tensor([[0.5, -0.5, 1], [0.5, NAN, 1], [0.5, INFINITY, 1], [0.5, 0.5, 1]], dtype=torch.float64)
+    values = torch.vmap(rows, (0, None))(priors, x)
+    gradients = torch.vmap(torch.func.grad(lambda prior, x: rows(prior, x).sum(), 1), (0, None))(priors, x)
+    assert values[:3].isnan().all()
+    assert gradients[:3].isnan().all()
+    assert values[3].isfinite().all()
+    assert gradients[3].isfinite().all()

@@ -59,20 +59,28 @@ def gradient(loss, leaf, upstream=None):
 def agree(x, target, dim, **options):
     """Value and gradient of kernel and reference, the latter on the same numbers in float64."""
     found, expected = [], []
-    weight = options.pop("weight", None)
     for call, dtype, answers in ((anymax.cross_entropy, x.dtype, found), (reference, torch.float64, expected)):
         leaf = x.detach().to(dtype).requires_grad_()
-        loss = call(leaf, target, None if weight is None else weight.to(dtype), dim=dim, **options)
+        given = {name: value.to(dtype) if isinstance(value, torch.Tensor) else value for name, value in options.items()}
+        loss = call(leaf, target, dim=dim, **given)
         upstream = torch.linspace(-1, 1, loss.numel(), dtype=torch.float64).reshape(loss.shape).to(x.dtype)
         answers += [loss.detach(), gradient(loss, leaf, upstream.to(loss.dtype))]
         if dtype == x.dtype:
             with torch.no_grad():
-                bare = call(leaf, target, None if weight is None else weight.to(dtype), dim=dim, **options)
+                bare = call(leaf, target, dim=dim, **given)
             assert torch.equal(bare, loss)
     tolerance = TOLERANCES[x.dtype]
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.dtype == x.dtype
         assert_close(mine.double(), theirs, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def prior(num_classes):
+    """Powers of 2, which every dtype holds, and a class that never occurs."""
+    class_prior = 2.0 ** torch.randint(-4, 5, (num_classes,), generator=generator(3))
+    if num_classes > 1:
+        class_prior[num_classes // 2] = 0
+    return class_prior
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
@@ -81,6 +89,7 @@ def test_every_length_along_rows_and_columns(dtype):
         for x, dim in ((scores(3, length, dtype=dtype), 1), (scores(length, 19, dtype=dtype), 0)):
             agree(x, ids(x, dim), dim, reduction="none")
             agree(x, ids(x, dim), dim)
+            agree(x, ids(x, dim), dim, reduction="none", class_prior=prior(length))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -104,6 +113,8 @@ def test_every_layout_and_option(reduction, dtype):
             {"label_smoothing": 1.0, "weight": weight},
             {"z_loss": 0.01},
             {"z_loss": 0.01, "label_smoothing": 0.1, "weight": weight, "ignore_index": 1},
+            {"class_prior": prior(x.shape[dim]), "z_loss": 0.01, "weight": weight},
+            {"class_prior": prior(x.shape[dim]) + 1, "label_smoothing": 0.1, "ignore_index": 1},
         ):
             target = ids(x, dim, options.get("ignore_index", -100))
             agree(x, target, dim, reduction=reduction, **options)
@@ -117,7 +128,10 @@ def test_columns_that_do_not_fit_into_the_cache_are_read_in_blocks():
     x[:2000, 0] = x[3000:, 1] = -INFINITY
     target = ids(x, 0)
     target[:2] = 2500
-    agree(x, target, 0, reduction="none", z_loss=0.01)
+    class_prior = prior(5000)
+    class_prior[2500] = 1
+    for options in ({}, {"class_prior": class_prior}):
+        agree(x, target, 0, reduction="none", z_loss=0.01, **options)
 
 
 def extreme_rows():
@@ -143,8 +157,15 @@ def test_rows_with_an_extreme_score_are_the_reference_s_and_leave_the_others_alo
     target = torch.full((24,), target)
     weight = torch.ones(40)
     weight[17] = 0
+    # class 3, whose score is +inf in one row, never occurs
+    class_prior = prior(40)
+    class_prior[3], class_prior[17], class_prior[39] = 0, 2, 0
     for options in (
         {},
+        {"class_prior": class_prior},
+        {"class_prior": class_prior, "label_smoothing": 0.1},
+        {"class_prior": class_prior, "label_smoothing": 0.1, "weight": class_prior},
+        {"class_prior": class_prior, "z_loss": 0.01},
         {"weight": weight},
         {"label_smoothing": 0.1},
         {"label_smoothing": 1.0, "weight": weight},
@@ -168,7 +189,12 @@ def test_ignored_rows_cost_nothing_and_have_no_gradient_whatever_their_scores(di
     rows = extreme_rows()
     x = (rows if dim == 1 else rows.T.contiguous()).requires_grad_()
     target = torch.full((24,), -100)
-    for options in ({}, {"label_smoothing": 0.1}, {"z_loss": 0.1, "weight": torch.ones(40)}):
+    for options in (
+        {},
+        {"label_smoothing": 0.1},
+        {"z_loss": 0.1, "weight": torch.ones(40)},
+        {"class_prior": prior(40)},
+    ):
         loss = anymax.cross_entropy(x, target, dim=dim, reduction=reduction, **options)
         assert (loss == 0).all()
         assert (gradient(loss, x) == 0).all()
@@ -179,7 +205,7 @@ def test_a_bad_id_makes_its_own_row_nan(dim):
     x = scores(24, 24).requires_grad_()
     target = ids(x, dim)
     target[[3, 7]] = torch.tensor([24, -1])
-    loss, of_rows = cpu.WITH_GRADIENT(x, target, x, dim, -100, 0.0, 0.0, 0)
+    loss, of_rows = cpu.WITH_GRADIENT(x, target, x, x, dim, -100, 0.0, 0.0, 0)
     of_rows = of_rows if dim == 1 else of_rows.T
     bad = torch.zeros(24, dtype=torch.bool).index_fill(0, torch.tensor([3, 7]), True)
     assert torch.equal(loss.isnan(), bad)
@@ -320,7 +346,7 @@ def test_double_backward_is_the_reference_s():
     x = scores(5, 9, dtype=torch.float64).requires_grad_()
     target, weight = ids(x, 1), torch.rand(9, generator=generator(2), dtype=torch.float64)
     for reduction in REDUCTIONS:
-        for options in ({}, {"weight": weight, "label_smoothing": 0.1, "z_loss": 0.1}):
+        for options in ({}, {"weight": weight, "label_smoothing": 0.1, "z_loss": 0.1, "class_prior": 1 + weight}):
 
             def call(x, reduction=reduction, options=options):
                 return anymax.cross_entropy(x, target, reduction=reduction, **options)
@@ -334,6 +360,7 @@ def test_what_it_does_not_serve_it_refuses():
     for call in (
         {"target": x.softmax(1)},
         {"weight": torch.ones(5, requires_grad=True)},
+        {"class_prior": torch.ones(5, requires_grad=True)},
         {"mask": x > 0},
         {"temperature": 2.0},
         {"softcap": 30.0},

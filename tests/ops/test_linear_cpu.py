@@ -13,6 +13,8 @@ from torch.testing import assert_close
 
 import anymax
 from anymax._core.native import native
+from anymax.ops.cross_entropy.cpu import per_class
+from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.linear import cpu
 
 if native.level is None:
@@ -23,12 +25,17 @@ INFINITY = float("inf")
 NAN = float("nan")
 TOLERANCES = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 2e-2, torch.float16: 3e-3}
 WEIGHT = torch.linspace(0, 2, NUM_CLASSES)
+# powers of 2, which every dtype holds, and a class that never occurs
+PRIOR = (2.0 ** (torch.arange(NUM_CLASSES) % 7)).index_fill(0, torch.tensor([11]), 0)
+VECTORS = ("weight", "class_prior")
 OPTIONS = (
     {},
     {"weight": WEIGHT},
     {"label_smoothing": 0.1},
     {"label_smoothing": 1.0, "weight": WEIGHT},
     {"z_loss": 0.1},
+    {"z_loss": 0.1, "class_prior": PRIOR},
+    {"label_smoothing": 0.1, "weight": WEIGHT, "class_prior": PRIOR + 1},
     {"z_loss": 0.1, "label_smoothing": 0.1, "weight": WEIGHT, "ignore_index": 2},
 )
 
@@ -51,6 +58,7 @@ def problem(dtype=torch.float64, rows=NUM_ROWS):
 
 def ids(rows=NUM_ROWS, ignored=-100):
     target = torch.randint(NUM_CLASSES, (rows,), generator=torch.Generator().manual_seed(1))
+    target[target == 11] = 12
     target[::7] = ignored
     return target
 
@@ -62,12 +70,12 @@ def reference(features, table, bias, target, **options):
 
 def agree(inputs, target, tolerance, upstream=1.0, **options):
     """With the reference in float64 on the same numbers."""
-    options = {name: value.to(inputs[0].dtype) if name == "weight" else value for name, value in options.items()}
+    options = {name: value.to(inputs[0].dtype) if name in VECTORS else value for name, value in options.items()}
     chunks = options.pop("chunks", None)
     loss = anymax.linear_cross_entropy(*inputs[:2], target, linear_bias=inputs[2], chunks=chunks, **options)
     found = (loss, *torch.autograd.grad(loss * upstream, [part for part in inputs if part is not None]))
     doubles = tuple(None if part is None else part.detach().double().requires_grad_() for part in inputs)
-    options = {name: value.double() if name == "weight" else value for name, value in options.items()}
+    options = {name: value.double() if name in VECTORS else value for name, value in options.items()}
     exact = reference(*doubles, target, **options)
     expected = (exact, *torch.autograd.grad(exact * upstream, [part for part in doubles if part is not None]))
     for mine, theirs in zip(found, expected, strict=True):
@@ -91,7 +99,7 @@ def test_every_option_in_every_dtype(options, dtype):
 def test_without_a_derivative_rows_may_keep_their_own_losses(options):
     inputs = [part.detach() for part in problem()]
     target = ids(ignored=options.get("ignore_index", -100))
-    options = {name: value.double() if name == "weight" else value for name, value in options.items()}
+    options = {name: value.double() if name in VECTORS else value for name, value in options.items()}
     for reduction in ("none", "mean", "sum"):
         loss = anymax.linear_cross_entropy(
             *inputs[:2], target, linear_bias=inputs[2], reduction=reduction, chunks=3, **options
@@ -125,7 +133,7 @@ def test_a_bad_id_is_an_error_and_its_row_nan():
     with pytest.raises(ValueError, match="target ids must be in"):
         anymax.linear_cross_entropy(*inputs[:2], target, linear_bias=inputs[2])
     scores = draw(NUM_ROWS, NUM_CLASSES).detach()
-    rows = cpu.IN_PLACE(scores, target, scores, scores.new_ones(2), -100, 0.0, 0.0, cpu.WANTS_GRADIENT)
+    rows = cpu.IN_PLACE(scores, target, target, target, scores.new_ones(2), -100, 0.0, 0.0, cpu.WANTS_GRADIENT)
     assert torch.equal(rows[0].isnan(), target == NUM_CLASSES)
     assert torch.equal(scores.isnan().all(1), target == NUM_CLASSES)
     assert torch.equal(scores.isnan().any(1), target == NUM_CLASSES)
@@ -141,22 +149,27 @@ def test_the_gradient_takes_the_place_of_the_scores(options, dtype):
         scores = whole[:, :length]
         target = torch.arange(7) * 5 % length
         target[2] = -100
-        weight = torch.linspace(0.5, 2, length, dtype=torch.float64)
-        chosen = {**options, **({"weight": weight} if "weight" in options else {})}
+        vectors = {
+            "weight": torch.linspace(0.5, 2, length, dtype=torch.float64),
+            "class_prior": torch.linspace(0, 2, length, dtype=torch.float64).flip(0) if length > 1 else torch.ones(1),
+        }
+        chosen = {name: vectors.get(name, value) for name, value in options.items()}
         leaf = scores.double().requires_grad_()
         with anymax.use_backend("reference"):
             expected = anymax.cross_entropy(leaf, target, reduction="none", **chosen)
         (gradient,) = torch.autograd.grad(expected.sum(), leaf)
         wide = torch.promote_types(dtype, torch.float32)
+        weight, log_prior, flags = per_class(Options(**chosen), wide, absent=target)
         rows = cpu.IN_PLACE(
             scores,
             target,
-            weight.to(wide),
+            weight,
+            log_prior,
             torch.ones(2, dtype=wide),
             -100,
             chosen.get("label_smoothing", 0.0),
             chosen.get("z_loss", 0.0),
-            cpu.WANTS_GRADIENT | (cpu.HAS_WEIGHT if "weight" in chosen else 0),
+            cpu.WANTS_GRADIENT | flags,
         )
         tolerance = min(TOLERANCES[dtype], 1e-5 if wide == torch.float32 else 1)
         assert_close(rows.sum(0).double(), expected.detach(), rtol=tolerance, atol=tolerance)
@@ -258,6 +271,7 @@ def test_what_it_does_not_serve_it_refuses():
     for options in (
         {"target": torch.full((NUM_ROWS, NUM_CLASSES), 1 / NUM_CLASSES)},
         {"weight": WEIGHT.clone().requires_grad_()},
+        {"class_prior": PRIOR.clone().requires_grad_()},
         {"mask": torch.ones(NUM_CLASSES, dtype=torch.bool)},
         {"temperature": 2.0},
         {"softcap": 30.0},

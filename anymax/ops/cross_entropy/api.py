@@ -98,16 +98,19 @@ def cross_entropy(
     z_loss: float = 0.0,
     softcap: float | None = None,
     temperature: float | Tensor = 1.0,
+    class_prior: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
     r"""Compute the cross-entropy (nats) between the softmax of the scores and the target.
 
     .. math::
-        s = \mathrm{softcap}(x) / T, \quad
+        s = \mathrm{softcap}(x) / T + \log \pi, \quad
         \ell = -\sum_c w_c\, t_c \log \mathrm{softmax}(s)_c + \zeta\, (\log Z)^2, \quad
         \log Z = \log \sum_c e^{s_c}
 
-    where t is the target: one-hot for class ids, mixed with the uniform distribution by label smoothing.
+    where t is the target: one-hot for class ids, mixed with the uniform distribution by label smoothing; and pi is
+    the class prior, 1 without one. With the class frequencies as the prior this is the balanced softmax; with their
+    power tau, the logit adjustment.
 
     Args:
         input: scores (nats), floating point: (C,), (N, C) or (N, C, d1, ...). Never probabilities or their logs.
@@ -122,6 +125,10 @@ def cross_entropy(
         z_loss: the factor of the squared log normaliser, >= 0.
         softcap: c > 0: scores become c tanh(x / c). Scores of -inf and +inf stay what they are.
         temperature: T > 0, a number or a tensor that broadcasts and has size 1 along the class axis.
+        class_prior: (C,), weights of the classes of at least 0, floating point or integers: frequencies, or counts
+            as they are. Adds its log to the scores, behind the temperature. Its scale moves log Z alone, and so the
+            z-loss, not the log-probabilities. A class of weight 0 has the score -inf: as a target it costs +inf, and
+            so does any with label smoothing; (n + c) / (N + c C) smooths counts n that sum to N.
         mask: boolean, broadcasts against `input`; True takes part. A masked target costs +inf.
 
     Returns:
@@ -138,10 +145,11 @@ def cross_entropy(
         >>> anymax.cross_entropy(scores, torch.tensor([0, 2]), reduction="none")
         tensor([0.2395, 1.0986])
 
-    Source: Szegedy et al. 2015, arXiv 1512.00567 (smoothing); Chowdhery et al. 2022, arXiv 2204.02311 (z-loss).
+    Source: Szegedy et al. 2015, arXiv 1512.00567 (smoothing); Chowdhery et al. 2022, arXiv 2204.02311 (z-loss); Ren
+    et al. 2020, arXiv 2007.10740 (balanced softmax); Menon et al. 2021, arXiv 2007.07314 (logit adjustment).
     """
     checks.one_of("reduction", reduction, REDUCTIONS)
-    options = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
+    options = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, class_prior, mask)
     dims, target = _check(input, target, dim, options)
     loss = implementation("cross_entropy")(input, target, dims, options, reduction)
     _check_values(loss, target, input, dims, options)
@@ -157,6 +165,7 @@ def log_prob(
     ignore_index: int = -100,
     softcap: float | None = None,
     temperature: float | Tensor = 1.0,
+    class_prior: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> LogProb:
     r"""Compute each row's log-probability of its target, log normaliser and entropy, all differentiable.
@@ -166,6 +175,8 @@ def log_prob(
     Args:
         input, target, dim, ignore_index, softcap, temperature, mask: as in :func:`anymax.cross_entropy`. The
             log-probability of an ignored row is 0; for probability targets it is the mean under the target.
+        class_prior: as there: what scores that were trained under a prior need to be the log-probabilities of the
+            data they were trained on. log Z is that of the scores with the log of the prior as it is given.
 
     Returns:
         `LogProb(log_prob, log_z, entropy)`, each of the input's shape without the class axis, in nats.
@@ -177,7 +188,9 @@ def log_prob(
         >>> anymax.log_prob(torch.zeros(1, 4), torch.tensor([2])).entropy
         tensor([1.3863])
     """
-    options = Options(ignore_index=ignore_index, softcap=softcap, temperature=temperature, mask=mask)
+    options = Options(
+        ignore_index=ignore_index, softcap=softcap, temperature=temperature, class_prior=class_prior, mask=mask
+    )
     dims, target = _check(input, target, dim, options)
     parts = implementation("log_prob")(input, target, dims, options)
     _check_values(parts[0], target, input, dims, options)
@@ -216,4 +229,5 @@ def check_options(options: Options, dtype: torch.dtype, shape: torch.Size, dims:
     checks.softcap(options.softcap, dtype)
     checks.per_row("temperature", options.temperature, shape, dims)
     checks.positive("temperature", options.temperature, dtype=dtype)
+    checks.class_prior(options.class_prior, num_classes)
     checks.mask(options.mask, shape)

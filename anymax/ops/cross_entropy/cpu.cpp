@@ -11,7 +11,7 @@ namespace {
 
 enum Reduction { NONE, MEAN, SUM };
 // the lowest two bits of the flags are the reduction
-constexpr int64_t REDUCTION = 3, HAS_WEIGHT = 4, WANTS_GRADIENT = 8;
+constexpr int64_t REDUCTION = 3, HAS_WEIGHT = 4, WANTS_GRADIENT = 8, HAS_PRIOR = 16;
 
 enum { SCORES, GRADIENT, ROW, OPERANDS };
 
@@ -23,7 +23,7 @@ struct Losses {
     Operand<C, OPERANDS> input, gradient;
     bool stream;
     const int64_t* ids;
-    const C* weight;  // per class, or nullptr
+    const C *weight, *log_prior;  // per class, or nullptr
     int64_t ignored;
     C smoothing, z_loss;
     C sum_of_weights = 0;
@@ -32,13 +32,15 @@ struct Losses {
     // per row; the penalties are added to the costs where there is no room of their own
     C *costs = nullptr, *penalties = nullptr;
 
-    Losses(const Tensor (&operands)[OPERANDS], int64_t axes, const C* weight, int64_t ignored, C smoothing, C z_loss)
+    Losses(const Tensor (&operands)[OPERANDS], int64_t axes, const C* weight, const C* log_prior, int64_t ignored,
+           C smoothing, C z_loss)
         : layout(operands, axes),
           input(layout, SCORES, operands[SCORES]),
           gradient(layout, GRADIENT, operands[GRADIENT]),
           stream(operands[GRADIENT].numel() * (int64_t)sizeof(C) >= PAST_THE_CACHE),
           ids(operands[ROW].at<int64_t>()),
           weight(weight),
+          log_prior(log_prior),
           ignored(ignored),
           smoothing(smoothing),
           z_loss(z_loss) {
@@ -88,6 +90,27 @@ struct Losses {
         return factor == Vec<C>{} ? (cost == cost ? Vec<C>{} : cost) : factor * cost;
     }
 
+    // A class of prior 0 has the score -inf whatever its input, which has no gradient then.
+    static INLINE Vec<C> with_prior(Vec<C> score, Vec<C> log_prior) {
+        return log_prior == all(-(C)INF) ? log_prior : score + log_prior;
+    }
+    const C* row_with_prior(const C* scores, C* room) const {
+        for (int64_t at = 0; at < layout.length; at += LANES<C>) {
+            const int64_t count = layout.length - at < LANES<C> ? layout.length - at : LANES<C>;
+            const Vec<C> prior = load_some(log_prior + at, count, (C)0);
+            store(room + at, with_prior(load_some(scores + at, count, (C)0), prior));
+        }
+        return room;
+    }
+    // the classes of a block, with the prior if there is one
+    void copy_scores(const Start& start, const Block& block, C* tile) const {
+        input.copy_tile(start, block, tile);
+        if (!log_prior) return;
+        for (int64_t id = block.first; id < block.last; ++id, tile += block.width)
+            for (int64_t at = 0; at < block.count; at += LANES<C>)
+                store(tile + at, with_prior(load(tile + at), all(log_prior[id])));
+    }
+
     // In groups and step by step: a short row need not wait for its own sum.
     template <bool WITH_GRADIENT>
     bool rows(int64_t first, int64_t last) const {
@@ -113,8 +136,11 @@ struct Losses {
                 if (row > 0) layout.neighbour_of(starts[0], row, start);
                 const int64_t id = ids[start[ROW]];
                 // nullptr: its scores do not count
-                scores[row] = id != ignored && is_class(id) ? input.row(start, rooms + row * padded) : nullptr;
-                if (scores[row]) tops[row] = largest(scores[row], length);
+                C* const room = rooms + row * padded;
+                scores[row] = id != ignored && is_class(id) ? input.row(start, room) : nullptr;
+                if (!scores[row]) continue;
+                if (log_prior) scores[row] = row_with_prior(scores[row], room);
+                tops[row] = largest(scores[row], length);
             }
             for (int64_t row = 0; row < count; ++row) {
                 if (!scores[row]) continue;
@@ -179,7 +205,11 @@ struct Losses {
             kept[id] -= factors.of_target;
             factor = 1;
         }
-        write([&](int64_t at, int64_t) INLINED { return load(kept + at) * factor; });
+        if (!log_prior) return write([&](int64_t at, int64_t) INLINED { return load(kept + at) * factor; });
+        write([&](int64_t at, int64_t count) INLINED {
+            const Vec<C> absent = all(-(C)INF), prior = load_some(log_prior + at, count, (C)0);
+            return prior == absent ? Vec<C>{} : load(kept + at) * factor;
+        });
     }
 
     // the lanes behind `count` made 0
@@ -207,7 +237,7 @@ struct Losses {
                 store(factors + at, Vec<C>{});
             }
             each_tile(tiling, length, count, [&](const Block& block) {
-                input.copy_tile(start, block, tile);
+                copy_scores(start, block, tile);
                 for (int64_t at = 0; at < count; ++at)
                     if (const int64_t id = mine[at * step]; id >= block.first && id < block.last)
                         targets[at] = tile[(id - block.first) * width + at];
@@ -229,7 +259,7 @@ struct Losses {
             }
             if (!WITH_GRADIENT) return;
             each_tile(tiling, length, count, [&](const Block& block) {
-                if (!is_whole) input.copy_tile(start, block, tile);
+                if (!is_whole) copy_scores(start, block, tile);
                 C* const end = tile + (block.last - block.first) * width;
                 for (C* entry = tile; entry < end; entry += width)
                     for (int64_t at = 0; at < count; at += LANES<C>) {
@@ -247,6 +277,9 @@ struct Losses {
                         tile[(id - block.first) * width + at] -= targets[at];
                     }
                 }
+                for (int64_t id = block.first; log_prior && id < block.last; ++id)
+                    if (log_prior[id] == -(C)INF)
+                        memset(tile + (id - block.first) * width, 0, count * sizeof(C));
                 gradient.put_tile(start, block, tile);
             });
         });
@@ -320,14 +353,14 @@ struct Losses {
     }
 };
 
-// (input, target, weight, axis, ignore_index, label_smoothing, z_loss, flags): the target is contiguous and has the
-// input's shape without the class axis, `weight` is per class. The loss, and its gradient if wanted; both in the dtype of
-// the computation.
+// (input, target, weight, log_prior, axis, ignore_index, label_smoothing, z_loss, flags): the target is contiguous and
+// has the input's shape without the class axis, `weight` and `log_prior` are per class. The loss, and its gradient if
+// wanted; both in the dtype of the computation.
 template <bool WITH_GRADIENT>
 const char* cross_entropy(Call& call) {
-    const Tensor input = call.tensor(0), target = call.tensor(1), weight = call.tensor(2);
-    const int64_t axis = call.integer(3), ignored = call.integer(4), flags = call.integer(7);
-    const double smoothing = call.number(5), z_loss = call.number(6);
+    const Tensor input = call.tensor(0), target = call.tensor(1), weight = call.tensor(2), log_prior = call.tensor(3);
+    const int64_t axis = call.integer(4), ignored = call.integer(5), flags = call.integer(8);
+    const double smoothing = call.number(6), z_loss = call.number(7);
     const auto reduction = (Reduction)(flags & REDUCTION);
     const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
     const Tensor loss =
@@ -339,8 +372,8 @@ const char* cross_entropy(Call& call) {
     const Tensor operands[] = {input, gradient, row};
     return as_computed(input, [&](auto tag) {
         using C = typename decltype(tag)::type;
-        Losses<C> losses(operands, (int64_t)1 << axis, flags & HAS_WEIGHT ? weight.at<C>() : nullptr, ignored,
-                         (C)smoothing, (C)z_loss);
+        Losses<C> losses(operands, (int64_t)1 << axis, flags & HAS_WEIGHT ? weight.at<C>() : nullptr,
+                         flags & HAS_PRIOR ? log_prior.at<C>() : nullptr, ignored, (C)smoothing, (C)z_loss);
         if (reduction == NONE) {
             losses.costs = loss.at<C>();
             return losses.template run<WITH_GRADIENT>();
@@ -352,13 +385,14 @@ const char* cross_entropy(Call& call) {
     });
 }
 
-// (scores, target, weight, factors, ignore_index, label_smoothing, z_loss, flags): what the rows of a matrix cost and
-// their penalties, (2, rows). If the gradient is wanted, that of factors[0] * cost + factors[1] * penalty takes the
-// scores' place.
+// (scores, target, weight, log_prior, factors, ignore_index, label_smoothing, z_loss, flags): what the rows of a matrix
+// cost and their penalties, (2, rows). If the gradient is wanted, that of factors[0] * cost + factors[1] * penalty takes
+// the scores' place.
 const char* cross_entropy_in_place(Call& call) {
-    const Tensor scores = call.tensor(0), target = call.tensor(1), weight = call.tensor(2), factors = call.tensor(3);
-    const int64_t ignored = call.integer(4), flags = call.integer(7);
-    const double smoothing = call.number(5), z_loss = call.number(6);
+    const Tensor scores = call.tensor(0), target = call.tensor(1), weight = call.tensor(2), log_prior = call.tensor(3),
+                 factors = call.tensor(4);
+    const int64_t ignored = call.integer(5), flags = call.integer(8);
+    const double smoothing = call.number(6), z_loss = call.number(7);
     const int32_t wide = scores.dtype == aoti_torch_dtype_float64() ? scores.dtype : aoti_torch_dtype_float32();
     const int64_t rows = scores.sizes[0], sizes[] = {2, rows}, strides[] = {rows > 1 ? rows : 1, 1};
     const Tensor result = call.result(2, sizes, strides, wide);
@@ -371,7 +405,8 @@ const char* cross_entropy_in_place(Call& call) {
     const Tensor operands[] = {scores, scores, row};
     return as_computed(scores, [&](auto tag) {
         using C = typename decltype(tag)::type;
-        Losses<C> losses(operands, 2, flags & HAS_WEIGHT ? weight.at<C>() : nullptr, ignored, (C)smoothing, (C)z_loss);
+        Losses<C> losses(operands, 2, flags & HAS_WEIGHT ? weight.at<C>() : nullptr,
+                         flags & HAS_PRIOR ? log_prior.at<C>() : nullptr, ignored, (C)smoothing, (C)z_loss);
         losses.of_cost = factors.at<C>()[0];
         losses.of_penalty = factors.at<C>()[1];
         losses.costs = result.at<C>();

@@ -11,17 +11,17 @@ from anymax._core.context import forward_mode
 from anymax._core.dims import Dims, resolve_one
 from anymax._core.library import define
 from anymax._core.native import CpuKernel, chained, result_like
-from anymax._core.scores import compute_dtype
+from anymax._core.scores import compute_dtype, log_of_prior
 from anymax._core.targets import REDUCTIONS
 from anymax.ops.cross_entropy import reference
 from anymax.ops.cross_entropy.reference import Options
 
 # behind the reduction, whose place in REDUCTIONS is the lowest two bits of the flags
-HAS_WEIGHT = 4
+HAS_WEIGHT, HAS_PRIOR = 4, 16
 
 _ARGUMENTS = (
-    "(Tensor input, Tensor target, Tensor weight, int axis, int ignore_index, float label_smoothing, float z_loss, "
-    "int flags)"
+    "(Tensor input, Tensor target, Tensor weight, Tensor log_prior, int axis, int ignore_index, float label_smoothing, "
+    "float z_loss, int flags)"
 )
 
 
@@ -53,7 +53,7 @@ def plain(input: Tensor, target: Tensor) -> Tensor | None:
         return None
     if input.requires_grad and torch.is_grad_enabled():
         return _Differentiable.apply(input, target, resolve_one(axis, input.ndim), _NO_OPTIONS, "mean")
-    return FORWARD(input, target.contiguous(), input, axis, -100, 0.0, 0.0, _MEAN)
+    return FORWARD(input, target.contiguous(), input, input, axis, -100, 0.0, 0.0, _MEAN)
 
 
 def refusal(target: Tensor, options: Options) -> str | None:
@@ -63,9 +63,24 @@ def refusal(target: Tensor, options: Options) -> str | None:
     tempered = isinstance(options.temperature, Tensor) or options.temperature != 1.0
     if tempered or options.mask is not None or options.softcap is not None:
         return "it takes no temperature, mask and softcap"
-    if options.weight is not None and options.weight.requires_grad and torch.is_grad_enabled():
-        return "it has no derivative in weight"
+    for name in ("weight", "class_prior"):
+        vector = getattr(options, name)
+        if vector is not None and vector.requires_grad and torch.is_grad_enabled():
+            return f"it has no derivative in {name}"
     return None
+
+
+def per_class(options: Options, dtype: torch.dtype, absent: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Weight and log of the prior as the kernel takes them, with `absent` for one that is not there, and the flags."""
+    weight = log_prior = absent
+    flags = 0
+    if options.weight is not None:
+        weight = options.weight.to(dtype).contiguous()
+        flags |= HAS_WEIGHT
+    if options.class_prior is not None:
+        log_prior = log_of_prior(options.class_prior, dtype).contiguous()
+        flags |= HAS_PRIOR
+    return weight, log_prior, flags
 
 
 class CrossEntropy(CpuKernel):
@@ -75,23 +90,24 @@ class CrossEntropy(CpuKernel):
         return FORWARD(*_arguments(input, target, dims, options, reduction))
 
     def cannot(self, input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> str | None:
-        return self.refuses_scores(input, target, options.weight) or refusal(target, options)
+        return self.refuses_scores(input, target, options.weight, options.class_prior) or refusal(target, options)
 
 
 class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> Tensor:
         loss, gradient = WITH_GRADIENT(*_arguments(input, target, dims, options, reduction))
-        ctx.save_for_backward(input, target, options.weight, gradient)
-        ctx.options = options if options.weight is None else options._replace(weight=None)
+        ctx.save_for_backward(input, target, options.weight, options.class_prior, gradient)
+        ctx.options = options._replace(weight=None, class_prior=None)
         ctx.dims, ctx.reduction = dims, reduction
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        input, target, weight, gradient = ctx.saved_tensors
+        input, target, weight, class_prior, gradient = ctx.saved_tensors
         if torch.is_grad_enabled():
-            loss = reference.cross_entropy(input, target, ctx.dims, ctx.options._replace(weight=weight), ctx.reduction)
+            options = ctx.options._replace(weight=weight, class_prior=class_prior)
+            loss = reference.cross_entropy(input, target, ctx.dims, options, ctx.reduction)
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
         else:
             of_entries = grad.unsqueeze(ctx.dims.axes[0]) if ctx.reduction == "none" else grad
@@ -100,17 +116,15 @@ class _Differentiable(torch.autograd.Function):
 
 
 def _arguments(input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> tuple[Any, ...]:
-    weight, flags = input, REDUCTIONS.index(reduction)
-    if options.weight is not None:
-        weight = options.weight.to(compute_dtype(input.dtype)).contiguous()
-        flags |= HAS_WEIGHT
+    weight, log_prior, flags = per_class(options, compute_dtype(input.dtype), input)
     return (
         input,
         target.contiguous(),
         weight,
+        log_prior,
         dims.axes[0],
         options.ignore_index,
         options.label_smoothing,
         options.z_loss,
-        flags,
+        flags | REDUCTIONS.index(reduction),
     )

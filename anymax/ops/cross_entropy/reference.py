@@ -21,6 +21,7 @@ class Options(NamedTuple):
     z_loss: float = 0.0
     softcap: float | None = None
     temperature: float | Tensor = 1.0
+    class_prior: Tensor | None = None
     mask: Tensor | None = None
 
 
@@ -83,7 +84,14 @@ def reduced(rows: Rows, reduction: str) -> Tensor:
 
 
 def _scores(input: Tensor, dims: Dims, options: Options) -> Scores:
-    return scores_of(input, dims, temperature=options.temperature, mask=options.mask, softcap=options.softcap)
+    return scores_of(
+        input,
+        dims,
+        temperature=options.temperature,
+        mask=options.mask,
+        softcap=options.softcap,
+        class_prior=options.class_prior,
+    )
 
 
 def _log_probs(scores: Scores, axis: int, mask: Tensor | None) -> Tensor:

@@ -85,6 +85,8 @@ class LogProb(CpuKernel):
             return "it is for class ids"
         if options.softcap is not None:
             return "it takes no softcap"
+        if options.class_prior is not None:
+            return "it takes no class prior"
         return None
 
 

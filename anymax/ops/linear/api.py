@@ -32,6 +32,7 @@ def linear_cross_entropy(
     z_loss: float = 0.0,
     softcap: float | None = None,
     temperature: float | Tensor = 1.0,
+    class_prior: Tensor | None = None,
     mask: Tensor | None = None,
     chunks: int | None = None,
     memory_budget: int | None = None,
@@ -50,7 +51,7 @@ def linear_cross_entropy(
         target: class ids, any integer dtype, the input's shape without its last axis; or probabilities, floating
             point, with C in its place.
         linear_bias: (C,).
-        weight, reduction, label_smoothing, z_loss, softcap: as in :func:`anymax.cross_entropy`.
+        weight, reduction, label_smoothing, z_loss, softcap, class_prior: as in :func:`anymax.cross_entropy`.
         ignore_index: as there; None means -100.
         temperature, mask: as there; they broadcast against the scores, whose shape is (..., C).
         chunks: how many. None: as many as keep the scores of a chunk within the size of the class table, but at
@@ -80,7 +81,7 @@ def linear_cross_entropy(
     """
     checks.one_of("reduction", reduction, REDUCTIONS)
     ignore_index = -100 if ignore_index is None else ignore_index
-    row = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, mask)
+    row = Options(weight, ignore_index, label_smoothing, z_loss, softcap, temperature, class_prior, mask)
     target = _check(input, linear_weight, linear_bias, target, row)
     if options is not None:
         chunks = _chunks_of(options, input, chunks, memory_budget)
@@ -102,6 +103,7 @@ def linear_log_prob(
     ignore_index: int | None = None,
     softcap: float | None = None,
     temperature: float | Tensor = 1.0,
+    class_prior: Tensor | None = None,
     mask: Tensor | None = None,
     chunks: int | None = None,
     memory_budget: int | None = None,
@@ -112,7 +114,7 @@ def linear_log_prob(
 
     Args:
         input, linear_weight, target, linear_bias, chunks, memory_budget: as in :func:`anymax.linear_cross_entropy`.
-        ignore_index, softcap, temperature, mask: as in :func:`anymax.log_prob`; None means -100.
+        ignore_index, softcap, temperature, class_prior, mask: as in :func:`anymax.log_prob`; None means -100.
 
     Returns:
         `LogProb(log_prob, log_z, entropy)`, each of the input's shape without its last axis, in nats, differentiable.
@@ -125,7 +127,9 @@ def linear_log_prob(
         tensor([-1.3863])
     """
     ignore_index = -100 if ignore_index is None else ignore_index
-    row = Options(ignore_index=ignore_index, softcap=softcap, temperature=temperature, mask=mask)
+    row = Options(
+        ignore_index=ignore_index, softcap=softcap, temperature=temperature, class_prior=class_prior, mask=mask
+    )
     target = _check(input, linear_weight, linear_bias, target, row)
     _check_chunks(chunks, memory_budget)
     dtype = loss_dtype(input)

@@ -18,15 +18,15 @@ from anymax._core.library import define
 from anymax._core.native import CpuKernel
 from anymax._core.scores import compute_dtype, mean_of
 from anymax._core.targets import look_up
-from anymax.ops.cross_entropy.cpu import HAS_WEIGHT, refusal
+from anymax.ops.cross_entropy.cpu import per_class, refusal
 from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.linear import reference
 
 WANTS_GRADIENT = 8
 
 IN_PLACE = define(
-    "cross_entropy_in_place(Tensor(a!) scores, Tensor target, Tensor weight, Tensor factors, int ignore_index, "
-    "float label_smoothing, float z_loss, int flags) -> Tensor",
+    "cross_entropy_in_place(Tensor(a!) scores, Tensor target, Tensor weight, Tensor log_prior, Tensor factors, "
+    "int ignore_index, float label_smoothing, float z_loss, int flags) -> Tensor",
     lambda scores, *_: scores.new_empty((2, scores.shape[0]), dtype=compute_dtype(scores.dtype)),
 )
 
@@ -63,7 +63,7 @@ class LinearCrossEntropy(CpuKernel):
         chunks: int | None,
         memory_budget: int | None,
     ) -> str | None:
-        reason = self.refuses_scores(input, linear_weight, linear_bias, target, options.weight)
+        reason = self.refuses_scores(input, linear_weight, linear_bias, target, options.weight, options.class_prior)
         if reason := reason or refusal(target, options):
             return reason
         if torch.compiler.is_compiling():
@@ -86,20 +86,21 @@ class _Differentiable(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         input, linear_weight, linear_bias, target, options, *rest = arguments
         found = _compute(*arguments, wanted=ctx.needs_input_grad[:3])
-        ctx.save_for_backward(input, linear_weight, linear_bias, target, options.weight, found.scale, *found.gradients)
-        ctx.options, ctx.rest = options._replace(weight=None), rest
+        vectors = options.weight, options.class_prior
+        ctx.save_for_backward(input, linear_weight, linear_bias, target, *vectors, found.scale, *found.gradients)
+        ctx.options, ctx.rest = options._replace(weight=None, class_prior=None), rest
         # torch reports a change of what it saved too, in words of its own
-        tensors = [value for value in (*arguments, options.weight) if isinstance(value, Tensor)]
+        tensors = [value for value in (*arguments, *vectors) if isinstance(value, Tensor)]
         ctx.check = partial(reference.check_unchanged, tensors, reference.versions_of(tensors))
         return found.loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         ctx.check()
-        input, linear_weight, linear_bias, target, weight, scale, *gradients = ctx.saved_tensors
+        input, linear_weight, linear_bias, target, weight, class_prior, scale, *gradients = ctx.saved_tensors
         inputs = input, linear_weight, linear_bias
         if torch.is_grad_enabled():
-            options = ctx.options._replace(weight=weight)
+            options = ctx.options._replace(weight=weight, class_prior=class_prior)
             loss = reference.linear_cross_entropy(*inputs, target, options, *ctx.rest)
             wanted = [value for value, gradient in zip(inputs, gradients, strict=True) if gradient is not None]
             found = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
@@ -135,8 +136,8 @@ def _compute(
     features = (input.flatten(0, -2) if input.ndim > 1 else input.unsqueeze(0)).to(dtype)
     table = linear_weight.to(dtype)
     bias = None if linear_bias is None else linear_bias.to(dtype)
-    weight = None if options.weight is None else options.weight.to(wide).contiguous()
     target = target.reshape(-1).contiguous()
+    weight, log_prior, flags = per_class(options, wide, absent=target)
     num_rows, num_classes = features.shape[0], table.shape[0]
     count = _number_of_chunks(num_rows, table, chunks, memory_budget)
     most = -(-num_rows // count) if num_rows else 0
@@ -150,7 +151,7 @@ def _compute(
     rows = features.new_empty(2, num_rows, dtype=wide)
     room = features.new_empty(most, num_classes)
 
-    flags = (HAS_WEIGHT if weight is not None else 0) | (WANTS_GRADIENT if any(wanted) else 0)
+    flags |= WANTS_GRADIENT if any(wanted) else 0
     for first, last in _bounds(num_rows, count):
         chunk, scores = features[first:last], room[: last - first]
         if bias is None:
@@ -160,7 +161,8 @@ def _compute(
         rows[:, first:last] = IN_PLACE(
             scores,
             target[first:last],
-            factors if weight is None else weight,
+            weight,
+            log_prior,
             factors,
             options.ignore_index,
             options.label_smoothing,
@@ -187,7 +189,7 @@ def _compute(
 
 
 def _divisors(
-    target: Tensor, weight: Tensor | None, num_classes: int, options: Options, reduction: str, dtype: torch.dtype
+    target: Tensor, weight: Tensor, num_classes: int, options: Options, reduction: str, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """What the sums over rows of costs and of penalties are divided by."""
     if reduction != "mean":
@@ -195,7 +197,9 @@ def _divisors(
         return one, one
     ids = look_up(target, num_classes, options.ignore_index)
     number = ids.counted.sum().to(dtype)
-    return number if weight is None else torch.where(ids.counted, weight[ids.safe], 0.0).sum(), number
+    if options.weight is None:
+        return number, number
+    return torch.where(ids.counted, weight[ids.safe], 0.0).sum(), number
 
 
 def _number_of_chunks(num_rows: int, table: Tensor, chunks: int | None, memory_budget: int | None) -> int:

@@ -80,8 +80,14 @@ def _by_chunks(
     features = input.flatten(0, -2) if input.ndim > 1 else input.unsqueeze(0)
     num_rows, lead = features.shape[0], input.shape[:-1]
     target = target.reshape(num_rows, *target.shape[len(lead) :])
-    options = options._replace(temperature=_as_rows(options.temperature, lead), mask=_as_rows(options.mask, lead))
     dtype = product_dtype(input)
+    prior = options.class_prior
+    if prior is not None:
+        # once, so that the chunks' gradients meet in float32
+        prior = prior.to(torch.promote_types(prior.dtype, compute_dtype(dtype)))
+    options = options._replace(
+        temperature=_as_rows(options.temperature, lead), mask=_as_rows(options.mask, lead), class_prior=prior
+    )
 
     tensors = [
         tensor for tensor in (features, linear_weight, linear_bias, target, *options) if isinstance(tensor, Tensor)
