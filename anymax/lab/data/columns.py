@@ -133,7 +133,7 @@ class _Reader:
         proposal = numbers.propose(self.cells, self.decimal_comma)
         if proposal is None:
             return PLAIN, None, []
-        if len(proposal.units) > 1:
+        if proposal.in_several_units:
             few = len(proposal.units) <= FEW_UNITS
             return PLAIN, None, [proposal.units_note(self.name)] if few else []
         notes = [] if self._misfits(proposal.values).any() else proposal.notes(self.name)
@@ -320,7 +320,7 @@ def number_values(cells: pd.Series, decimal_comma: bool = False) -> pd.Series:
     if pd.api.types.is_numeric_dtype(cells):
         return numbers.parse(cells, PLAIN)
     proposal = numbers.propose(cells, decimal_comma)
-    if proposal is None or len(proposal.units) > 1:
+    if proposal is None or proposal.in_several_units:
         return numbers.parse(cells, PLAIN)
     return proposal.values
 

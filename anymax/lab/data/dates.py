@@ -14,10 +14,8 @@ from anymax._core.sentences import quoted
 LOOKED_AT = 1000  # cells that distinguish dates from the rest,
 FIRST = 3  # and those of which one must be a date in a format for it to be looked into
 FEW_MISFITS = 0.1  # of the cells, up to which a column is nearly one of dates
-EARLIEST, LATEST = (
-    1800,
-    2200,
-)  # years of eight digits that are dates: other numbers of eight digits are not all in these
+# years of eight digits that are dates: other numbers of eight digits are not all in these
+EARLIEST, LATEST = 1800, 2200
 
 ISO = "ISO8601"
 ISO_WEEK, ISO_WEEK_DAY = "%G-W%V", "%G-W%V-%u"

@@ -41,9 +41,9 @@ WRITTEN = re.compile(
 CLOCK = re.compile(r"([0-9]{1,3})(?::([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]+)?))?)?(?: ?([AaPp])\.?[Mm]\.?)?")
 ONE_SPELLING = str.maketrans({**dict.fromkeys(SPACES, " "), **dict.fromkeys(APOSTROPHES, "'")})
 
-_NOTHING = (None,) * 8
 # thousands separator and decimal sign, the plainest first
 CONVENTIONS = (("", "."), (",", "."), (" ", "."), ("'", "."), ("", ","), (".", ","), (" ", ","), ("'", ","))
+NOTHING = (None,) * WRITTEN.groups
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ class Proposal:
     without_unit: int
     spellings: tuple[str, ...] = ()  # of the one unit, where there are several
     undecided: str | None = None  # a cell where the separator may set thousands apart or be the decimal sign
+
+    @property
+    def in_several_units(self) -> bool:
+        """Whether the numbers cannot be one column of numbers: most have units, and these differ."""
+        return bool(self.form.unit) and len(self.units) > 1
 
     def notes(self, name: str) -> list[str]:
         """What a reader of the results must know where the column is read in this format."""
@@ -148,7 +153,7 @@ def propose(cells: pd.Series, decimal_comma: bool) -> Proposal | None:
             return None
         return Proposal(form, parse(cells, form), {}, 0)
     proposed = _propose(_Different(few), decimal_comma)
-    if proposed.undecided is None and len(proposed.units) <= 1:
+    if proposed.undecided is None and not proposed.in_several_units:
         # nothing simpler fits a few cells, so where this fits all of them it is what all would propose
         quick = _Quick(text, proposed.form)
         if quick.values is not None:
@@ -269,7 +274,7 @@ class _Written:
         fit, negative = [], []
         for cell in text.to_pylist():
             found = WRITTEN.fullmatch(cell)
-            opened, sign, before, inner, digits, after, last, closed = found.groups() if found else _NOTHING
+            opened, sign, before, inner, digits, after, last, closed = found.groups() if found else NOTHING
             signs = [each for each in (sign, inner, last, opened) if each]
             # half a bracket, two signs, and two units are none
             fits = found is not None and bool(opened) == bool(closed) and len(signs) <= 1 and not (before and after)

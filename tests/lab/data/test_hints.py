@@ -93,6 +93,7 @@ def test_categories_whose_levels_are_too_rare_say_so():
     assert note.startswith("Column 'x' contributes little: 1 of 1")
     assert notes(["often"] * 200 + pairs[200:]) == []
     assert notes(["often", "too"] * 100 + [None] * 100) == []
+    assert notes(pairs[:100] + [None] * 200)[0].startswith("Column 'x' contributes nothing: 0 of ")
 
 
 # ---------------------------------------------------------------- sentinels, codes, scores

@@ -124,6 +124,12 @@ def test_units_are_one_or_the_column_is_no_number(rows):
     assert alike.notes == ("Column 'power': the units 'mW' and 'MW' are taken for one.",)
 
 
+def test_letters_behind_a_few_numbers_are_no_units():
+    column = read_column("house", pd.Series(["12", "14", "3", "7"] * 10 + ["14a", "16b"]))
+    assert column.info.kind == "category"
+    assert "2 rows hold no number ('14a')" in column.notes[0]
+
+
 def test_how_numbers_are_written_is_said():
     def why(*cells):
         return read_column("x", pd.Series(cells * 10)).info.why
