@@ -259,6 +259,18 @@ class Verdict:
 
 
 @dataclass
+class Beside:
+    """A classifier that is no head, on the parts of the first repeats: what else there was to gain."""
+
+    name: str
+    title: str
+    tested: list[Tested]  # by repeat, as far as it was fitted in time
+    seconds: float  # of all fits
+    in_time: bool  # it was fitted in each of the first repeats
+    difference: Difference | None = None  # to the method that was picked, in the deciding measure
+
+
+@dataclass
 class Comparison:
     """A whole run."""
 
@@ -275,6 +287,7 @@ class Comparison:
     repeat_seconds: float  # what one more repeat takes
     ending: str  # why no further repeat was made
     verdict: Verdict | None = None
+    beside: list[Beside] = field(default_factory=list)
     asked: dict[str, Any] = field(default_factory=dict)  # the options as they were given; None where none was
     forecast_seconds: float | None = None  # what its repeats up to the first look were expected to take
     # `anymax.lab.measuring.outcomes.Outcomes`, the answers to every item: with the run, not in `results.json`
@@ -321,6 +334,13 @@ class Comparison:
     def baseline_cell(self, key: str, *, spread: bool) -> str:
         """The same for the trivial answer."""
         summary = summarise([row.measures.get(key) for row in self.baseline])
+        return "" if summary is None else MEASURES[key].text(summary, spread=spread)
+
+    def beside_cell(self, classifier: Beside, key: str, *, spread: bool) -> str:
+        """The same for a classifier that is no head."""
+        if not classifier.in_time:
+            return "not reached" if spread else "-"
+        summary = summarise([tested.measures.get(key) for tested in classifier.tested])
         return "" if summary is None else MEASURES[key].text(summary, spread=spread)
 
     def trials_frame(self) -> pd.DataFrame:

@@ -118,6 +118,17 @@ def beside(comparison: Comparison) -> list[Difference]:
     return [each for each in comparison.verdict.others if each.measure == "nll"] if comparison.verdict else []
 
 
+def beside_note(comparison: Comparison) -> str:
+    """What the classifiers are that are no heads."""
+    titles = listed([f"{each.name} ({each.title})" for each in comparison.beside])
+    late = [each.name for each in comparison.beside if not each.in_time]
+    note = (
+        f"{titles} are no heads: scikit-learn's, on the same columns, in the first "
+        f"{counted(min(5, comparison.repeats), 'repeat')}."
+    )
+    return f"{note} Not reached: {listed(late)} would take longer than a tenth of the run's time." if late else note
+
+
 def signed(record: Difference) -> tuple[str, str, str]:
     """Mean and interval with their signs: in per cent for a perplexity, compared on the log scale."""
     values = [record.mean, *record.interval]

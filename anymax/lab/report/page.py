@@ -65,6 +65,7 @@ def render(comparison: Comparison) -> str:
         scaled=_scaled(comparison),
         log_z=[(name, f"{mean:.2f}", f"{spread:.2f}") for name, mean, spread in summary.log_z_rows(comparison)],
         measured_classes=summary.measured_classes_note(comparison),
+        beside=summary.beside_note(comparison) if comparison.beside else None,
         quality_against_time=_source(plots.quality_against_time(comparison)),
         reliability=_source(plots.reliability_diagram(comparison)),
         recall=_source(plots.recall_against_frequency(comparison)),
@@ -92,7 +93,16 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
         "cells": [_split(comparison.baseline_cell(key, spread=True)) for key in keys],
         "picked": False,
     }
-    return [baseline, *(_row(comparison, method, keys) for method in comparison.methods)]
+    beside = [
+        {
+            "name": each.name,
+            "title": each.title,
+            "cells": [_split(comparison.beside_cell(each, key, spread=True)) for key in keys],
+            "picked": False,
+        }
+        for each in comparison.beside
+    ]
+    return [baseline, *beside, *(_row(comparison, method, keys) for method in comparison.methods)]
 
 
 def _split(cell: str) -> tuple[str, str]:

@@ -215,6 +215,8 @@ def _legend(comparison: Comparison) -> list[str]:
     if not all(method.defines_law for method in comparison.methods):
         legend.append(f"{NONE}: the method gives no probabilities.")
     legend += [note for note in [summary.measured_classes_note(comparison)] if note]
+    if comparison.beside:
+        legend.append(summary.beside_note(comparison))
     return [" ".join(legend), *(f"{method.name}: {method.note}" for method in comparison.methods if method.note)]
 
 
@@ -244,6 +246,8 @@ def _judged_table(comparison: Comparison, key: str, differences: Sequence[Differ
         rows.add_column(Text(f"minus {verdict.reference} (interval)"))
         rows.add_column("")
     rows.add_row("frequencies", comparison.baseline_cell(key, spread=True))
+    for classifier in comparison.beside:
+        rows.add_row(Text(classifier.name), comparison.beside_cell(classifier, key, spread=True))
     for method in comparison.methods:
         cells = [Text(method.name), Text(comparison.cell(method, key, spread=True))]
         if by_method and verdict is not None and method.name == verdict.reference:
@@ -262,6 +266,8 @@ def _measures_table(comparison: Comparison) -> Table:
     for key in keys:
         rows.add_column(MEASURES[key].short, justify="right")
     rows.add_row("frequencies", *(comparison.baseline_cell(key, spread=False) for key in keys))
+    for classifier in comparison.beside:
+        rows.add_row(Text(classifier.name), *(comparison.beside_cell(classifier, key, spread=False) for key in keys))
     for method in comparison.methods:
         rows.add_row(
             Text(method.name),

@@ -4,6 +4,7 @@
     trainings/run.json            what was asked, on which data, by which version
     trainings/0/items.npz         what was tested in the first repeat, and what the trivial answer reached
     trainings/0/softmax@0.01.npz  a training that is done: how it went, and its answer to every item tested
+    trainings/0/trees.npz         the same of a classifier that is no head
 
 Every file appears whole or not at all. The trainings stay, so that a run grows where more repeats are asked for.
 """
@@ -34,7 +35,7 @@ from anymax.lab.errors import ANOTHER_FOLDER, DataError, Option, OptionError
 from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import Comparison, Tested
 from anymax.lab.storage import FORMAT, load
-from anymax.lab.training.keeper import CommonPart, FinishedTraining, Writers
+from anymax.lab.training.keeper import CommonPart, FinishedFit, FinishedTraining, Writers
 from anymax.lab.training.trial import Training
 
 RESULTS, REPORT, PREDICTIONS, TRAININGS = "results.json", "report.html", "predictions.csv", "trainings"
@@ -76,6 +77,14 @@ class _Facts:
     """What is kept of a training beside its answers."""
 
     training: Training
+    tested: Tested
+
+
+@dataclass
+class _FitFacts:
+    """What is kept of a classifier that is no head beside its answers."""
+
+    seconds: float
     tested: Tested
 
 
@@ -154,16 +163,25 @@ class Folder:
         if found is None:
             return None
         facts, arrays = found
-        answers = Answers(arrays.pop("prediction"), arrays)
-        return FinishedTraining(facts.training, facts.tested, answers)
+        return FinishedTraining(facts.training, facts.tested, _answers(arrays))
 
     def keep_training(self, repeat: int, method: str, finished: FinishedTraining) -> None:
         """Keep a training that is done."""
         self._write(
             self._place(repeat, method, finished.training.learning_rate),
             asdict(_Facts(finished.training, finished.tested)),
-            {"prediction": finished.answers.prediction, **finished.answers.adds},
+            _arrays(finished.answers),
         )
+
+    def beside(self, repeat: int, name: str) -> FinishedFit | None:
+        """The fit of a classifier that is no head."""
+        found = self._read(self.kept / str(repeat) / f"{name}.npz", _FitFacts)
+        return None if found is None else FinishedFit(found[0].seconds, found[0].tested, _answers(found[1]))
+
+    def keep_beside(self, repeat: int, name: str, finished: FinishedFit) -> None:
+        """Keep the fit of a classifier that is no head."""
+        facts = asdict(_FitFacts(finished.seconds, finished.tested))
+        self._write(self.kept / str(repeat) / f"{name}.npz", facts, _arrays(finished.answers))
 
     def finish(self, comparison: Comparison, writers: Writers) -> list[Path]:
         """Let each writer write its file, all of them or none."""
@@ -240,6 +258,14 @@ class Folder:
 
     def _unwritable(self, error: OSError) -> OptionError:
         return OptionError(f"The results cannot be written to {of_path(self.path)}: {error.strerror or error}.")
+
+
+def _arrays(answers: Answers) -> dict[str, np.ndarray]:
+    return {"prediction": answers.prediction, **answers.adds}
+
+
+def _answers(arrays: dict[str, np.ndarray]) -> Answers:
+    return Answers(arrays.pop("prediction"), arrays)
 
 
 def _lasting(asked: dict[str, Any]) -> dict[str, Any]:

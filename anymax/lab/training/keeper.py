@@ -25,6 +25,15 @@ class FinishedTraining:
 
 
 @dataclass
+class FinishedFit:
+    """A classifier that is no head, and what it reached on the test part."""
+
+    seconds: float
+    tested: Tested
+    answers: Answers
+
+
+@dataclass
 class CommonPart:
     """What all methods of a repeat share: the items tested, and what the trivial answer reached on them."""
 
@@ -56,6 +65,14 @@ class Keeper(Protocol):
         """How many trainings are kept."""
         ...
 
+    def beside(self, repeat: int, name: str) -> FinishedFit | None:
+        """The fit of a classifier that is no head."""
+        ...
+
+    def keep_beside(self, repeat: int, name: str, finished: FinishedFit) -> None:
+        """Keep the fit of a classifier that is no head."""
+        ...
+
     def finish(self, comparison: Comparison, writers: Writers) -> list[Path]:
         """Let each writer write its file, all of them or none; the files."""
         ...
@@ -67,6 +84,7 @@ class Memory:
 
     parts: dict[int, CommonPart] = field(default_factory=dict)
     finished: dict[tuple[int, str, float], FinishedTraining] = field(default_factory=dict)
+    fits: dict[tuple[int, str], FinishedFit] = field(default_factory=dict)
 
     def part(self, repeat: int) -> CommonPart | None:
         return self.parts.get(repeat)
@@ -83,6 +101,12 @@ class Memory:
     @property
     def trainings(self) -> int:
         return len(self.finished)
+
+    def beside(self, repeat: int, name: str) -> FinishedFit | None:
+        return self.fits.get((repeat, name))
+
+    def keep_beside(self, repeat: int, name: str, finished: FinishedFit) -> None:
+        self.fits[repeat, name] = finished
 
     def finish(self, comparison: Comparison, writers: Writers) -> list[Path]:
         del comparison, writers

@@ -37,7 +37,6 @@ class Method:
     make: Callable[[int, Tensor], nn.Module]  # (in_features, class_counts) -> head
     defines_law: bool
     note: str | None = None
-    draws_classes: bool = False  # a step scores a sample of the classes, so it does not grow with their number
     why_not: Callable[[Case], str | None] = lambda case: None
 
 
@@ -69,10 +68,14 @@ def _draws_all(num_classes: int) -> bool:
     return num_classes <= NUM_NOISE
 
 
-def _why_not_sampled(case: Case) -> str | None:
+def _why_not_drawn(case: Case) -> str | None:
     if _draws_all(case.num_classes) and not case.named:
         return f"{NUM_NOISE} draws from {case.num_classes} classes cost more than softmax"
     return None
+
+
+def _why_not_gumbel(case: Case) -> str | None:
+    return None if case.named else "its objective aims at none of the measures; --methods takes it"
 
 
 METHODS: dict[str, Method] = {
@@ -86,6 +89,7 @@ METHODS: dict[str, Method] = {
             defines_law=True,
             note="It is trained on the relaxed sample: not a consistent estimate of the class probabilities, and its "
             "objective does not aim at the negative log-likelihood.",
+            why_not=_why_not_gumbel,
         ),
         Method(
             "nce",
@@ -93,7 +97,7 @@ METHODS: dict[str, Method] = {
             _nce,
             defines_law=True,
             note=f"It is trained on {NUM_NOISE} drawn classes per step; its probabilities here are normalised exactly.",
-            draws_classes=True,
+            why_not=_why_not_drawn,
         ),
         Method(
             "sampled",
@@ -102,8 +106,7 @@ METHODS: dict[str, Method] = {
             defines_law=True,
             note=f"It is trained on at most {NUM_NOISE} drawn classes per step; its probabilities here are normalised "
             "exactly.",
-            draws_classes=True,
-            why_not=_why_not_sampled,
+            why_not=_why_not_drawn,
         ),
         Method(
             "sigmoid",

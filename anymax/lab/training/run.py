@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from anymax._core.sentences import quoted
 from anymax.lab.data.dataset import Dataset
+from anymax.lab.data.splits import FOLDS
 from anymax.lab.errors import OptionError
 from anymax.lab.measure import MEASURES, Task, deciders
 from anymax.lab.measuring import measures
+from anymax.lab.measuring.outcomes import Outcomes
 from anymax.lab.options import TrainOptions
-from anymax.lab.results import Comparison, DataInfo, MethodInfo
-from anymax.lab.training import backbones, forecast, machine, trial
+from anymax.lab.results import Beside, Comparison, DataInfo, MethodInfo
+from anymax.lab.training import backbones, beside, forecast, machine, trial
 from anymax.lab.training.events import Event
 from anymax.lab.training.keeper import Keeper, Memory
 from anymax.lab.training.methods import choose
@@ -87,6 +89,7 @@ def run(
         described = machine.described(fabric)
     finished = schedule.finished()
     verdict = machine.everywhere(fabric, judge.verdict)
+    others = machine.everywhere(fabric, lambda: _beside(finished, judge, verdict.pick))
     comparison = Comparison(
         data=info,
         decide_by=decide_by,
@@ -114,11 +117,38 @@ def run(
         repeat_seconds=schedule.each(),
         ending=ending,
         verdict=verdict,
+        beside=others,
         forecast_seconds=schedule.forecast_seconds,
         outcomes=finished.outcomes,
     )
     verdict.text = advice.text(comparison)
     return comparison
+
+
+def _beside(finished: Finished, judge: Judge, pick: str) -> list[Beside]:
+    """The classifiers that are no heads, each with its difference to the pick where it was fitted in time."""
+    first = min(len(finished.baseline), FOLDS)
+    in_time = {name: fits for name, fits in finished.beside.items() if len(fits) == first}
+    outcomes = Outcomes(
+        finished.outcomes.items[:first],
+        {
+            pick: finished.outcomes.answers[pick][:first],
+            **{name: [fit.answers for fit in fits] for name, fits in in_time.items()},
+        },
+    )
+    judged = {each.method: each for each in judge.beside(outcomes, pick)}
+    return [
+        Beside(
+            each.name,
+            each.title,
+            [fit.tested for fit in finished.beside[each.name]],
+            sum(fit.seconds for fit in finished.beside[each.name]),
+            in_time=each.name in in_time,
+            difference=judged.get(each.name),
+        )
+        for each in beside.CLASSIFIERS
+        if each.name in finished.beside
+    ]
 
 
 def _decider(asked: str | None, task: Task, usual: str) -> str:

@@ -14,7 +14,7 @@ from anymax.lab.errors import ANOTHER_FOLDER, OptionError
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.outcomes import Answers, Outcomes
 from anymax.lab.results import Tested, Trial, TuningPoint
-from anymax.lab.training import backbones, machine, trial
+from anymax.lab.training import backbones, beside, machine, trial
 from anymax.lab.training.events import (
     EpochDone,
     Event,
@@ -25,12 +25,13 @@ from anymax.lab.training.events import (
     TrainingStarted,
 )
 from anymax.lab.training.forecast import Forecast, forecast
-from anymax.lab.training.keeper import CommonPart, FinishedTraining, Keeper
+from anymax.lab.training.keeper import CommonPart, FinishedFit, FinishedTraining, Keeper
 from anymax.lab.training.methods import Method
-from anymax.lab.training.stopping import Ending, Stopping
+from anymax.lab.training.stopping import WITHIN, Ending, Stopping
 from anymax.lab.training.tuning import choose_rate
 
 T = TypeVar("T")
+BESIDE_SHARE = 0.1  # of the time for all repeats, for the classifiers that are no heads
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Finished:
     trials: list[Trial]
     baseline: list[Tested]
     outcomes: Outcomes
+    beside: dict[str, list[FinishedFit]]  # classifiers that are no heads, by repeat as far as they were fitted in time
 
 
 class Schedule:
@@ -85,6 +87,9 @@ class Schedule:
         self.paces: dict[str, trial.Pace] = {}
         self.parts: list[CommonPart] = []  # by repeat
         self.trainings: dict[str, list[dict[float, FinishedTraining]]] = {method.name: [] for method in methods}
+        self.fits: dict[str, list[FinishedFit]] = {
+            each.name: [] for each in beside.CLASSIFIERS if self.dataset.task == "classification"
+        }
         self.forecast_seconds = 0.0
         self.done = 0  # trainings, those of an earlier run included
         self.spent_before = 0.0  # seconds in the trainings that an earlier run had finished
@@ -138,6 +143,7 @@ class Schedule:
                 [part.items for part in self.parts],
                 {name: [of_rates[rates[name]].answers for of_rates in found] for name, found in self.trainings.items()},
             ),
+            beside=self.fits,
         )
 
     def _ending(self, *, decided: bool) -> Ending | None:
@@ -203,6 +209,8 @@ class Schedule:
                 found[method.name][rate] = self._training(method, repeat, rate, draw)
         for name, of_rates in found.items():
             self.trainings[name].append(of_rates)
+        if repeat < self.stopping.first_round:
+            self._fit_beside(repeat, draw)
         self.parts.append(part)
         self.progress(RepeatDone(repeat))
 
@@ -243,6 +251,33 @@ class Schedule:
             answers = Answers(answers.prediction, {})
         seconds = training.seconds + time.perf_counter() - began
         return FinishedTraining(replace(training, seconds=seconds), tested, answers)
+
+    def _fit_beside(self, repeat: int, draw: Callable[[], Parts]) -> None:
+        """The classifiers that are no heads; one that once was not done in time is left at that."""
+        for classifier in beside.CLASSIFIERS:
+            found = self.fits.get(classifier.name)
+            if found is None or len(found) < repeat:
+                continue
+            kept = self._everywhere(lambda name=classifier.name: self.keeper.beside(repeat, name))
+            if kept is None:
+                parts = draw()
+                kept = self._everywhere(lambda classifier=classifier, parts=parts: self._fit(classifier, parts))
+                if kept is not None:
+                    self.keeper.keep_beside(repeat, classifier.name, kept)
+            else:
+                self.spent_before += kept.seconds
+            if kept is not None:
+                found.append(kept)
+
+    def _fit(self, classifier: beside.Classifier, parts: Parts) -> FinishedFit | None:
+        """One fit; None where it takes longer than its share of a tenth of the run's time."""
+        began = time.perf_counter()
+        seconds = BESIDE_SHARE * (self.stopping.limit or WITHIN) / (len(self.fits) * self.stopping.first_round)
+        try:
+            tested, answers = beside.fit_and_test(classifier, self.plan, parts, self.info, seconds)
+        except beside.OutOfTime:
+            return None
+        return FinishedFit(time.perf_counter() - began, tested, answers)
 
     def _rate(self, method: Method) -> float:
         """The rate that a method keeps, by the validation values of the first repeats."""

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from anymax.lab.measure import MEASURES, is_number, summarise
-from anymax.lab.results import Comparison, Difference, Verdict
+from anymax.lab.results import Beside, Comparison, Difference, Verdict
 from anymax.lab.summary import best_so_far, counted, listed, margin, seconds, signed, size, still_improving
 from anymax.lab.verdict.records import FEWEST_REPEATS
 
@@ -38,6 +38,7 @@ def text(comparison: Comparison) -> str:
     others = [method.name for method in comparison.methods if method.name not in compared]
     return " ".join(
         [
+            *_who_is_ahead(comparison, verdict),
             _recommendation(comparison, verdict),
             *_other_winners(verdict),
             *_equivalent(verdict),
@@ -50,6 +51,33 @@ def text(comparison: Comparison) -> str:
             *_otherwise(comparison, verdict, complete),
         ]
     )
+
+
+def _who_is_ahead(comparison: Comparison, verdict: Verdict) -> list[str]:
+    """A classifier that is no head and leaves all heads behind, or seems to: no choice of a head makes up for it."""
+    ahead = [each for each in comparison.beside if each.difference is not None and _leads(each.difference)]
+    if not ahead:
+        return []
+    best = max(ahead, key=lambda each: abs(each.difference.mean) if each.difference else 0.0)
+    gap = best.difference
+    assert gap is not None
+    reached = comparison.deciding.number(statistics.fmean(_reached(best, comparison.decide_by)))
+    known, doubt = ("Ahead", "") if gap.answer == "better" else ("Perhaps ahead", ", which chance alone can make")
+    return [
+        f"{known} of every head here: {best.title}, with a {comparison.deciding.title} of {reached} over "
+        f"{counted(gap.repeats, 'repeat')}, a difference to {verdict.pick} of {_with_interval(gap)}{doubt}. As to the "
+        "heads:"
+    ]
+
+
+def _leads(gap: Difference) -> bool:
+    """Whether a classifier is better by more than does not matter, or was by twice as much and is open."""
+    leads = (gap.mean > 0) == MEASURES[gap.measure].higher_is_better
+    return leads and (gap.answer == "better" or (gap.answer == "open" and abs(gap.mean) > 2 * gap.margin))
+
+
+def _reached(classifier: Beside, key: str) -> list[float]:
+    return [value for tested in classifier.tested if (value := tested.measures.get(key)) is not None]
 
 
 def _recommendation(comparison: Comparison, verdict: Verdict) -> str:

@@ -51,7 +51,7 @@ class Judge:
         reference = reference_of(outcomes, self.decide_by)
         if reference is None or len(outcomes.items) < FEWEST_REPEATS:
             return list(outcomes.answers)
-        now = self._differences([self.decide_by], reference, later)
+        now = self._differences(outcomes, [self.decide_by], reference, later)
         before = {each.method: each for each in self.found} if reference == self.reference else {}
         self.reference = reference
         self.found = [_firmer(before.get(each.method, each), each) for each in now]
@@ -68,24 +68,27 @@ class Judge:
         others = []
         for family in _BESIDE:
             keys = [key for key in family if key != of_items(self.decide_by) and self.seen.has(self.reference, key)]
-            others += self._differences(keys, self.reference, {})
+            others += self._differences(self.seen, keys, self.reference, {})
         return Verdict(self.reference, self.found, others, pick, "")
 
-    def _differences(self, keys: Sequence[str], reference: str, later: Mapping[int, float]) -> list[Difference]:
-        """Those of the last look, open where too little is counted."""
-        assert self.seen is not None
-        found = differences(self.seen, keys, reference=reference, margin=self.margin, level=self.level, later=later)
-        rarest, even = self.seen.rows_of(self.classes)
-        for record in found:
-            record.too_few = too_few(
-                record.measure,
-                rarest=rarest,
-                even=even,
-                wrong=self.seen.wrong(record.method, reference),
-            )
-            if record.too_few is not None:
-                record.answer, record.further_repeats = "open", None
-        return found
+    def beside(self, outcomes: Outcomes, pick: str) -> list[Difference]:
+        """How classifiers that are no heads do beside the method that was picked, in the deciding measure."""
+        if len(outcomes.items) < FEWEST_REPEATS or not outcomes.has(pick, self.decide_by):
+            return []
+        return self._differences(outcomes, [self.decide_by], pick, {})
+
+    def _differences(
+        self, outcomes: Outcomes, keys: Sequence[str], reference: str, later: Mapping[int, float]
+    ) -> list[Difference]:
+        return differences(
+            outcomes,
+            keys,
+            reference=reference,
+            margin=self.margin,
+            level=self.level,
+            classes=self.classes,
+            later=later,
+        )
 
 
 def _firmer(earlier: Difference, now: Difference) -> Difference:
@@ -105,12 +108,13 @@ def differences(
     reference: str,
     margin: float,
     level: float,
+    classes: Sequence[int] | None = None,
     later: Mapping[int, float] | None = None,
 ) -> list[Difference]:
     """Every method against the reference in these measures, all methods of a measure decided together.
 
-    A false "better" or "worse" in any of them comes up with at most `level`. A method that lacks a measure in some
-    repeat is left out of it: its other repeats alone would flatter it.
+    A false "better" or "worse" in any of them comes up with at most `level`. Where too little is counted all is open. A
+    method that lacks a measure in some repeat is left out of it: its other repeats alone would flatter it.
 
     Args:
         outcomes: what the repeats so far came to.
@@ -118,9 +122,11 @@ def differences(
         reference: the method to compare with.
         margin: how much does not matter: of a share in its own unit, else as a share of the reference's value.
         level: the share of the error that this look has.
+        classes: as for `Judge`.
         later: the share of later looks, by repeats; what they could decide is said of what is open.
     """
     found = []
+    rarest, even = outcomes.rows_of(classes)
     for key in keys:
         spreads = {
             name: spread(outcomes.gains(name, reference, key))
@@ -137,7 +143,10 @@ def differences(
         undecided = sum(one.answer in ("open", "equivalent") for one in decisions.values())
         for name, decision in decisions.items():
             record = _record(name, key, decision, allowed, level / len(keys), len(outcomes.items))
-            if record.answer == "open":
+            record.too_few = too_few(key, rarest=rarest, even=even, wrong=outcomes.wrong(name, reference))
+            if record.too_few is not None:
+                record.answer = "open"
+            elif record.answer == "open":
                 record.further_repeats = further_repeats(
                     spreads[name], margin=allowed, methods=undecided, levels=later or {}
                 )

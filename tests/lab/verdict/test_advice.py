@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from anymax.lab.results import Verdict
+from anymax.lab import results
+from anymax.lab.results import Beside, Verdict
 from anymax.lab.statistics.counts import TooFew
 from anymax.lab.summary import times_to_quality
 from anymax.lab.verdict import advice
@@ -88,6 +89,34 @@ def test_what_would_decide_an_open_difference_is_said():
     assert "nce (+0.000, -0.020 to +0.020) and sigmoid (+0.000, -0.020 to +0.020); 15 further repeats may" in text
     assert "(--seeds 20)" in text
     assert "there are 12 wrong answers, and an interval can be trusted from 40 on" in text
+
+
+@pytest.mark.parametrize(
+    ("answer", "mean", "said_first"),
+    [
+        (
+            "better",
+            0.05,
+            "Ahead of every head here: gradient-boosted trees, with a top-1 accuracy of 0.950 over 5 repeats, a ",
+        ),
+        ("open", 0.03, "Perhaps ahead of every head here: gradient-boosted trees, with a top-1 accuracy of 0.950"),
+        ("open", 0.015, "Take softmax"),
+        ("open", -0.05, "Take softmax"),
+        ("worse", -0.05, "Take softmax"),
+    ],
+)
+def test_a_classifier_that_leaves_the_heads_behind_is_named_first(answer, mean, said_first):
+    comparison = make_comparison({"softmax": [0.9] * 5, "nce": [0.9] * 5})
+    tested = [results.Tested({"top1": 0.95})] * 5
+    gap = record("trees", answer, mean, repeats=5)
+    comparison.beside = [
+        Beside("logistic", "logistic regression", [], 1.0, in_time=False),
+        Beside("trees", "gradient-boosted trees", tested, 1.0, in_time=True, difference=gap),
+    ]
+    text = verdict_of(comparison, {"nce": "open"}).text
+    assert text.startswith(said_first)
+    assert ("which chance alone can make" in text) == (answer == "open" and mean == 0.03)
+    assert "Take softmax" in text
 
 
 def test_two_winners_are_both_named():

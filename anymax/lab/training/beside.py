@@ -1,0 +1,173 @@
+"""Classifiers that are no heads, on the same parts: what else there was to gain from a table."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from threadpoolctl import threadpool_limits
+
+from anymax.lab.data.dataset import Part, Parts
+from anymax.lab.measuring import measures
+from anymax.lab.measuring.outcomes import Answers
+from anymax.lab.results import DataInfo, Tested
+from anymax.lab.training.trial import Plan, Standing
+
+STRENGTHS = (1.0, 0.1, 10.0)  # inverse strengths of the penalty; the best on the validation part is kept
+STEPS = 50  # of the solver, between two looks at the clock
+TREES, PATIENCE = 10, 3  # rounds of trees between two looks at the validation part; looks without a better one
+MOST_TREES = 500
+MOST_CATEGORIES = 255  # that the trees split as categories
+SMALLEST = float(np.finfo(np.float64).eps)  # probability of a class that training did not see, as in sklearn's log_loss
+
+LogProbs = Callable[[Part], np.ndarray]  # of the rows of a part, (rows, num_classes)
+Standings = Callable[[LogProbs], Standing | None]  # on the validation part
+
+
+class OutOfTime(Exception):
+    """A fit did not end in time."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A classifier of scikit-learn's, which makes its choices on the validation part."""
+
+    name: str
+    title: str
+    fit: Callable[[Parts, Standings, str, float], LogProbs]  # (parts, standings, decide_by, when to be done)
+
+
+def fit_and_test(
+    classifier: Classifier, plan: Plan, parts: Parts, info: DataInfo, seconds: float
+) -> tuple[Tested, Answers]:
+    """Fit on the training part, then look at the test part; on one thread.
+
+    Raises:
+        OutOfTime: the fit takes longer than so many seconds.
+    """
+
+    def standing(log_probs: LogProbs) -> Standing | None:
+        outcome = _outcome(log_probs(parts.validation), parts.validation)
+        value = measures.value(outcome, plan.decide_by, plan.measured_ids)
+        return None if value is None or outcome.law is None else Standing(value, float(outcome.law.nll.mean()))
+
+    with threadpool_limits(1):
+        log_probs = classifier.fit(parts, standing, plan.decide_by, time.perf_counter() + seconds)
+        outcome = _outcome(log_probs(parts.test), parts.test)
+    tested = measures.of_test_part(
+        outcome,
+        plan.task,
+        plan.measured_ids,
+        class_counts=parts.class_counts.tolist(),
+        class_names=info.class_names,
+        unknown_class=None,
+        scaled=None,
+    )
+    adds = measures.by_item(outcome, plan.task, plan.measured_ids)
+    return tested, Answers(outcome.predictions.astype(np.int32), adds)
+
+
+def _outcome(log_probs: np.ndarray, part: Part) -> measures.Outcome:
+    return measures.observe(
+        part.targets,
+        torch.from_numpy(log_probs),
+        log_prob=lambda rows: rows,
+        predict=lambda rows: rows.topk(1),
+        scores=lambda rows: rows,
+        ranks=True,
+    )
+
+
+def _logistic(parts: Parts, standing: Standings, decide_by: str, end: float) -> LogProbs:
+    """Logistic regression, with a column for each level of an embedded category."""
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    columns = ColumnTransformer([("levels", encoder, _of_levels(parts))], remainder="passthrough")
+    inputs, targets = columns.fit_transform(parts.train.inputs.numpy()), parts.train.targets.numpy()
+    best: tuple[Standing | None, LogProbs] | None = None
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=STEPS, warm_start=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the loop goes on where the solver stopped
+            model.fit(inputs, targets)
+            while max(model.n_iter_) >= STEPS:
+                _check(end)
+                model.fit(inputs, targets)
+        _check(end)
+        fitted = make_pipeline(columns, model)
+        log_probs = _of_all_classes(parts, model, lambda part, fitted=fitted: fitted.predict_proba(part.inputs.numpy()))
+        reached = standing(log_probs)
+        if best is None or (reached is not None and reached.beats(best[0], decide_by)):
+            best = reached, log_probs
+    assert best is not None
+    return best[1]
+
+
+def _trees(parts: Parts, standing: Standings, decide_by: str, end: float) -> LogProbs:
+    """Histogram gradient boosting, stopped early on the validation part."""
+    counts = zip(_of_levels(parts), parts.embedded_levels, strict=True)
+    categories = [column for column, count in counts if count <= MOST_CATEGORIES]
+    model = HistGradientBoostingClassifier(
+        max_iter=TREES,
+        warm_start=True,
+        early_stopping=False,  # pyright: ignore[reportArgumentType]: inferred from the default
+        categorical_features=categories,  # pyright: ignore[reportArgumentType]: inferred from the default
+        random_state=0,
+    )
+    inputs, targets = parts.train.inputs.numpy(), parts.train.targets.numpy()
+    best, rounds, best_rounds = None, 0, TREES
+    while rounds < MOST_TREES and rounds - best_rounds < TREES * PATIENCE:
+        rounds += TREES
+        model.set_params(max_iter=rounds).fit(inputs, targets)
+        _check(end)
+        reached = standing(_of_all_classes(parts, model, lambda part: model.predict_proba(part.inputs.numpy())))
+        if reached is not None and reached.beats(best, decide_by):
+            best, best_rounds = reached, rounds
+
+    def at_best(part: Part) -> np.ndarray:
+        stages = model.staged_predict_proba(part.inputs.numpy())
+        return next(itertools.islice(stages, best_rounds - 1, None))
+
+    return _of_all_classes(parts, model, at_best)
+
+
+def _of_levels(parts: Parts) -> list[int]:
+    """The columns that hold level ids."""
+    total = parts.train.inputs.shape[1]
+    return list(range(total - len(parts.embedded_levels), total))
+
+
+def _of_all_classes(
+    parts: Parts,
+    model: LogisticRegression | HistGradientBoostingClassifier,
+    probs: Callable[[Part], np.ndarray],
+) -> LogProbs:
+    """Log-probabilities of every class, from the probabilities of those that training saw."""
+
+    def log_probs(part: Part) -> np.ndarray:
+        found = np.full((len(part), len(parts.class_counts)), SMALLEST)
+        found[:, np.asarray(model.classes_)] = np.maximum(probs(part), SMALLEST)
+        return np.log(found)
+
+    return log_probs
+
+
+def _check(end: float) -> None:
+    if time.perf_counter() > end:
+        raise OutOfTime
+
+
+CLASSIFIERS = (
+    Classifier("logistic", "logistic regression", _logistic),
+    Classifier("trees", "gradient-boosted trees", _trees),
+)

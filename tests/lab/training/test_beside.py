@@ -1,0 +1,132 @@
+"""Classifiers beside the heads: they fit, on the same parts, end in time, and are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anymax.lab.training import beside, schedule
+from anymax.lab.training.beside import CLASSIFIERS, OutOfTime, fit_and_test
+from anymax.lab.training.keeper import Memory
+from anymax.lab.training.trial import Plan
+from tests.lab.calls import read_table, run
+
+LOGISTIC, TREES = CLASSIFIERS
+
+
+def outcome_of(classifier, dataset, *, seconds=60.0, repeat=0, decide_by="top1"):
+    plan = Plan("classification", decide_by, dataset.measured_ids, epochs=1, patience=1, batch_size=16)
+    return fit_and_test(classifier, plan, dataset.parts(repeat), dataset.info(), seconds)
+
+
+def signs(rows=400):
+    """The class is whether two numbers have the same sign, which no line can tell."""
+    x, y = np.random.default_rng(0).standard_normal((2, rows))
+    return read_table("signs", pd.DataFrame({"x": x, "y": y, "same": (x * y > 0).astype(str)}), "same")
+
+
+def clouds(rows=300):
+    random = np.random.default_rng(0)
+    label = random.integers(0, 3, rows)
+    points = random.standard_normal((rows, 2)) + 3 * np.eye(3)[label][:, :2]
+    return read_table("clouds", pd.DataFrame(points, columns=["x", "y"]).assign(label=label.astype(str)), "label")
+
+
+def test_trees_learn_what_no_line_can_and_logistic_regression_what_one_can():
+    assert outcome_of(TREES, signs())[0].measures["top1"] > 0.85
+    assert outcome_of(LOGISTIC, signs())[0].measures["top1"] < 0.7
+    assert outcome_of(LOGISTIC, clouds())[0].measures["top1"] > 0.85
+
+
+def test_answers_have_the_measures_as_their_means():
+    for classifier in CLASSIFIERS:
+        found, answers = outcome_of(classifier, clouds())
+        assert len(answers.prediction) == 60
+        for key in ("top1", "macro_f1", "nll", "brier"):
+            assert answers.adds[key].mean(dtype=float) == pytest.approx(found.measures[key], rel=1e-5)
+
+
+def test_the_penalty_is_chosen_on_the_validation_part(monkeypatch):
+    # so strong that every answer is the most frequent class, and none at all
+    monkeypatch.setattr(beside, "STRENGTHS", (1e-9, 1.0))
+    assert outcome_of(LOGISTIC, clouds())[0].measures["top1"] > 0.85
+    monkeypatch.setattr(beside, "STRENGTHS", (1e-9,))
+    assert outcome_of(LOGISTIC, clouds())[0].measures["top1"] < 0.6
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: classifier.name)
+def test_a_category_that_heads_embed_is_used(classifier):
+    level = np.random.default_rng(0).integers(0, 100, 1500)
+    frame = pd.DataFrame({"level": [f"l{i}" for i in level], "y": (level % 2).astype(str)})
+    dataset = read_table("levels", frame, "y")
+    assert dataset.parts(0).embedded_levels
+    assert outcome_of(classifier, dataset)[0].measures["top1"] > 0.8
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: classifier.name)
+def test_a_class_that_training_lacks_has_a_finite_price(classifier):
+    dataset = clouds()
+    parts = dataset.parts(0)
+    lacking = parts.train.targets != 2
+    train = dataclasses.replace(parts.train, inputs=parts.train.inputs[lacking], targets=parts.train.targets[lacking])
+    plan = Plan("classification", "nll", dataset.measured_ids, epochs=1, patience=1, batch_size=16)
+    found, _ = fit_and_test(classifier, plan, dataclasses.replace(parts, train=train), dataset.info(), 60.0)
+    assert 5 < found.measures["nll"] < 36.1  # at least a quarter of the rows at -log of the smallest float
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: classifier.name)
+def test_a_fit_that_takes_longer_than_it_may_is_stopped(classifier):
+    with pytest.raises(OutOfTime):
+        outcome_of(classifier, clouds(), seconds=0.0)
+
+
+def fitted(monkeypatch):
+    """How often each classifier is fitted from here on."""
+    fits = []
+    fit = beside.fit_and_test
+
+    def counted(classifier, *arguments):
+        fits.append(classifier.name)
+        return fit(classifier, *arguments)
+
+    monkeypatch.setattr(beside, "fit_and_test", counted)
+    return fits
+
+
+OPTIONS = {"methods": ["softmax"], "epochs": 1, "learning_rate": 1e-2, "device": "cpu"}
+
+
+def test_a_run_fits_them_in_its_first_round_and_keeps_them(monkeypatch):
+    fits, keeper = fitted(monkeypatch), Memory()
+    found = run(clouds(), repeats=6, keeper=keeper, **OPTIONS)
+    assert sorted(fits) == ["logistic"] * 5 + ["trees"] * 5
+    assert [(each.name, len(each.tested), each.in_time) for each in found.beside] == [
+        ("logistic", 5, True),
+        ("trees", 5, True),
+    ]
+    for each in found.beside:
+        assert (each.difference.method, each.difference.repeats) == (each.name, 5)
+        reached = np.mean([tested.measures["top1"] for tested in each.tested])
+        heads = np.mean([trial.tested.measures["top1"] for trial in found.of("softmax")[:5]])
+        assert each.difference.mean == pytest.approx(reached - heads)
+    again = run(clouds(), repeats=7, keeper=keeper, **OPTIONS)
+    assert len(fits) == 10
+    assert [each.tested for each in again.beside] == [each.tested for each in found.beside]
+
+
+def test_one_that_is_not_done_in_time_is_said_not_to_be_and_not_tried_again(monkeypatch):
+    fits = fitted(monkeypatch)
+    monkeypatch.setattr(schedule, "BESIDE_SHARE", 0.0)
+    found = run(clouds(), repeats=5, **OPTIONS)
+    assert sorted(fits) == ["logistic", "trees"]
+    assert [(each.tested, each.in_time, each.difference) for each in found.beside] == [([], False, None)] * 2
+    assert found.beside_cell(found.beside[0], "top1", spread=True) == "not reached"
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_fewer_than_three_repeats_compare_nothing(repeats):
+    found = run(clouds(), repeats=repeats, **OPTIONS)
+    assert [(len(each.tested), each.difference) for each in found.beside] == [(repeats, None)] * 2
