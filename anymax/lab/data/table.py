@@ -55,6 +55,7 @@ class TableDataset:
     times: np.ndarray | None = None  # (rows,), by which the parts follow each other
     reading: TableReading = field(default_factory=lambda: TableReading(()))  # by which new rows are read as these were
     given: np.ndarray | None = None  # (rows,), the same for rows that are equal in all columns of the source
+    numbered: np.ndarray | None = None  # (rows,), where each stands in the source; None where all of it was taken
 
     @property
     def task(self) -> Task:
@@ -170,7 +171,7 @@ class TableDataset:
             part(train),
             part(validation),
             part(test),
-            Items(test, clusters, self.classes[test]),
+            Items(test if self.numbered is None else self.numbered[test], clusters, self.classes[test]),
             torch.from_numpy(counts),
             tuple(len(levels) + 1 for levels in embedded.values()),
         )
@@ -360,6 +361,7 @@ def read_table(
         times=times,
         reading=TableReading(tuple(column.reading for column in kept), options.missing),
         given=given,
+        numbered=np.flatnonzero(has_target) if without_target else None,
     )
     if len(dataset.measured_ids) < 2:
         raise DataError(

@@ -201,3 +201,15 @@ def test_one_note_names_all_columns_of_dates(names, note):
     assert [kind for kind in kinds(dataset).values() if kind == "date"] == ["date"] * len(names)
     assert dataset.notes == [note]
     assert read_table("table", table, "kind", time=names[0]).notes == []
+
+
+def test_tested_rows_are_numbered_as_they_stand_in_the_source():
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"x": random.normal(size=200), "kind": random.choice(["a", "b"], 200)})
+    table.loc[random.choice(200, 60, replace=False), "kind"] = None
+    dataset = read_table("gaps", table, "kind")
+    tested = np.concatenate([dataset.parts(repeat).tested.row for repeat in range(5)])
+    assert sorted(tested) == np.flatnonzero(table["kind"].notna()).tolist()
+    for repeat in range(5):
+        items = dataset.parts(repeat).tested
+        assert [dataset.class_names[target] for target in items.target] == table["kind"].iloc[items.row].tolist()
