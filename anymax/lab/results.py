@@ -15,8 +15,8 @@ import pandas as pd
 
 from anymax.lab.measure import MEASURES, Measure, Task, is_number, summarise
 from anymax.lab.statistics.counts import TooFew
+from anymax.lab.statistics.decisions import Answer
 
-Answer = Literal["better", "worse", "equivalent", "open"]
 Size = Literal["beyond", "inside", "across"]
 NONE = "none"  # where a narrow table has no room to say that a method gives no probabilities
 # The columns of the frame of trials beside the measures: what a trial cost, and what is taken from its probabilities.

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from anymax.lab.data.splits import FOLDS
 from anymax.lab.measure import MEASURES, Summary, summarise
 from anymax.lab.results import Comparison, Difference, Trial
 
@@ -124,7 +125,7 @@ def beside_note(comparison: Comparison) -> str:
     late = [each.name for each in comparison.beside if not each.in_time]
     note = (
         f"{titles} are no heads: scikit-learn's, on the same columns, in the first "
-        f"{counted(min(5, comparison.repeats), 'repeat')}."
+        f"{counted(min(FOLDS, comparison.repeats), 'repeat')}."
     )
     return f"{note} Not reached: {listed(late)} would take longer than a tenth of the run's time." if late else note
 

@@ -19,10 +19,11 @@ from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
 from anymax.lab.data.dataset import Part, Parts
+from anymax.lab.measure import MEASURES
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import DataInfo, Tested
-from anymax.lab.training.trial import Plan, Standing
+from anymax.lab.training.trial import Plan, Standing, measured, takes_average_precision
 
 STRENGTHS = (1.0, 0.1, 10.0)  # inverse strengths of the penalty; the best on the validation part is kept
 STEPS = 50  # of the solver, between two looks at the clock
@@ -58,34 +59,25 @@ def fit_and_test(
     """
 
     def standing(log_probs: LogProbs) -> Standing | None:
-        outcome = _outcome(log_probs(parts.validation), parts.validation)
+        from_scores = MEASURES[plan.decide_by].from_scores
+        outcome = _outcome(log_probs, parts.validation, scores=from_scores, ranks=from_scores)
         value = measures.value(outcome, plan.decide_by, plan.measured_ids)
         return None if value is None or outcome.law is None else Standing(value, float(outcome.law.nll.mean()))
 
     with threadpool_limits(1):
         log_probs = classifier.fit(parts, standing, plan.decide_by, time.perf_counter() + seconds)
-        outcome = _outcome(log_probs(parts.test), parts.test)
-    tested = measures.of_test_part(
-        outcome,
-        plan.task,
-        plan.measured_ids,
-        class_counts=parts.class_counts.tolist(),
-        class_names=info.class_names,
-        unknown_class=None,
-        scaled=None,
-    )
-    adds = measures.by_item(outcome, plan.task, plan.measured_ids)
-    return tested, Answers(outcome.predictions.astype(np.int32), adds)
+        outcome = _outcome(log_probs, parts.test, scores=True, ranks=takes_average_precision(plan, parts))
+    return measured(outcome, plan, parts, info, unknown_class=None, scaled=None)
 
 
-def _outcome(log_probs: np.ndarray, part: Part) -> measures.Outcome:
+def _outcome(log_probs: LogProbs, part: Part, *, scores: bool, ranks: bool) -> measures.Outcome:
     return measures.observe(
         part.targets,
-        torch.from_numpy(log_probs),
+        torch.from_numpy(log_probs(part)),
         log_prob=lambda rows: rows,
         predict=lambda rows: rows.topk(1),
-        scores=lambda rows: rows,
-        ranks=True,
+        scores=(lambda rows: rows) if scores else None,
+        ranks=ranks,
     )
 
 

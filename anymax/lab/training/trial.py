@@ -291,16 +291,32 @@ def look_at_test(
         log_prob: Any = model.head.log_prob
         temperature = calibration.fit(*_items(model, parts.validation), log_prob)
         scaled = calibration.scaled(temperature, targets, features, log_prob) if temperature else None
-    counts = parts.class_counts.tolist()
-    ranks = plan.task == "classification" and (
-        plan.decide_by == "average_precision" or measures.takes_average_precision(counts, plan.measured_ids)
+    outcome = _outcome(model, method, targets, features, scores=True, ranks=takes_average_precision(plan, parts))
+    return measured(outcome, plan, parts, info, unknown_class, scaled)
+
+
+def takes_average_precision(plan: Plan, parts: Parts) -> bool:
+    """Whether average precision is taken on the test part."""
+    return plan.task == "classification" and (
+        plan.decide_by == "average_precision"
+        or measures.takes_average_precision(parts.class_counts.tolist(), plan.measured_ids)
     )
-    outcome = _outcome(model, method, targets, features, scores=True, ranks=ranks)
+
+
+def measured(
+    outcome: measures.Outcome,
+    plan: Plan,
+    parts: Parts,
+    info: DataInfo,
+    unknown_class: int | None,
+    scaled: results.Scaled | None,
+) -> tuple[results.Tested, Answers]:
+    """All that is taken of an outcome of the test part, and what is kept of its items."""
     tested = measures.of_test_part(
         outcome,
         plan.task,
         plan.measured_ids,
-        class_counts=counts,
+        class_counts=parts.class_counts.tolist(),
         class_names=info.class_names,
         unknown_class=unknown_class,
         scaled=scaled,

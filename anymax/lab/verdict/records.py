@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from anymax.lab.measure import MEASURES
 from anymax.lab.measuring.outcomes import Outcomes, of_items
-from anymax.lab.results import Answer, Difference, Verdict
+from anymax.lab.results import Difference, Verdict
 from anymax.lab.statistics.counts import too_few
-from anymax.lab.statistics.decisions import LEVEL, Decision, decide, further_repeats
+from anymax.lab.statistics.decisions import LEVEL, Answer, Decision, decide, further_repeats
 from anymax.lab.statistics.twoway import spread
 
 FEWEST_REPEATS = 3  # fewer tell no difference from chance
@@ -127,6 +127,7 @@ def differences(
     """
     found = []
     rarest, even = outcomes.rows_of(classes)
+    wrong = {name: outcomes.wrong(name, reference) for name in outcomes.answers}
     for key in keys:
         spreads = {
             name: spread(outcomes.gains(name, reference, key))
@@ -143,7 +144,7 @@ def differences(
         undecided = sum(one.answer in ("open", "equivalent") for one in decisions.values())
         for name, decision in decisions.items():
             record = _record(name, key, decision, allowed, level / len(keys), len(outcomes.items))
-            record.too_few = too_few(key, rarest=rarest, even=even, wrong=outcomes.wrong(name, reference))
+            record.too_few = too_few(key, rarest=rarest, even=even, wrong=wrong[name])
             if record.too_few is not None:
                 record.answer = "open"
             elif record.answer == "open":
