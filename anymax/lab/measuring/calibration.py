@@ -20,6 +20,7 @@ MOST_SCORES = 1 << 24  # that the number of items aims at
 CHUNK = 1 << 21  # scores held at a time
 
 LogProb = Callable[[Tensor], Tensor]
+Predict = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ def fit(targets: Tensor, features: Tensor, log_prob: LogProb) -> Temperature | N
     return Temperature(math.exp(-found.root), at_bound=False)
 
 
-def scaled(temperature: Temperature, targets: Tensor, features: Tensor, log_prob: LogProb) -> Scaled:
-    """What the law reaches on the test part when all its scores are divided by `temperature`."""
+def scaled(temperature: Temperature, targets: Tensor, features: Tensor, log_prob: LogProb, predict: Predict) -> Scaled:
+    """What the law reaches on the test part when all its scores are divided by `temperature`; the answers stay."""
     outcome = measures.observe(
         targets,
         features,
         log_prob=lambda rows: (log_prob(rows) / temperature.value).log_softmax(-1),
-        predict=lambda rows: None,
+        predict=predict,
     )
     return Scaled(
         temperature=temperature.value,

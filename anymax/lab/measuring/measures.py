@@ -30,12 +30,14 @@ class Law:
 
     nll: np.ndarray  # -log of the target's probability, nats
     brier: np.ndarray  # squared distance between the probabilities and the truth
-    confidence: np.ndarray  # the largest probability
+    confidence: np.ndarray  # the probability of the answer, the largest one where the head answers by its probabilities
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Target and prediction of each item of a part, in its order; `law` is None where the head defines none.
+
+    The prediction is the head's own answer, which need not be the most probable class of its law.
 
     The rest is there where the head's scores were looked at: whether the target is among the five best (None also
     where there are no more than five classes), log Z (None without a law), and what average precision ranks by.
@@ -54,7 +56,7 @@ def observe(
     features: Tensor,
     *,
     log_prob: Callable[[Tensor], Tensor] | None,
-    predict: Callable,
+    predict: Callable[[Tensor], tuple[Tensor, Tensor]],
     scores: Callable[[Tensor], Tensor] | None = None,
     ranks: bool = False,
 ) -> Outcome:
@@ -64,7 +66,7 @@ def observe(
         targets: (items,) class ids.
         features: what the backbone made of the items.
         log_prob: the head's exactly normalised log-probabilities, or None where it defines no law.
-        predict: the head's `predict`, used where there is no law.
+        predict: the head's `predict`, whose first class is its answer.
         scores: the head's `scores`, for the measures that need them; None leaves those out.
         ranks: whether to keep what average precision needs, in the memory of all scores.
     """
@@ -72,7 +74,10 @@ def observe(
     if log_prob is None:
         predictions = torch.cat([predict(rows)[1][..., 0] for rows in features.split(1 << 14)])
         return Outcome(targets.cpu().numpy(), predictions.cpu().numpy(), None, *ranking)
-    seen = [_per_row(log_prob(rows), row_targets) for rows, row_targets in _chunks(features, targets, log_prob)]
+    seen = [
+        _per_row(log_prob(rows), row_targets, predict(rows)[1][:, 0])
+        for rows, row_targets in _chunks(features, targets, log_prob)
+    ]
     predictions, nll, brier, confidence = (torch.cat(column).cpu().numpy() for column in zip(*seen, strict=True))
     return Outcome(targets.cpu().numpy(), predictions, Law(nll, brier, confidence), *ranking)
 
@@ -130,13 +135,12 @@ def constant(targets: Tensor, log_probs: Tensor) -> Outcome:
     )
 
 
-def _per_row(log_probs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _per_row(log_probs: Tensor, targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Per row: prediction, nll of the target, Brier score, confidence."""
-    best, predictions = log_probs.max(-1)
-    of_target = log_probs.gather(-1, targets[:, None])[:, 0].double()
+    of_target, of_answer = log_probs.gather(-1, torch.stack([targets, predictions], -1)).double().unbind(-1)
     squares = (2 * log_probs.double()).exp().sum(-1)
     # rounding may put the largest probability a hair above 1
-    confidence = best.double().exp().clamp(max=1.0)
+    confidence = of_answer.exp().clamp(max=1.0)
     return predictions, -of_target, 1 + squares - 2 * of_target.exp(), confidence
 
 

@@ -289,8 +289,9 @@ def look_at_test(
     targets, features = _items(model, parts.test)
     if method.defines_law:
         log_prob: Any = model.head.log_prob
+        predict: Any = model.head.predict
         temperature = calibration.fit(*_items(model, parts.validation), log_prob)
-        scaled = calibration.scaled(temperature, targets, features, log_prob) if temperature else None
+        scaled = calibration.scaled(temperature, targets, features, log_prob, predict) if temperature else None
     outcome = _outcome(model, method, targets, features, scores=True, ranks=takes_average_precision(plan, parts))
     return measured(outcome, plan, parts, info, unknown_class, scaled)
 

@@ -19,6 +19,10 @@ def law(scores):
     return scores.log_softmax(-1)
 
 
+def answer(scores):
+    return scores.topk(1)
+
+
 def nll(targets, scores, temperature):
     return float(torch.nn.functional.cross_entropy(scores.double() / temperature, targets))
 
@@ -76,8 +80,8 @@ def test_the_right_temperature_calibrates_other_items_of_the_kind():
     targets, scores = planted(3.0)
     found = fit(targets, scores, law)
     targets, scores = planted(3.0, seed=1)
-    as_it_is = scaled(calibration.Temperature(1.0, at_bound=False), targets, scores, law)
-    after = scaled(found, targets, scores, law)
+    as_it_is = scaled(calibration.Temperature(1.0, at_bound=False), targets, scores, law, answer)
+    after = scaled(found, targets, scores, law, answer)
     assert after.nll == pytest.approx(nll(targets, scores, found.value), rel=1e-5)
     assert after.nll < as_it_is.nll
     assert after.brier < as_it_is.brier

@@ -127,6 +127,23 @@ def test_without_scores_what_needs_them_is_left_out(scored):
     assert [key for key, value in found.items() if value is None] == [key for key in found if MEASURES[key].from_scores]
 
 
+def test_an_answer_of_its_own_is_judged_by_the_probability_that_the_law_gives_it():
+    generator = torch.Generator().manual_seed(0)
+    log_probs = (2 * torch.randn(20_000, 3, generator=generator)).log_softmax(-1)
+    targets = torch.multinomial(log_probs.exp(), 1, generator=generator)[:, 0]
+    shift = torch.tensor([0.0, 1.0, 3.0])
+    outcome = measures.observe(
+        targets, log_probs, log_prob=lambda rows: rows, predict=lambda rows: (rows + shift).topk(1)
+    )
+    answers = (log_probs + shift).argmax(-1)
+    assert (answers != log_probs.argmax(-1)).double().mean() > 0.2
+    assert np.array_equal(outcome.predictions, answers)
+    # the law itself is that of the targets, whatever is answered: its error is what chance makes of it
+    assert measures.value(outcome, "ece", ()) < 1.5 * measures.calibration_error_if_calibrated(outcome)
+    assert measures.value(outcome, "nll", ()) == pytest.approx(float(-log_probs[range(20_000), targets].mean()))
+    assert measures.value(outcome, "top1", ()) == float((answers == targets).double().mean())
+
+
 def test_five_classes_have_no_top_5():
     log_probs = torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
     targets = torch.arange(20) % 5
