@@ -24,6 +24,7 @@ _COSTS = (
     "method",
     "repeat",
     "learning_rate",
+    "strength",
     "best_epoch",
     "train_seconds",
     "seconds_per_step",
@@ -47,6 +48,14 @@ class TuningPoint:
     """One learning rate that was tried: the best validation value it reached, None where training diverged."""
 
     learning_rate: float
+    validation: float | None
+
+
+@dataclass
+class StrengthPoint:
+    """One strength of a method that was tried at the chosen rate: what it reached, as of a rate."""
+
+    strength: float
     validation: float | None
 
 
@@ -114,7 +123,7 @@ class Tested:
 
 @dataclass
 class Trial:
-    """One method trained in one repeat at the rate chosen for it, and what it reached on the test part."""
+    """One method trained in one repeat at the setting chosen for it, and what it reached on the test part."""
 
     method: str
     repeat: int
@@ -127,6 +136,8 @@ class Trial:
     seconds_per_step: float
     parameters: int
     peak_bytes: int | None = None  # of one training step, above parameters and inputs
+    strength: float | None = None  # of a method that has one, chosen after the rate
+    strengths: list[StrengthPoint] = field(default_factory=list)
 
     @property
     def diverged(self) -> bool:
@@ -157,6 +168,7 @@ class MethodInfo:
     title: str
     defines_law: bool
     note: str | None = None
+    strength: str | None = None  # the name of its strength, where it has one
 
 
 @dataclass
@@ -351,7 +363,11 @@ class Comparison:
         keys = [key for key in MEASURES if any(key in trial.tested.measures for trial in self.trials)]
         frame = pd.DataFrame([trial.row(keys) for trial in self.trials], columns=[*_COSTS, *keys, *_LAW])
         return frame.astype(
-            {"peak_bytes": "Int64", "at_bound": "boolean", **dict.fromkeys([*keys, *_LAW[:1], *_LAW[2:]], float)}
+            {
+                "peak_bytes": "Int64",
+                "at_bound": "boolean",
+                **dict.fromkeys(["strength", *keys, *_LAW[:1], *_LAW[2:]], float),
+            }
         )
 
     def differences_frame(self) -> pd.DataFrame:

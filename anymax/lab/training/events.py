@@ -25,11 +25,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class TrainingStarted:
-    """One method begins training at one learning rate in one repeat (counted from 0)."""
+    """One method begins training at one learning rate and strength in one repeat (counted from 0)."""
 
     method: str
     repeat: int
     learning_rate: float
+    strength: float | None = None  # of a method that has one
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class EpochDone:
     learning_rate: float
     epoch: int
     validation: float | None
+    strength: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class TrainingDone:
     best_validation: float | None
     seconds: float  # wall clock of this training, evaluation included
     done: int
+    strength: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
     trainings/run.json            what was asked, on which data, by which version
     trainings/0/items.npz         what was tested in the first repeat, and what the trivial answer reached
     trainings/0/softmax@0.01.npz  a training that is done: how it went, and its answer to every item tested
+    trainings/0/prior@0.01@0.5.npz  the same of a method that has a strength
     trainings/0/trees.npz         the same of a classifier that is no head
 
 Every file appears whole or not at all. The trainings stay, so that a run grows where more repeats are asked for.
@@ -37,6 +38,7 @@ from anymax.lab.results import Comparison, Tested
 from anymax.lab.storage import FORMAT, load
 from anymax.lab.training.keeper import CommonPart, FinishedFit, FinishedTraining, Writers
 from anymax.lab.training.trial import Training
+from anymax.lab.training.tuning import Setting
 
 RESULTS, REPORT, PREDICTIONS, TRAININGS = "results.json", "report.html", "predictions.csv", "trainings"
 RUN, ITEMS = "run.json", "items.npz"
@@ -157,9 +159,9 @@ class Folder:
             {"row": items.row, "cluster": items.cluster, "target": items.target},
         )
 
-    def training(self, repeat: int, method: str, learning_rate: float) -> FinishedTraining | None:
+    def training(self, repeat: int, method: str, setting: Setting) -> FinishedTraining | None:
         """A training that is done."""
-        found = self._read(self._place(repeat, method, learning_rate), _Facts)
+        found = self._read(self._place(repeat, method, setting), _Facts)
         if found is None:
             return None
         facts, arrays = found
@@ -168,7 +170,7 @@ class Folder:
     def keep_training(self, repeat: int, method: str, finished: FinishedTraining) -> None:
         """Keep a training that is done."""
         self._write(
-            self._place(repeat, method, finished.training.learning_rate),
+            self._place(repeat, method, finished.setting),
             asdict(_Facts(finished.training, finished.tested)),
             _arrays(finished.answers),
         )
@@ -226,8 +228,9 @@ class Folder:
             ".",
         )
 
-    def _place(self, repeat: int, method: str, learning_rate: float) -> Path:
-        return self.kept / str(repeat) / f"{method}@{learning_rate!r}.npz"
+    def _place(self, repeat: int, method: str, setting: Setting) -> Path:
+        strength = "" if setting.strength is None else f"@{setting.strength!r}"
+        return self.kept / str(repeat) / f"{method}@{setting.learning_rate!r}{strength}.npz"
 
     def _read(self, path: Path, kind: type[T]) -> tuple[T, dict[str, np.ndarray]] | None:
         """Facts and arrays of a file of ours, or None where there is none or it is damaged: its work is done again."""

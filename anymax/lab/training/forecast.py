@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,22 +44,22 @@ class Forecast:
     evaluations: Sequence[float]  # per method, seconds of one look at the validation part
     looks: int  # at the validation part, in one training
     preparing: float  # seconds to draw and prepare the parts of one repeat
-    rates: int  # learning rates to choose from
-    tuning_repeats: int  # in which all rates are tried
-    redrawn: bool  # parts are drawn anew in each repeat
+    settings: Sequence[int]  # per method, learning rates and then further strengths to choose from
+    tuning_repeats: int  # in which all of them are tried
+    draws: int  # how often the parts of one of these are drawn; 0 where all repeats share the same
 
-    def rounds(self, repeats: int) -> int:
+    def per_method(self, repeats: int) -> list[int]:
         """How often each method is trained."""
         tuning = min(repeats, self.tuning_repeats)
-        return tuning * self.rates + repeats - tuning
+        return [tuning * settings + repeats - tuning for settings in self.settings]
 
     def trainings(self, repeats: int) -> int:
         """How many trainings there are."""
-        return self.rounds(repeats) * len(self.in_steps)
+        return sum(self.per_method(repeats))
 
     def seconds(self, repeats: int) -> float:
         """How long all of it takes."""
-        return self.rounds(repeats) * sum(self.in_steps) + self._other(repeats)
+        return sum(map(operator.mul, self.per_method(repeats), self.in_steps)) + self._other(repeats)
 
     def fitting_budget(self, repeats: int, limit: float | None) -> float | None:
         """The seconds in steps of each training with which a run that takes longer than it should would not."""
@@ -69,8 +70,10 @@ class Forecast:
 
     def _other(self, repeats: int) -> float:
         """Seconds outside of training steps."""
-        looks = self.rounds(repeats) * (self.looks + TEST_LOOKS)
-        return looks * sum(self.evaluations) + self.preparing * (repeats if self.redrawn else 1)
+        looks = sum(map(operator.mul, self.per_method(repeats), self.evaluations)) * (self.looks + TEST_LOOKS)
+        tuning = min(repeats, self.tuning_repeats)
+        draws = tuning * self.draws + repeats - tuning if self.draws else 1
+        return looks + self.preparing * draws
 
 
 def forecast(
@@ -80,6 +83,7 @@ def forecast(
     train_rows: int,
     preparing: float,
     rates: int,
+    strengths: Sequence[int],
     tuning_repeats: int,
     redrawn: bool,
 ) -> Forecast:
@@ -91,6 +95,7 @@ def forecast(
         train_rows: rows or windows of the training part.
         preparing: seconds that the parts of the first repeat took.
         rates: learning rates to choose from.
+        strengths: per method, those to choose from beside the one at which the rates are tried.
         tuning_repeats: in how many repeats all of them are tried.
         redrawn: whether parts are drawn anew in each repeat.
     """
@@ -101,7 +106,8 @@ def forecast(
         evaluations=[pace.evaluation for pace in paces],
         looks=LOOKS_PER_BUDGET if plan.budget else expected,
         preparing=preparing,
-        rates=rates,
+        settings=[rates + others for others in strengths],
         tuning_repeats=tuning_repeats,
-        redrawn=redrawn,
+        # once more for the strengths, which are tried when the rates are chosen
+        draws=(2 if any(strengths) else 1) if redrawn else 0,
     )

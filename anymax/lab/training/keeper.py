@@ -11,6 +11,7 @@ from anymax.lab.data.dataset import Items
 from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import Comparison, Tested
 from anymax.lab.training.trial import Training
+from anymax.lab.training.tuning import Setting
 
 Writers = Mapping[str, Callable[[Comparison, Path], None]]
 
@@ -22,6 +23,11 @@ class FinishedTraining:
     training: Training
     tested: Tested
     answers: Answers
+
+    @property
+    def setting(self) -> Setting:
+        """What it was trained at."""
+        return Setting(self.training.learning_rate, self.training.strength)
 
 
 @dataclass
@@ -52,7 +58,7 @@ class Keeper(Protocol):
         """Keep what is tested in a repeat."""
         ...
 
-    def training(self, repeat: int, method: str, learning_rate: float) -> FinishedTraining | None:
+    def training(self, repeat: int, method: str, setting: Setting) -> FinishedTraining | None:
         """A training that is done."""
         ...
 
@@ -83,7 +89,7 @@ class Memory:
     """Keeps what the folder keeps until the run ends, and writes nothing."""
 
     parts: dict[int, CommonPart] = field(default_factory=dict)
-    finished: dict[tuple[int, str, float], FinishedTraining] = field(default_factory=dict)
+    finished: dict[tuple[int, str, Setting], FinishedTraining] = field(default_factory=dict)
     fits: dict[tuple[int, str], FinishedFit] = field(default_factory=dict)
 
     def part(self, repeat: int) -> CommonPart | None:
@@ -92,11 +98,11 @@ class Memory:
     def keep_part(self, repeat: int, part: CommonPart) -> None:
         self.parts[repeat] = part
 
-    def training(self, repeat: int, method: str, learning_rate: float) -> FinishedTraining | None:
-        return self.finished.get((repeat, method, learning_rate))
+    def training(self, repeat: int, method: str, setting: Setting) -> FinishedTraining | None:
+        return self.finished.get((repeat, method, setting))
 
     def keep_training(self, repeat: int, method: str, finished: FinishedTraining) -> None:
-        self.finished[repeat, method, finished.training.learning_rate] = finished
+        self.finished[repeat, method, finished.setting] = finished
 
     @property
     def trainings(self) -> int:

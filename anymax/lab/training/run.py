@@ -12,7 +12,7 @@ from anymax.lab.measure import MEASURES, Task, deciders
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.outcomes import Outcomes
 from anymax.lab.options import TrainOptions
-from anymax.lab.results import Beside, Comparison, DataInfo, MethodInfo
+from anymax.lab.results import Beside, Comparison, MethodInfo
 from anymax.lab.training import backbones, beside, forecast, machine, trial
 from anymax.lab.training.events import Event
 from anymax.lab.training.keeper import Keeper, Memory
@@ -54,8 +54,9 @@ def run(
         OptionError: any other option that does not fit, or a backbone that cannot be used; before any training.
     """
     info = dataset.info()
-    decide_by = _decider(options.decide_by, dataset.task, _usual_decider(info, dataset.measured_ids))
-    chosen, left_out = choose(options.methods, dataset.task, info.num_classes, decide_by)
+    rare = dataset.task != "text" and measures.has_rare_class(info.class_counts, dataset.measured_ids)
+    decide_by = _decider(options.decide_by, dataset.task, _usual_decider(dataset.task, has_rare_class=rare))
+    chosen, left_out = choose(options.methods, dataset.task, info.num_classes, decide_by, has_rare_class=rare)
     fabric = machine.launch(options.device, options.precision, own_backbone=backbone is not None)
     plan = trial.Plan(
         task=dataset.task,
@@ -101,7 +102,7 @@ def run(
             **({"budget": plan.budget} if plan.budget else {"epochs": plan.epochs, "patience": plan.patience}),
             "batch_size": plan.batch_size,
             "learning_rates": list(schedule.rates),
-            "tuning_repeats": min(stopping.tuning_repeats, schedule.repeats),
+            "tuning_repeats": schedule.tuning_repeats,
             "decide_by": decide_by,
             "device": str(fabric.device),
             "precision": options.precision,
@@ -109,7 +110,10 @@ def run(
         },
         versions=machine.versions(),
         machine=described,
-        methods=[MethodInfo(m.name, m.title, m.defines_law, m.note) for m in chosen],
+        methods=[
+            MethodInfo(m.name, m.title, m.defines_law, m.note, m.strengths.name if m.strengths else None)
+            for m in chosen
+        ],
         left_out=left_out,
         baseline=finished.baseline,
         trials=finished.trials,
@@ -160,8 +164,8 @@ def _decider(asked: str | None, task: Task, usual: str) -> str:
     return asked or usual
 
 
-def _usual_decider(info: DataInfo, measured_ids: list[int]) -> str:
+def _usual_decider(task: Task, *, has_rare_class: bool) -> str:
     """Perplexity for text; macro-F1 where a measured class is rare, else top-1."""
-    if info.task == "text":
+    if task == "text":
         return "perplexity"
-    return "macro_f1" if measures.has_rare_class(info.class_counts, measured_ids) else "top1"
+    return "macro_f1" if has_rare_class else "top1"

@@ -1,9 +1,9 @@
-"""The order of trainings: rates are chosen in the first repeats, methods alternate, looks say when it is enough."""
+"""The order of trainings: settings are chosen in the first repeats, methods alternate, looks say when it is enough."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from anymax.lab.data.dataset import IGNORED, Dataset, Parts
 from anymax.lab.errors import ANOTHER_FOLDER, OptionError
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.outcomes import Answers, Outcomes
-from anymax.lab.results import Tested, Trial, TuningPoint
+from anymax.lab.results import StrengthPoint, Tested, Trial, TuningPoint
 from anymax.lab.training import backbones, beside, machine, trial
 from anymax.lab.training.events import (
     EpochDone,
@@ -28,7 +28,7 @@ from anymax.lab.training.forecast import Forecast, forecast
 from anymax.lab.training.keeper import CommonPart, FinishedFit, FinishedTraining, Keeper
 from anymax.lab.training.methods import Method
 from anymax.lab.training.stopping import WITHIN, Ending, Stopping
-from anymax.lab.training.tuning import choose_rate
+from anymax.lab.training.tuning import Setting, choose_setting
 
 T = TypeVar("T")
 BESIDE_SHARE = 0.1  # of the time for all repeats, for the classifiers that are no heads
@@ -36,7 +36,7 @@ BESIDE_SHARE = 0.1  # of the time for all repeats, for the classifiers that are 
 
 @dataclass
 class Finished:
-    """What a run has come to: the trials at the chosen rates, what the trivial answer reached, every answer."""
+    """What a run has come to: the trials at the chosen settings, what the trivial answer reached, every answer."""
 
     trials: list[Trial]
     baseline: list[Tested]
@@ -48,9 +48,10 @@ class Schedule:
     """Carries out all trainings of a comparison.
 
     Every rate is tried in the first repeats, a round of folds; each method keeps the one whose mean validation value
-    was best, so that a later repeat is one training a method. Each training looks at the test part once, after its
-    epoch and its temperature were chosen; what the rates that are not kept reached there is not looked at by anything.
-    (Models of all rates would have to be kept over the round else.)
+    was best, so that a later repeat is one training a method. A method with a strength then tries the others of it at
+    this rate, in the same repeats, and keeps the best one likewise. Each training looks at the test part once, after
+    its epoch and its temperature were chosen; what the settings that are not kept reached there is not looked at by
+    anything. (Models of all settings would have to be kept over the round else.)
 
     Args:
         dataset: gives the parts of each repeat.
@@ -85,8 +86,10 @@ class Schedule:
         self.keeper = keeper
         self.progress = progress
         self.paces: dict[str, trial.Pace] = {}
+        self.last_drawn: tuple[int, Parts] | None = None  # the parts of the repeat that needed them last
         self.parts: list[CommonPart] = []  # by repeat
-        self.trainings: dict[str, list[dict[float, FinishedTraining]]] = {method.name: [] for method in methods}
+        self.trainings: dict[str, list[dict[Setting, FinishedTraining]]] = {method.name: [] for method in methods}
+        self.kept: dict[str, Setting] = {}  # by method, once they are chosen
         self.fits: dict[str, list[FinishedFit]] = {
             each.name: [] for each in beside.CLASSIFIERS if self.dataset.task == "classification"
         }
@@ -101,6 +104,11 @@ class Schedule:
         return len(self.parts)
 
     @property
+    def tuning_repeats(self) -> int:
+        """In how many repeats settings are tried."""
+        return min(self.stopping.tuning_repeats, self.stopping.most)
+
+    @property
     def spent(self) -> float:
         """Seconds that the run has taken, those of an earlier one in its trainings included."""
         return self.spent_before + time.perf_counter() - self.began
@@ -111,16 +119,15 @@ class Schedule:
         Args:
             undecided: the methods of which a look at what is finished decides nothing.
         """
-        parts = self.dataset.parts(0)
         if self.plan.backbone:
-            backbones.check(self.plan.task, parts, self.plan.backbone)
-        expected = self._announce(parts)
+            backbones.check(self.plan.task, self._drawn(0), self.plan.backbone)
+        expected = self._announce()
         still_open: list[str] | None = None  # before the first look
         while True:
             ending = self._ending(decided=still_open == [])
             if ending is not None:
                 break
-            self._repeat(self.repeats, parts if self.repeats == 0 else None)
+            self._repeat(self.repeats)
             if self.repeats == self.stopping.next_look(self.repeats - 1):
                 still_open = self._everywhere(lambda: undecided(self.finished()))
                 next_look = self.stopping.next_look(self.repeats)
@@ -131,17 +138,12 @@ class Schedule:
 
     def finished(self) -> Finished:
         """What the repeats so far have come to."""
-        rates = {method.name: self._rate(method) for method in self.methods}
         return Finished(
-            trials=[
-                self._trial(method, repeat, rates[method.name])
-                for repeat in range(self.repeats)
-                for method in self.methods
-            ],
+            trials=[self._trial(method, repeat) for repeat in range(self.repeats) for method in self.methods],
             baseline=[part.baseline for part in self.parts],
             outcomes=Outcomes(
                 [part.items for part in self.parts],
-                {name: [of_rates[rates[name]].answers for of_rates in found] for name, found in self.trainings.items()},
+                {name: [tried[self.kept[name]].answers for tried in found] for name, found in self.trainings.items()},
             ),
             beside=self.fits,
         )
@@ -152,8 +154,16 @@ class Schedule:
             lambda: self.stopping.ending(self.repeats, spent=self.spent, each=self.each(), decided=decided)
         )
 
-    def _announce(self, parts: Parts) -> Forecast:
+    def _drawn(self, repeat: int) -> Parts:
+        """The parts of a repeat, drawn where something is to be trained on them; drawing takes time."""
+        if self.last_drawn is None or self.last_drawn[0] != repeat:
+            self.last_drawn = None  # two of them need not fit into the memory
+            self.last_drawn = repeat, self.dataset.parts(repeat)
+        return self.last_drawn[1]
+
+    def _announce(self) -> Forecast:
         """Time a few steps of each method, and say what there is to do."""
+        parts = self._drawn(0)
         preparing = time.perf_counter() - self.began
         self.paces = {method.name: trial.pace(method, self.plan, parts, self.fabric) for method in self.methods}
         expected = forecast(
@@ -162,7 +172,8 @@ class Schedule:
             train_rows=len(parts.train),
             preparing=preparing,
             rates=len(self.rates),
-            tuning_repeats=self.stopping.tuning_repeats,
+            strengths=[len(method.strengths.others) if method.strengths else 0 for method in self.methods],
+            tuning_repeats=self.tuning_repeats,
             redrawn=self.info.splits_redrawn,
         )
         first = self.stopping.next_look(0)
@@ -185,38 +196,68 @@ class Schedule:
         )
         return expected
 
-    def _repeat(self, repeat: int, parts: Parts | None) -> None:
-        """All trainings of one repeat, or what was kept of them; parts are drawn where there is something to train."""
-        drawn = parts
-
-        def draw() -> Parts:
-            nonlocal drawn
-            drawn = drawn or self.dataset.parts(repeat)
-            return drawn
-
+    def _repeat(self, repeat: int) -> None:
+        """All trainings of one repeat, or what was kept of them; after the last one for tuning, the settings."""
         part = self._everywhere(lambda: self.keeper.part(repeat))
         if part is None:
-            part = CommonPart(draw().tested, self._baseline(draw()))
+            drawn = self._drawn(repeat)
+            part = CommonPart(drawn.tested, self._baseline(drawn))
             self.keeper.keep_part(repeat, part)
-        found: dict[str, dict[float, FinishedTraining]] = {method.name: {} for method in self.methods}
-        tuning = repeat < self.stopping.tuning_repeats
-        kept_rates = {} if tuning else {method.name: self._rate(method) for method in self.methods}
-        for i in range(len(self.rates) if tuning else 1):
-            # nobody always comes first, when caches are cold, or last, when the processor is hot
-            first = (repeat + i) % len(self.methods)
-            for method in self.methods[first:] + self.methods[:first]:
-                rate = self.rates[i] if tuning else kept_rates[method.name]
-                found[method.name][rate] = self._training(method, repeat, rate, draw)
-        for name, of_rates in found.items():
-            self.trainings[name].append(of_rates)
+        for tried in self.trainings.values():
+            tried.append({})
+        if repeat < self.tuning_repeats:
+            for turn, rate in enumerate(self.rates):
+                self._train(repeat, turn, {method.name: self._usual(method, rate) for method in self.methods})
+        else:
+            self._train(repeat, 0, self.kept)
         if repeat < self.stopping.first_round:
-            self._fit_beside(repeat, draw)
+            self._fit_beside(repeat)
+        if repeat + 1 == self.tuning_repeats:
+            self._choose()
         self.parts.append(part)
         self.progress(RepeatDone(repeat))
 
-    def _training(self, method: Method, repeat: int, rate: float, draw: Callable[[], Parts]) -> FinishedTraining:
+    def _choose(self) -> None:
+        """Choose the rates, then try the other strengths in the same repeats and choose among them."""
+        strengths = {method.name: method.strengths.others for method in self.methods if method.strengths}
+        for method in self.methods:
+            self.kept[method.name] = self._best(method, [self._usual(method, rate) for rate in self.rates])
+        for repeat in range(self.tuning_repeats):
+            for turn in range(max(map(len, strengths.values()), default=0)):
+                settings = {
+                    name: replace(self.kept[name], strength=others[turn])
+                    for name, others in strengths.items()
+                    if turn < len(others)
+                }
+                self._train(repeat, turn, settings)
+        for method in self.methods:
+            if method.strengths is not None:
+                kept = self.kept[method.name]
+                others = [replace(kept, strength=strength) for strength in method.strengths.others]
+                self.kept[method.name] = self._best(method, [kept, *others])
+
+    def _usual(self, method: Method, rate: float) -> Setting:
+        """The setting at which a method tries a rate."""
+        return Setting(rate, method.strengths.usual if method.strengths else None)
+
+    def _best(self, method: Method, settings: Sequence[Setting]) -> Setting:
+        """The best of these settings by the validation values of the first repeats."""
+        tuned = self.trainings[method.name][: self.tuning_repeats]
+        standings = {setting: [tried[setting].training.best for tried in tuned] for setting in settings}
+        return choose_setting(standings, self.plan.decide_by)
+
+    def _train(self, repeat: int, turn: int, settings: Mapping[str, Setting]) -> None:
+        """Train each of these methods in a repeat, or take what was kept of it."""
+        # nobody always comes first, when caches are cold, or last, when the processor is hot
+        first = (repeat + turn) % len(self.methods)
+        for method in self.methods[first:] + self.methods[:first]:
+            if method.name in settings:
+                setting = settings[method.name]
+                self.trainings[method.name][repeat][setting] = self._training(method, repeat, setting)
+
+    def _training(self, method: Method, repeat: int, setting: Setting) -> FinishedTraining:
         """One training and its one look at the test part, or what was kept of them."""
-        kept = self._everywhere(lambda: self.keeper.training(repeat, method.name, rate))
+        kept = self._everywhere(lambda: self.keeper.training(repeat, method.name, setting))
         if kept is not None:
             # our own backbone does not change within a version; the user's may between two runs
             if repeat == 0 and kept.training.parameters != self.paces[method.name].parameters:
@@ -225,22 +266,28 @@ class Schedule:
                 )
             self.spent_before += kept.training.seconds
             return kept
-        self.progress(TrainingStarted(method.name, repeat, rate))
-        parts = draw()
+        rate, strength = setting.learning_rate, setting.strength
+        self.progress(TrainingStarted(method.name, repeat, rate, strength))
+        parts = self._drawn(repeat)
         model, training = trial.train(
             method,
             self.plan,
             parts,
             repeat=repeat,
             learning_rate=rate,
+            strength=strength,
             fabric=self.fabric,
-            on_epoch=lambda epoch, validation: self.progress(EpochDone(method.name, repeat, rate, epoch, validation)),
+            on_epoch=lambda epoch, validation: self.progress(
+                EpochDone(method.name, repeat, rate, epoch, validation, strength)
+            ),
         )
         finished = self._everywhere(lambda: self._tested(method, model, training, parts))
         self.keeper.keep_training(repeat, method.name, finished)
         self.done += 1
         self.progress(
-            TrainingDone(method.name, repeat, rate, training.best_validation, finished.training.seconds, self.done)
+            TrainingDone(
+                method.name, repeat, rate, training.best_validation, finished.training.seconds, self.done, strength
+            )
         )
         return finished
 
@@ -252,7 +299,7 @@ class Schedule:
         seconds = training.seconds + time.perf_counter() - began
         return FinishedTraining(replace(training, seconds=seconds), tested, answers)
 
-    def _fit_beside(self, repeat: int, draw: Callable[[], Parts]) -> None:
+    def _fit_beside(self, repeat: int) -> None:
         """The classifiers that are no heads; one that once was not done in time is left at that."""
         for classifier in beside.CLASSIFIERS:
             found = self.fits.get(classifier.name)
@@ -260,7 +307,7 @@ class Schedule:
                 continue
             kept = self._everywhere(lambda name=classifier.name: self.keeper.beside(repeat, name))
             if kept is None:
-                parts = draw()
+                parts = self._drawn(repeat)
                 kept = self._everywhere(lambda classifier=classifier, parts=parts: self._fit(classifier, parts))
                 if kept is not None:
                     self.keeper.keep_beside(repeat, classifier.name, kept)
@@ -279,34 +326,35 @@ class Schedule:
             return None
         return FinishedFit(time.perf_counter() - began, tested, answers)
 
-    def _rate(self, method: Method) -> float:
-        """The rate that a method keeps, by the validation values of the first repeats."""
-        tuned = self.trainings[method.name][: self.stopping.tuning_repeats]
-        standings = {rate: [of_rates[rate].training.best for of_rates in tuned] for rate in self.rates}
-        return choose_rate(standings, self.plan.decide_by)
-
     def each(self) -> float:
-        """Seconds that one more repeat takes, by those of the trainings at the chosen rates."""
-        if not self.repeats:
-            return 0.0
+        """Seconds that one more repeat takes, by those of the trainings at the chosen settings; 0 before the choice."""
         total = 0.0
-        for method in self.methods:
-            rate, found = self._rate(method), self.trainings[method.name]
-            total += sum(of_rates[rate].training.seconds for of_rates in found) / len(found)
+        for name, setting in self.kept.items():
+            found = self.trainings[name]
+            total += sum(tried[setting].training.seconds for tried in found) / len(found)
         return total
 
-    def _trial(self, method: Method, repeat: int, rate: float) -> Trial:
-        of_rates = self.trainings[method.name][repeat]
-        training, tested = of_rates[rate].training, of_rates[rate].tested
+    def _trial(self, method: Method, repeat: int) -> Trial:
+        kept = self.kept[method.name]
+        tried = self.trainings[method.name][repeat]
+        training, tested = tried[kept].training, tried[kept].tested
+
+        def reached(setting: Setting) -> float | None:
+            return tried[setting].training.best_validation
+
+        rates, strengths = [], []
+        if repeat < self.tuning_repeats:
+            rates = [self._usual(method, rate) for rate in self.rates]
+            if method.strengths is not None:
+                found = sorted([method.strengths.usual, *method.strengths.others])
+                strengths = [replace(kept, strength=strength) for strength in found]
         return Trial(
             method=method.name,
             repeat=repeat,
-            learning_rate=rate,
-            tuning=[
-                TuningPoint(each, of_rates[each].training.best_validation)
-                for each in self.rates
-                if repeat < self.stopping.tuning_repeats
-            ],
+            learning_rate=kept.learning_rate,
+            strength=kept.strength,
+            tuning=[TuningPoint(each.learning_rate, reached(each)) for each in rates],
+            strengths=[StrengthPoint(each.strength, reached(each)) for each in strengths],
             best_epoch=training.best_epoch,
             curve=training.curve,
             tested=tested,

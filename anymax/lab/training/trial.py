@@ -90,6 +90,7 @@ class Training:
     train_seconds: float = 0.0
     seconds_per_step: float = 0.0
     seconds: float = 0.0  # wall clock, looks at the validation and the test part included
+    strength: float | None = None  # of a method that has one
 
     @property
     def best_validation(self) -> float | None:
@@ -98,14 +99,19 @@ class Training:
 
 
 def start(
-    method: Method, task: Task, parts: Parts, seed: int, backbone_factory: backbones.Factory | None = None
+    method: Method,
+    task: Task,
+    parts: Parts,
+    seed: int,
+    backbone_factory: backbones.Factory | None = None,
+    strength: float | None = None,
 ) -> Model:
     """A model at the start that all methods share: the same backbone and the same class weights for one seed."""
     torch.manual_seed(seed)
     backbone = backbones.build(task, parts, backbone_factory)
     bound = backbone.out_features**-0.5
     weight = torch.empty(len(parts.class_counts), backbone.out_features).uniform_(-bound, bound)
-    head = method.make(backbone.out_features, parts.class_counts)
+    head = method.head(backbone.out_features, parts.class_counts, strength)
     own = getattr(head, "weight", None)
     if isinstance(own, nn.Parameter) and own.shape == weight.shape:
         with torch.no_grad():
@@ -113,9 +119,9 @@ def start(
     return Model(backbone, head)
 
 
-def untrained(method: Method, plan: Plan, parts: Parts, repeat: int) -> Model:
+def untrained(method: Method, plan: Plan, parts: Parts, repeat: int, strength: float | None = None) -> Model:
     """The model that `train` starts from in this repeat."""
-    return start(method, plan.task, parts, _seeds(repeat)[0], plan.backbone)
+    return start(method, plan.task, parts, _seeds(repeat)[0], plan.backbone, strength)
 
 
 def train(
@@ -125,10 +131,11 @@ def train(
     *,
     repeat: int,
     learning_rate: float,
+    strength: float | None = None,
     fabric: Fabric,
     on_epoch: Callable[[int, float | None], None] = lambda epoch, validation: None,
 ) -> tuple[Model, Training]:
-    """Train one method at one rate; stops early, or where the validation value is no longer a number.
+    """Train one method at one setting; stops early, or where the validation value is no longer a number.
 
     Returns the model at its best epoch, and what is to be known of the training.
 
@@ -138,11 +145,12 @@ def train(
         parts: training and validation part are read, the test part is not.
         repeat: start, batch order and noise follow from it alone.
         learning_rate: AdamW's.
+        strength: the method's; None for its usual one.
         fabric: the device and precision.
         on_epoch: told the epoch (from 1) and its validation value.
     """
     began = time.perf_counter()
-    model = untrained(method, plan, parts, repeat)
+    model = untrained(method, plan, parts, repeat, strength)
     _, batch_seed, noise_seed = _seeds(repeat)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
     wrapped, optimizer = fabric.setup(model, optimizer)
@@ -150,7 +158,7 @@ def train(
     batch_order = torch.Generator().manual_seed(batch_seed)
     torch.manual_seed(noise_seed + fabric.global_rank)
 
-    training = Training(learning_rate, _learned(model))
+    training = Training(learning_rate, _learned(model), strength=strength)
     clock = _StepClock(fabric.device)
     best_state = copy.deepcopy(model.state_dict())
     batches = _batches(len(inputs), plan.batch_size, batch_order, fabric.world_size)

@@ -1,30 +1,39 @@
-"""Which learning rate a method keeps: the one that stood best on the validation parts of the first repeats."""
+"""Which setting a method keeps: the one that stood best on the validation parts of the first repeats."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from anymax.lab.training.trial import Standing
 
 
-def choose_rate(standings: Mapping[float, Sequence[Standing | None]], decide_by: str) -> float:
-    """The rate with the best mean over the repeats, the lower one of equals.
+@dataclass(frozen=True, order=True)
+class Setting:
+    """What a method is trained at."""
 
-    A rate at which a training diverged, which has no mean, is taken only where all have one.
+    learning_rate: float
+    strength: float | None = None  # None where the method has none
+
+
+def choose_setting(standings: Mapping[Setting, Sequence[Standing | None]], decide_by: str) -> Setting:
+    """The setting with the best mean over the repeats, the lower one of equals.
+
+    A setting at which a training diverged, which has no mean, is taken only where all have one.
 
     Args:
-        standings: rate -> how its trainings stood at their best, by repeat; None where one diverged at once.
+        standings: setting -> how its trainings stood at their best, by repeat; None where one diverged at once.
         decide_by: the deciding measure.
     """
-    best: float | None = None
-    for rate in sorted(standings):
-        mean = _mean(standings[rate])
+    best: Setting | None = None
+    for setting in sorted(standings):
+        mean = _mean(standings[setting])
         if mean is not None and mean.beats(None if best is None else _mean(standings[best]), decide_by):
-            best = rate
+            best = setting
     if best is not None:
         return best
-    return min(standings, key=lambda rate: (standings[rate].count(None), rate))
+    return min(standings, key=lambda setting: (standings[setting].count(None), setting))
 
 
 def _mean(standings: Sequence[Standing | None]) -> Standing | None:

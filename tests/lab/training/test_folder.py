@@ -39,11 +39,11 @@ def wine():
     return load("wine")
 
 
-def carry_out(dataset, path, progress=None, asked=ASKED, repeats=2, **options):
+def carry_out(dataset, path, progress=None, asked=ASKED, repeats=2, methods=("softmax", "nce"), **options):
     with Folder(path, asked, dataset.info().fingerprint) as folder:
         comparison = run(
             dataset,
-            methods=["softmax", "nce"],
+            methods=methods,
             repeats=repeats,
             epochs=3,
             device="cpu",
@@ -244,6 +244,22 @@ def test_a_run_that_grows_equals_one_in_one_go(wine, tmp_path):
     assert of_a_run(grown) == of_a_run(whole)
     assert sum(isinstance(event, TrainingDone) for event in events) == 2  # one repeat of two methods
     assert grown.verdict.differences[0].repeats == 7
+
+
+@pytest.mark.parametrize("stopped_at", [7, 19, 21])  # at the rates, at the strengths of the first and second repeat
+def test_a_stopped_and_grown_run_chooses_its_strengths_anew_from_all_its_repeats(wine, tmp_path, stopped_at):
+    options = {"methods": ["softmax", "prior"], "decide_by": "nll"}
+    whole = carry_out(wine, tmp_path / "whole", repeats=6, **options)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(wine, tmp_path / "grown", stop_at(TrainingDone, stopped_at), ASKED | {"seeds": 3}, 3, **options)
+    for seeds, trainings in ((3, 3 * (6 + 2) - stopped_at), (6, None)):
+        events = []
+        grown = carry_out(wine, tmp_path / "grown", events.append, ASKED | {"seeds": seeds}, seeds, **options)
+        assert trainings in (None, sum(isinstance(event, TrainingDone) for event in events))
+    assert of_a_run(grown) == of_a_run(whole)
+    assert [len(trial.strengths) for trial in grown.of("prior")] == [3] * 5 + [0]
+    (kept,) = {(trial.learning_rate, trial.strength) for trial in grown.of("prior")}
+    assert (tmp_path / "grown" / TRAININGS / "5" / "prior@{!r}@{!r}.npz".format(*kept)).exists()
 
 
 def test_a_run_grows_where_columns_come_and_go_with_the_split(tmp_path):

@@ -13,10 +13,19 @@ def plan(**changes):
     return Plan(**(options | {"batch_size": 16} | changes))
 
 
-def expected(plan, *, steps=(0.01, 0.02), look=0.1, rows=161, preparing=2.0, rates=3, tuning=5, redrawn=True):
+def expected(
+    plan, *, steps=(0.01, 0.02), look=0.1, rows=161, preparing=2.0, rates=3, strengths=(0, 0), tuning=5, redrawn=True
+):
     paces = [Pace(step, look, 0) for step in steps]
     return forecast(
-        plan, paces, train_rows=rows, preparing=preparing, rates=rates, tuning_repeats=tuning, redrawn=redrawn
+        plan,
+        paces,
+        train_rows=rows,
+        preparing=preparing,
+        rates=rates,
+        strengths=strengths,
+        tuning_repeats=tuning,
+        redrawn=redrawn,
     )
 
 
@@ -31,8 +40,17 @@ def test_seconds_are_steps_looks_and_preparing():
 
 
 def test_all_rates_are_tried_in_the_first_repeats_alone():
-    assert [expected(plan(), tuning=2).rounds(repeats) for repeats in range(5)] == [0, 3, 6, 7, 8]
+    assert [expected(plan(), tuning=2).per_method(repeats)[0] for repeats in range(5)] == [0, 3, 6, 7, 8]
     assert expected(plan(), tuning=1).trainings(3) == 10
+
+
+def test_strengths_are_trainings_of_their_method_and_parts_drawn_once_more():
+    found, without = expected(plan(), tuning=2, strengths=(0, 4)), expected(plan(), tuning=2)
+    assert found.per_method(3) == [7, 15]
+    assert found.trainings(3) == 22
+    assert found.seconds(3) - without.seconds(3) == pytest.approx(8 * (10 * 11 * 0.02 + 13 * 0.1) + 2 * 2.0)
+    shared = expected(plan(), tuning=2, strengths=(0, 4), redrawn=False)
+    assert shared.seconds(3) == pytest.approx(found.seconds(3) - (5 - 1) * 2.0)
 
 
 def test_a_table_is_expected_to_stop_early_and_a_text_is_not():
@@ -60,7 +78,7 @@ def test_the_fitting_budget_ends_the_run_in_time(limit, seconds):
     assert found.seconds(10) > LONG_RUN
     budget = found.fitting_budget(10, limit)
     assert budget is not None
-    fitted = Forecast([budget, budget], found.evaluations, found.looks, found.preparing, 3, 5, True)
+    fitted = Forecast([budget, budget], found.evaluations, found.looks, found.preparing, [3, 3], 5, 1)
     assert fitted.seconds(10) == pytest.approx(seconds)
     assert fitted.fitting_budget(9, limit) is None
     # where looks alone take longer, a second of steps is the least

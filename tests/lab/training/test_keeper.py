@@ -12,6 +12,7 @@ from anymax.lab.training.events import Planned, TrainingDone
 from anymax.lab.training.folder import Folder
 from anymax.lab.training.keeper import CommonPart, FinishedTraining, Memory
 from anymax.lab.training.trial import Standing, Training
+from anymax.lab.training.tuning import Setting
 from tests.lab.calls import load, run
 
 
@@ -41,18 +42,21 @@ def same(one, other):
 
 def test_trainings_are_given_back_as_they_were_kept(keeper):
     kept = {
-        (1, "softmax", 0.001): finished(0.001, best=Standing(0.5, 0.3), best_epoch=2),
-        (1, "softmax", 0.01): finished(0.01),
-        (0, "nce", 0.01): finished(0.01, seconds=1.5),
+        (1, "softmax", Setting(0.001)): finished(0.001, best=Standing(0.5, 0.3), best_epoch=2),
+        (1, "softmax", Setting(0.01)): finished(0.01),
+        (0, "nce", Setting(0.01)): finished(0.01, seconds=1.5),
+        (0, "prior", Setting(0.01, 0.25)): finished(0.01, seconds=2.5, strength=0.25),
+        (0, "prior", Setting(0.01, 0.5)): finished(0.01, seconds=3.5, strength=0.5),
     }
     assert keeper.trainings == 0
     for (repeat, method, _), training in kept.items():
         keeper.keep_training(repeat, method, training)
-    assert keeper.trainings == 3
+    assert keeper.trainings == 5
     for place, training in kept.items():
         same(keeper.training(*place), training)
-    assert keeper.training(0, "softmax", 0.01) is None
-    assert keeper.training(1, "softmax", 0.003) is None
+    assert keeper.training(0, "softmax", Setting(0.01)) is None
+    assert keeper.training(1, "softmax", Setting(0.003)) is None
+    assert keeper.training(0, "prior", Setting(0.01, 0.125)) is None
 
 
 def test_what_was_tested_is_given_back_as_it_was_kept(keeper):

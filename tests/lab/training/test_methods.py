@@ -9,8 +9,9 @@ import torch
 from lightning_fabric import Fabric
 
 from anymax.lab import compare
+from anymax.lab.training import methods as lab_methods
 from anymax.lab.training import trial
-from anymax.lab.training.methods import METHODS, NUM_NOISE, MethodError, choose
+from anymax.lab.training.methods import METHODS, NUM_NOISE, MethodError
 from anymax.noise import Noise
 from tests.lab.calls import load
 
@@ -19,11 +20,20 @@ def names(methods):
     return [method.name for method in methods]
 
 
+def choose(asked, task="classification", num_classes=10, decide_by="top1", *, has_rare_class=False):
+    return lab_methods.choose(asked, task, num_classes, decide_by, has_rare_class=has_rare_class)
+
+
 def test_all_that_fit_take_part():
     chosen, left_out = choose(None, "classification", 1000, "top1")
     assert names(chosen) == ["softmax", "nce", "sampled", "sigmoid"]
     assert [(out.method, out.why) for out in left_out] == [
-        ("gumbel", "its objective aims at none of the measures; --methods takes it")
+        ("gumbel", "its objective aims at none of the measures; --methods takes it"),
+        ("prior", "no class has under a tenth of its even share; --methods takes it"),
+        (
+            "smoothed",
+            "it takes part where the negative log-likelihood decides (--decide-by nll); --methods takes it",
+        ),
     ]
     assert names(choose(["gumbel", "softmax"], "classification", 1000, "top1")[0]) == ["gumbel", "softmax"]
 
@@ -32,7 +42,7 @@ def test_methods_that_would_draw_all_classes_are_left_out_unless_named():
     chosen, left_out = choose(None, "classification", 10, "top1")
     assert names(chosen) == ["softmax", "sigmoid"]
     why = "64 draws from 10 classes cost more than softmax"
-    assert [(out.method, out.why) for out in left_out[1:]] == [("nce", why), ("sampled", why)]
+    assert [(out.method, out.why) for out in left_out[1:3]] == [("nce", why), ("sampled", why)]
     named = ["sampled", "nce", "softmax"]
     assert names(choose(named, "classification", 10, "top1")[0]) == named
 
@@ -40,7 +50,7 @@ def test_methods_that_would_draw_all_classes_are_left_out_unless_named():
 def test_a_method_without_a_law_is_left_out_where_its_law_decides():
     chosen, left_out = choose(None, "text", 1000, "perplexity")
     assert "sigmoid" not in names(chosen)
-    assert left_out[-1].why == "it defines no probabilities over the classes, so it has no perplexity"
+    assert left_out[1].why == "it defines no probabilities over the classes, so it has no perplexity"
     assert "sigmoid" in names(choose(None, "text", 1000, "top1")[0])
 
 
@@ -48,7 +58,8 @@ def test_an_unknown_method_is_refused_with_the_valid_names():
     with pytest.raises(MethodError) as error:
         choose(["softmax", "sotfmax"], "classification", 10, "top1")
     assert str(error.value) == (
-        "There is no method 'sotfmax': expected some of softmax, gumbel, nce, sampled, sigmoid. Did you mean 'softmax'?"
+        "There is no method 'sotfmax': expected some of softmax, gumbel, nce, sampled, sigmoid, prior, "
+        "smoothed. Did you mean 'softmax'?"
     )
 
 
@@ -65,12 +76,26 @@ def test_requests_that_leave_nothing_to_compare_are_refused(asked, said):
         choose(asked, "text", 1000, "perplexity")
 
 
+def test_the_prior_takes_part_where_a_class_is_rare():
+    assert "prior" in names(choose(None, has_rare_class=True)[0])
+    assert names(choose(["prior", "softmax"])[0]) == ["prior", "softmax"]
+    chosen, left_out = choose(["prior", "softmax"], "text", 1000, "perplexity", has_rare_class=True)
+    assert names(chosen) == ["softmax"]
+    assert left_out[0].why == "its answers favour rare words, which no measure of a text asks for"
+
+
+def test_smoothing_takes_part_where_the_likelihood_decides():
+    assert "smoothed" in names(choose(None, decide_by="nll")[0])
+    assert "smoothed" not in names(choose(None, "text", 1000, "perplexity")[0])
+    assert names(choose(["smoothed"], decide_by="brier")[0]) == ["smoothed"]
+
+
 @pytest.mark.parametrize("num_classes", [2, 3, NUM_NOISE, NUM_NOISE + 1, NUM_NOISE + 2, NUM_NOISE + 3, 500])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_head_trains_and_keeps_the_interface(name, num_classes):
     torch.manual_seed(0)
     counts = torch.arange(num_classes)  # a class without a row in training, too
-    head = METHODS[name].make(6, counts)
+    head = METHODS[name].head(6, counts)
     features = torch.randn(5, 7, 6, requires_grad=True)
     targets = torch.randint(0, num_classes, (5, 7))
     targets[0, :3] = -100
@@ -87,7 +112,9 @@ def test_every_head_trains_and_keeps_the_interface(name, num_classes):
         log_probs = head.log_prob(features)
         assert log_probs.shape == (5, 7, num_classes)
         assert torch.allclose(log_probs.exp().sum(-1), torch.ones(5, 7), atol=1e-5)
-        assert torch.equal(log_probs.argmax(-1), ids[..., 0])
+        assert torch.equal(log_probs.gather(-1, ids), values)
+        if name != "prior":
+            assert torch.equal(log_probs.argmax(-1), ids[..., 0])
     else:
         with pytest.raises(NotImplementedError):
             head.log_prob(features)
@@ -96,9 +123,54 @@ def test_every_head_trains_and_keeps_the_interface(name, num_classes):
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.defines_law])
 def test_a_head_starts_at_the_class_frequencies(name):
     counts = torch.tensor([99, 49, 1, 199] * 25)
-    head = METHODS[name].make(6, counts)
+    head = METHODS[name].head(6, counts)
     frequency = (counts + 1) / (counts + 1).sum()
     assert torch.allclose(head.log_prob(torch.zeros(6)).exp(), frequency.float(), rtol=1e-4)
+
+
+def of_some_strength(name, strength, counts):
+    torch.manual_seed(0)
+    return METHODS[name].head(6, counts, strength)
+
+
+def test_the_answers_of_the_prior_leave_frequencies_out_and_its_probabilities_have_them():
+    counts = torch.tensor([899, 89, 9])
+    frequency = (counts + 1) / 1000
+    head = of_some_strength("prior", 0.5, counts)
+    features = torch.randn(50, 6)
+    law = head.log_prob(features)
+    scores = features @ head.weight.T + head.bias
+    assert torch.allclose(law, (scores + 0.5 * frequency.log()).log_softmax(-1), atol=1e-5)
+    values, answers = head.predict(features, 3)
+    assert torch.equal(answers, (law - 0.5 * frequency.log()).argsort(-1, descending=True))
+    assert not torch.equal(answers[:, 0], law.argmax(-1))
+    assert torch.equal(values, law.gather(-1, answers))
+    targets = torch.randint(3, (50,))
+    assert head(features, targets).item() == pytest.approx(-law[range(50), targets].mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["prior", "smoothed"])
+def test_a_strength_of_nothing_is_softmax(name):
+    parts = load("wine").parts(0)
+    plan = trial.Plan("classification", "top1", [0, 1, 2], epochs=3, patience=3, batch_size=16)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    looks = []
+    for method, strength in ((METHODS["softmax"], None), (METHODS[name], 0.0)):
+        options = {"repeat": 0, "learning_rate": 1e-2, "strength": strength, "fabric": fabric}
+        model, training = trial.train(method, plan, parts, **options)
+        looks.append(trial.look(model, method, parts.test))
+        assert training.strength == strength
+    assert np.array_equal(looks[0].predictions, looks[1].predictions)
+    assert looks[0].law.nll == pytest.approx(looks[1].law.nll, rel=1e-4)
+
+
+def test_a_strength_acts():
+    counts = torch.tensor([899, 89, 9])
+    features, targets = torch.randn(50, 6), torch.randint(3, (50,))
+    flat = [of_some_strength("smoothed", share, counts)(features, targets).item() for share in (0.0, 0.1, 0.2)]
+    assert len(set(flat)) == 3
+    usual = METHODS["smoothed"].strengths.usual
+    assert of_some_strength("smoothed", None, counts)(features, targets).item() == flat[(0.0, 0.1, 0.2).index(usual)]
 
 
 # Classes that the training part lacks, as they come where rows are cut by time or by group

@@ -66,7 +66,10 @@ def test_the_result_is_complete(whole, tmp_path):
         assert [trial.repeat for trial in trials] == [0, 1]
         for trial in trials:
             assert [point.learning_rate for point in trial.tuning] == [1e-3, 3e-3, 1e-2]
-            (chosen,) = [point for point in trial.tuning if point.learning_rate == trial.learning_rate]
+            if method.strength is None:
+                (chosen,) = [point for point in trial.tuning if point.learning_rate == trial.learning_rate]
+            else:
+                (chosen,) = [point for point in trial.strengths if point.strength == trial.strength]
             assert chosen.validation == max(trial.curve.validation)
             assert trial.curve.validation[trial.best_epoch - 1] == chosen.validation
             assert len(trial.curve.seconds) == len(trial.curve.validation) == 3
@@ -86,6 +89,16 @@ def test_the_result_is_complete(whole, tmp_path):
         }
         assert {trial.learning_rate for trial in trials} == {trials[0].learning_rate}
         assert means[trials[0].learning_rate] == max(means.values())
+        # and so has the strength
+        strengths = METHODS[method.name].strengths
+        tried = [] if strengths is None else sorted((strengths.usual, *strengths.others))
+        assert [[point.strength for point in trial.strengths] for trial in trials] == [tried, tried]
+        reached = {
+            strength: np.mean([p.validation for t in trials for p in t.strengths if p.strength == strength])
+            for strength in tried
+        }
+        assert {trial.strength for trial in trials} == {trials[0].strength}
+        assert not tried or reached[trials[0].strength] == max(reached.values())
     assert comparison.baseline[0].measures["top1"] == pytest.approx(14 / 36, abs=0.05)
     storage.save(comparison, tmp_path / "results.json")
 
@@ -93,7 +106,7 @@ def test_the_result_is_complete(whole, tmp_path):
 def test_events_tell_the_plan_and_every_training(whole):
     _, events = whole
     assert events[0] == Planned(
-        trainings=2 * 3 * 5,
+        trainings=2 * (3 * 7 + 2 * 2),
         repeats=2,
         most_repeats=2,
         within=None,
@@ -107,16 +120,25 @@ def test_events_tell_the_plan_and_every_training(whole):
     )
     assert 0 < events[0].seconds < 60
     done = [event for event in events if isinstance(event, TrainingDone)]
-    assert [event.done for event in done] == list(range(1, 31))
-    assert len([event for event in events if isinstance(event, TrainingStarted)]) == 30
-    assert len([event for event in events if isinstance(event, EpochDone)]) == 90
+    assert [event.done for event in done] == list(range(1, 51))
+    assert len([event for event in events if isinstance(event, TrainingStarted)]) == 50
+    assert len([event for event in events if isinstance(event, EpochDone)]) == 150
     assert [event for event in events if isinstance(event, RepeatDone)] == [RepeatDone(0), RepeatDone(1)]
     # methods alternate: nobody is always first
-    firsts = {done[i].method for i in range(0, 30, 5)}
+    firsts = {done[i].method for i in range(0, 42, 7)}
     assert len(firsts) > 1
-    for i in range(0, 30, 5):
-        assert {event.method for event in done[i : i + 5]} == set(METHODS)
-        assert len({event.learning_rate for event in done[i : i + 5]}) == 1
+    for i in range(0, 42, 7):
+        assert {event.method for event in done[i : i + 7]} == set(METHODS)
+        assert len({event.learning_rate for event in done[i : i + 7]}) == 1
+    # when the rates are chosen, the other strengths are tried in the same repeats
+    later = [(event.repeat, event.method, event.strength) for event in done[42:]]
+    assert sorted(later) == sorted(
+        (repeat, name, strength)
+        for repeat in range(2)
+        for name in ("prior", "smoothed")
+        for strength in METHODS[name].strengths.others
+    )
+    assert [repeat for repeat, _, _ in later] == [0] * 4 + [1] * 4
 
 
 def test_a_run_repeats_exactly(wine, whole):
