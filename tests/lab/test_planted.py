@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning_fabric import Fabric
 from scipy import stats
 from torch import nn
 
 from anymax.lab.api import compare
 from anymax.lab.data.splits import BLOCKS
+from anymax.lab.measuring import measures
 from anymax.lab.statistics.decisions import LEVEL
 from anymax.lab.statistics.twoway import Gains, estimate
-from anymax.lab.training import methods
+from anymax.lab.training import methods, trial
 from anymax.lab.training.methods import METHODS, Method
 from anymax.nn import SoftmaxHead
 from tests.lab.calls import load
@@ -251,6 +253,62 @@ def test_rows_that_come_again_are_counted_and_without_them_nothing_is_learnt():
     assert honest.data.notes == []
     # labels are tossed: four standard errors of the accuracy on the rows of a single test part
     assert mean(honest, "softmax") == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / honest.data.test_items))
+
+
+# ---------------------------------------------------------------- a rare class
+
+
+def rare(seed, rows):
+    """Two clouds that overlap, one of them with one row in thirty."""
+    generator = np.random.default_rng(seed)
+    is_rare = generator.random(rows) < 1 / 30
+    points = generator.normal(size=(rows, 2))
+    points[:, 0] += 1.2 * is_rare
+    return pd.DataFrame(points, columns=["x", "y"]).assign(label=np.where(is_rare, "rare", "common"))
+
+
+def test_the_prior_finds_a_rare_class_that_softmax_leaves_out():
+    comparison = compared(rare(0, 1500), ["softmax", "prior"], epochs=6)
+    assert comparison.decide_by == "macro_f1"
+    assert mean(comparison, "prior", "macro_f1") - mean(comparison, "softmax", "macro_f1") > 0.05
+    # its answers are others, its probabilities no worse
+    assert mean(comparison, "prior", "top1") < mean(comparison, "softmax", "top1")
+    assert mean(comparison, "prior", "nll") < mean(comparison, "softmax", "nll") + 0.01
+
+
+def test_the_prior_takes_part_by_itself_where_a_class_is_rare():
+    planned = []
+
+    def stop(event):
+        planned.append(event)
+        raise KeyboardInterrupt
+
+    for frame in (rare(0, 300), clouds(0, 300)):
+        with pytest.raises(KeyboardInterrupt):
+            compared(frame, None, progress=stop)
+    assert [event.methods for event in planned] == [["softmax", "sigmoid", "prior"], ["softmax", "sigmoid"]]
+
+
+def test_with_its_prior_added_back_the_head_is_calibrated_and_without_it_not():
+    dataset = load(rare(1, 6000), target="label")
+    parts = dataset.parts(0)
+    plan = trial.Plan("classification", "nll", dataset.measured_ids, epochs=15, patience=5, batch_size=64)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    options = {"repeat": 0, "learning_rate": 3e-3, "strength": 1.0, "fabric": fabric}
+    model, _ = trial.train(METHODS["prior"], plan, parts, **options)
+    outcome = trial.look(model, METHODS["prior"], parts.test)
+    features = model.backbone.eval()(parts.test.inputs)
+    balanced = measures.observe(
+        parts.test.targets,
+        features.detach(),
+        log_prob=lambda rows: model.head(rows).detach().log_softmax(-1),
+        predict=model.head.predict,
+    )
+    assert np.array_equal(outcome.predictions, balanced.predictions)
+    by_chance = [measures.calibration_error_if_calibrated(each) for each in (outcome, balanced)]
+    assert measures.value(outcome, "ece", ()) < 1.5 * by_chance[0]
+    assert measures.value(balanced, "ece", ()) > 2 * by_chance[1]
+    assert measures.value(balanced, "nll", ()) > 2 * measures.value(outcome, "nll", ())
 
 
 # ---------------------------------------------------------------- groups

@@ -17,7 +17,7 @@ from anymax.lab.measure import measured
 from anymax.lab.training import forecast, methods
 from anymax.lab.training import trial as one_trial
 from anymax.lab.training.events import EpochDone, Looked, Planned, RepeatDone, TrainingDone, TrainingStarted
-from anymax.lab.training.methods import METHODS, Method
+from anymax.lab.training.methods import METHODS, Method, Strengths
 from tests.lab.calls import load, read_table, run
 
 TIMES = ("train_seconds", "seconds_per_step")
@@ -244,6 +244,34 @@ def test_rates_are_chosen_in_the_first_round_and_later_repeats_train_once(wine):
     (kept,) = {trial.learning_rate for trial in comparison.trials}
     assert started == [(repeat, rate) for repeat in range(5) for rate in (1e-3, 3e-3, 1e-2)] + [(5, kept)]
     assert [len(trial.tuning) for trial in comparison.trials] == [3] * 5 + [0]
+
+
+@pytest.mark.parametrize("best", [0.1, 0.2, 0.3])
+def test_the_strength_follows_the_validation_part_at_the_rate_that_was_chosen_before(wine, monkeypatch, best):
+    class Strong(Misled):
+        def __init__(self, in_features, class_counts, strength):
+            super().__init__(in_features, class_counts, 0.0)
+            self.strength = strength
+
+    def standing(model, *_):
+        return one_trial.Standing(0.9 if model.head.strength == best else 0.8, 1.0)
+
+    strong = Method("strong", "strong", Strong, defines_law=True, strengths=Strengths("force", 0.2, (0.1, 0.3)))
+    monkeypatch.setitem(methods.METHODS, "strong", strong)
+    monkeypatch.setattr(one_trial, "_standing", standing)
+    events = []
+    comparison = run(wine, methods=["strong"], repeats=2, epochs=1, device="cpu", progress=events.append)
+    for trial in comparison.trials:
+        assert (trial.learning_rate, trial.strength) == (1e-3, best)  # the lowest of rates that stand alike
+        tried = [(point.strength, point.validation) for point in trial.strengths]
+        assert tried == [(strength, 0.9 if strength == best else 0.8) for strength in (0.1, 0.2, 0.3)]
+    (method,) = comparison.methods
+    assert method.strength == "force"
+    started = [(event.repeat, event.learning_rate, event.strength) for event in events if hasattr(event, "epoch")]
+    rates = [(repeat, rate, 0.2) for repeat in range(2) for rate in (1e-3, 3e-3, 1e-2)]
+    assert started == rates + [(repeat, 1e-3, strength) for repeat in range(2) for strength in (0.1, 0.3)]
+    frame = comparison.trials_frame()
+    assert frame["strength"].tolist() == [best, best]
 
 
 def test_the_choice_of_rates_does_not_see_the_test_part(wine, monkeypatch):
