@@ -53,6 +53,27 @@ def tuned(comparison: Comparison, method: str) -> dict[float, Summary | None]:
     return {rate: summarise([point.validation for point in points if point.learning_rate == rate]) for rate in rates}
 
 
+def strength_notes(comparison: Comparison) -> list[str]:
+    """Of each method with a strength, a sentence that says what each value reached on the validation parts."""
+    notes = []
+    for method in comparison.methods:
+        trials = comparison.of(method.name)
+        points = [point for trial in trials for point in trial.strengths]
+        if not points:
+            continue
+        tried = []
+        for strength in sorted({point.strength for point in points}):
+            reached = summarise([point.validation for point in points if point.strength == strength])
+            value = comparison.deciding.text(reached, spread=False) if reached else "diverged"
+            tried.append(f"{strength:g}: {value}{' (kept)' if strength == trials[0].strength else ''}")
+        more = len(points) - sum(bool(trial.strengths) for trial in trials)
+        notes.append(
+            f"{method.name} then tried its {method.strength} at the rate that it kept, in {counted(more, 'training')} "
+            f"more than the others have: {', '.join(tried)}."
+        )
+    return notes
+
+
 def edge_choices(comparison: Comparison) -> list[EdgeChoice]:
     """Where a rate at the end of the grid was better than its neighbour by more than the margin: there may be more."""
     choices = []

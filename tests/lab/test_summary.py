@@ -8,8 +8,18 @@ import pytest
 
 from anymax.lab.measure import MEASURES, Summary
 from anymax.lab.report.page import render
-from anymax.lab.results import Comparison
-from anymax.lab.summary import best_so_far, clock, cost_columns, edge_choices, listed, signed, size, times_to_quality
+from anymax.lab.results import Comparison, StrengthPoint
+from anymax.lab.summary import (
+    best_so_far,
+    clock,
+    cost_columns,
+    edge_choices,
+    listed,
+    signed,
+    size,
+    strength_notes,
+    times_to_quality,
+)
 from tests.lab.comparisons import make_comparison, three_heads
 from tests.lab.report.reading import Page, shown
 
@@ -29,6 +39,22 @@ def test_an_edge_of_the_grid_is_named_where_it_was_better_by_more_than_the_margi
     for trial in comparison.of("nce")[:5]:
         trial.tuning[1].validation = 0.9 - gain
     assert [(choice.method, choice.end) for choice in edge_choices(comparison)] == [(name, "largest") for name in edges]
+
+
+def test_the_strengths_that_were_tried_stand_below_the_rates():
+    comparison = make_comparison({"softmax": [0.9] * 6, "prior": [0.9] * 6})
+    comparison.methods[1].strength = "tau"
+    assert strength_notes(comparison) == []
+    for trial in comparison.of("prior"):
+        trial.strength = 0.5
+        if trial.repeat < 5:
+            trial.strengths = [StrengthPoint(0.25, 0.8), StrengthPoint(0.5, 0.9), StrengthPoint(1.0, None)]
+    (note,) = strength_notes(comparison)
+    assert note == (
+        "prior then tried its tau at the rate that it kept, in 10 trainings more than the others have: "
+        "0.25: 0.800, 0.5: 0.900 (kept), 1: diverged."
+    )
+    assert note in " ".join(Page(render(comparison)).text.split())
 
 
 @pytest.mark.parametrize(("higher", "expected"), [(True, [2.0, None]), (False, [1.0, None])])

@@ -59,6 +59,7 @@ def render(comparison: Comparison) -> str:
         judged=[_judged(found) for found in (differences, summary.beside(comparison)) if found],
         learning_rates=_learning_rates(comparison),
         tuning=_tuning(comparison),
+        strengths=summary.strength_notes(comparison),
         edges=summary.edge_notes(comparison),
         costs=summary.cost_columns(comparison),
         untimed=summary.untimed_note(comparison),

@@ -85,7 +85,9 @@ class Following:
             self.bar.update(self.task, total=event.trainings, completed=self.done)
         elif isinstance(event, TrainingStarted):
             repeat = f"repeat {event.repeat + 1}/{self.repeats}"
-            self.bar.update(self.task, description=f"{repeat}, {event.method}, rate {event.learning_rate:g}")
+            strength = "" if event.strength is None else f", strength {event.strength:g}"
+            training = f"{event.method}, rate {event.learning_rate:g}{strength}"
+            self.bar.update(self.task, description=f"{repeat}, {training}")
         elif isinstance(event, EpochDone) and self.planned and self.planned.epochs:
             self.bar.update(self.task, completed=self.done + event.epoch / self.planned.epochs)
         elif isinstance(event, TrainingDone):
