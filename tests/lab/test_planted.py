@@ -9,7 +9,6 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from scipy import stats
-from torch import nn
 
 from anymax.lab.api import compare
 from anymax.lab.data.splits import BLOCKS
@@ -17,67 +16,13 @@ from anymax.lab.measuring import measures
 from anymax.lab.statistics.decisions import LEVEL
 from anymax.lab.statistics.twoway import Gains, estimate
 from anymax.lab.training import methods, trial
-from anymax.lab.training.methods import METHODS, Method
-from anymax.nn import SoftmaxHead
+from anymax.lab.training.methods import METHODS
 from tests.lab.calls import load
-
-
-class Bent(nn.Module):
-    """A softmax head that trains as every other does, and whose log-probabilities are bent before they are read."""
-
-    def __init__(self, in_features, class_counts, bend):
-        super().__init__()
-        self.inner = SoftmaxHead(in_features, len(class_counts), class_counts=class_counts)
-        self.bend = bend
-
-    @property
-    def weight(self):
-        return self.inner.weight
-
-    def forward(self, input, target):
-        return self.inner(input, target)
-
-    def log_prob(self, input):
-        return self.bend(input, self.inner.log_prob(input))
-
-    scores = log_prob
-
-    def predict(self, input, k=1):
-        return self.log_prob(input).topk(k, -1)
-
-
-class OwnStart(Bent):
-    """The softmax head itself, but for its start: it draws one of its own, where `compare` gives all heads the same."""
-
-    weight = None
-
-    def __init__(self, in_features, class_counts, skipped):
-        torch.rand(skipped)  # two that skip other counts start elsewhere
-        super().__init__(in_features, class_counts, straight)
-
-
-def straight(features, log_probs):
-    return log_probs
-
-
-def some(features, share):
-    """This share of the items, the same ones whenever they are looked at: a hash of their features says which."""
-    return (features.double().sum(-1) * 1e5) % 1 < share
-
-
-def next_class(share):
-    """For a known share of the items, each class has the probability that the one before it ought to have."""
-    return lambda features, log_probs: torch.where(some(features, share)[:, None], log_probs.roll(1, -1), log_probs)
-
-
-def times_eight(features, log_probs):
-    """Eight times as far apart: the same order, and far too sure."""
-    return torch.log_softmax(8 * log_probs, -1)
+from tests.lab.planted_heads import Bent, OwnStart, next_class, planted, straight, times_eight
 
 
 def plant(monkeypatch, name, head, *arguments):
-    method = Method(name, name, lambda d, counts: head(d, counts, *arguments), defines_law=True)
-    monkeypatch.setitem(methods.METHODS, name, method)
+    monkeypatch.setitem(methods.METHODS, name, planted(name, head, *arguments))
 
 
 def clouds(seed, rows, wrong=0.0):
@@ -127,8 +72,8 @@ def test_the_same_head_under_two_names_ends_as_equivalent(monkeypatch, decide_by
 
 
 def test_heads_that_differ_by_chance_alone_are_rarely_preferred(monkeypatch):
-    plant(monkeypatch, "left", OwnStart, 0)
-    plant(monkeypatch, "right", OwnStart, 1)
+    plant(monkeypatch, "left", OwnStart, 0, straight)
+    plant(monkeypatch, "right", OwnStart, 1, straight)
     runs = 15
     alarms, signs = 0, set()
     for seed in range(runs):
@@ -370,7 +315,7 @@ def test_a_relation_that_turns_is_seen_by_the_latest_rows_alone(turning):
 
 
 def test_over_time_the_latest_rows_test_in_their_order_and_blocks_of_them_give_the_interval(turning, monkeypatch):
-    plant(monkeypatch, "planted", OwnStart, 0)
+    plant(monkeypatch, "planted", OwnStart, 0, straight)
     comparison = compared(turning, ["softmax", "planted"], time="when", decide_by="nll")
     assert not comparison.data.splits_redrawn
     train, validation, test = load(turning, target="label", time="when").rows(0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
 from anymax.lab.statistics.decisions import LOOKS
@@ -124,27 +126,34 @@ def _found(gains: Gains) -> Found:
     return Found(spread(gains), float(differences.std(ddof=1)))
 
 
-def _line(task: tuple[Cell, int]) -> str:
-    return record(*task).line()
+def _line(cell: Cell, seed: int) -> str:
+    return record(cell, seed).line()
 
 
 def records(cell: Cell, runs: int, *, folder: Path | None = None, processes: int = 1) -> Iterator[Record]:
     """As many data sets as asked for; those that stand in the folder are not made again."""
-    kept: Sequence[str] = ()
-    path = folder / f"{cell.name.replace(' ', '-')}.jsonl" if folder else None
-    if path is not None and path.exists():
-        # a line without its end is one that was being written when the command was stopped
-        kept = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")][:runs]
-    yield from map(Record.read, kept)
-    tasks = [(cell, seed) for seed in range(len(kept), runs)]
-    if not tasks:
-        return
-    if path is None:
-        yield from (record(*task) for task in tasks)
+    if folder is None:
+        return (record(cell, seed) for seed in range(runs))
+    path = folder / f"{cell.name.replace(' ', '-')}.jsonl"
+    return map(Record.read, lines(partial(_line, cell), runs, path, processes))
+
+
+def lines(make: Callable[[int], str], runs: int, path: Path, processes: int) -> Iterator[str]:
+    """What `make` gives of each seed, in a file that keeps it: what stands there is not made again."""
+    # a line without its end is one that was being written when the command was stopped
+    kept = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")] if path.exists() else []
+    yield from kept[:runs]
+    if len(kept) >= runs:
         return
     path.write_text("".join(kept))
     # a process each: more threads than that would only wait for one another
-    with path.open("a") as file, Pool(processes, threadpool_limits, (1,)) as pool:
-        for line in pool.imap(_line, tasks, chunksize=4):
+    with path.open("a") as file, Pool(processes, _one_thread) as pool:
+        for line in pool.imap(make, range(len(kept), runs)):
             file.write(line + "\n")
-            yield Record.read(line)
+            file.flush()
+            yield line
+
+
+def _one_thread() -> None:
+    threadpool_limits(1)
+    torch.set_num_threads(1)

@@ -32,7 +32,6 @@ from tests.lab.statistics.trained import FOLDS
 
 MARGINS = {"top1": 0.01, "nll": 0.01}
 TITLES = {"top1": "accuracy", "nll": "NLL", "macro_f1": "macro-F1", "average_precision": "average precision"}
-BEGIN, END = "<!-- simulated: begin -->", "<!-- simulated: end -->"
 
 Runs = Callable[[Cell], Sequence[Record]]
 
@@ -302,12 +301,13 @@ def report(runs: Runs, chosen: Callable[[Cell], bool], command: str) -> str:
     return "\n\n".join((*parts, made))
 
 
-def write(path: Path, tables: str) -> None:
-    """The tables into the page, between the two marks."""
+def write(path: Path, tables: str, name: str) -> None:
+    """The tables into the page, between the two marks of this name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     page = path.read_text()
-    between = re.compile(f"(?<={re.escape(BEGIN)}\n).*(?={re.escape(END)})", re.DOTALL)
+    between = re.compile(f"(?<={re.escape(begin)}\n).*(?={re.escape(end)})", re.DOTALL)
     if not between.search(page):
-        raise SystemExit(f"{path} has no lines '{BEGIN}' and '{END}' for the tables to stand between")
+        raise SystemExit(f"{path} has no lines '{begin}' and '{end}' for the tables to stand between")
     path.write_text(between.sub(lambda _: f"\n{tables}\n\n", page))
 
 
@@ -334,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = f"python -m tests.lab.statistics.simulate --runs {args.runs}"
     tables = report(runs, lambda cell: args.cells in cell.name, command)
     if args.out:
-        write(args.out, tables)
+        write(args.out, tables, "simulated")
     else:
         print(tables)
 

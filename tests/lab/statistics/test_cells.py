@@ -78,7 +78,7 @@ def test_a_stopped_simulation_goes_on_where_it_was(tmp_path):
 
 def test_tables_stand_between_the_marks_of_a_page(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n\n{simulate.BEGIN}\nold\n{simulate.END}\n\nafter\n")
+    page.write_text("before\n\n<!-- simulated: begin -->\nold\n<!-- simulated: end -->\n\nafter\n")
     arguments = [
         "--runs",
         "2",
@@ -91,8 +91,8 @@ def test_tables_stand_between_the_marks_of_a_page(tmp_path):
     ]
     simulate.main([*arguments, "--out", str(page)])
     written = page.read_text()
-    assert written.startswith(f"before\n\n{simulate.BEGIN}\n\n### Coverage, balanced")
-    assert written.endswith(f"\n\n{simulate.END}\n\nafter\n")
+    assert written.startswith("before\n\n<!-- simulated: begin -->\n\n### Coverage, balanced")
+    assert written.endswith("\n\n<!-- simulated: end -->\n\nafter\n")
     assert "old" not in written
     assert "| 2 of 144 rows | nearest mean | accuracy |" in written
     assert "--runs 2" in written
