@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import runpy
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,7 @@ def assert_as_on_the_page(name, text):
 
 def test_every_example_has_a_test():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "beside_baycomp.py",
         "calibration.py",
         "compare_readers.py",
         "gumbel_exploration.py",
@@ -86,6 +89,29 @@ def figures(text, row):
     (line,) = [line for line in text.splitlines() if line.startswith(row)]
     pairs = re.findall(rf"([a-z][a-z .0-9]*?) ({NUMBER.pattern})(?=  |$)", line.removeprefix(row))
     return {label: float(value) for label, value in pairs}
+
+
+@pytest.mark.parametrize(("decide_by", "better"), [("top1", "0.75"), ("nll", "0.05")])
+def test_beside_baycomp_says_which_side_is_better(tmp_path, monkeypatch, decide_by, better):
+    """Its library is not among ours: what is asked of it, and how its answer is read."""
+    comparisons = pytest.importorskip("tests.lab.comparisons")
+    from anymax.lab import storage
+
+    asked = []
+
+    def two_on_single(x, y, rope, runs):
+        asked.append((x.tolist(), y.tolist(), rope, runs))
+        return 0.05, 0.2, 0.75  # that x is larger, neither, y
+
+    monkeypatch.setitem(sys.modules, "baycomp", types.SimpleNamespace(two_on_single=two_on_single))
+    reached = {"softmax": [0.5 + 0.01 * i for i in range(10)], "nce": [0.6 + 0.01 * i for i in range(10)]}
+    comparison = comparisons.make_comparison(reached, decide_by=decide_by)
+    comparisons.verdict_of(comparison, {"nce": "better"})
+    storage.save(comparison, tmp_path / "results.json")
+    (row,) = runpy.run_path(str(EXAMPLES / "beside_baycomp.py"))["rows"](tmp_path)
+    assert asked == [(reached["softmax"], reached["nce"], 0.01, 2)]
+    assert row[:5] == ("made up", f"nce, {decide_by}", "10", "+0.1000", "better")
+    assert row[5] == better
 
 
 def test_calibration(shown):
