@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from lightning_fabric import Fabric
 from scipy import stats
 
