@@ -1,5 +1,5 @@
-"""The command line: `anymax compare DATA`, `anymax report DIR`, `anymax bench` and, with torch alone, `anymax explain
-SHAPE`.
+"""The command line: `anymax compare DATA`, `anymax predict DIR ROWS`, `anymax report DIR`, `anymax bench` and, with
+torch alone, `anymax explain SHAPE`.
 
 Whatever is wrong with a request is one sentence on standard error and exit status 2; nothing is written then.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 from anymax import __version__
+from anymax._core.files import write_whole
 from anymax._core.sentences import LONGEST_PATH, of_path, printable, quoted, shown
 
 if TYPE_CHECKING:
@@ -147,6 +148,9 @@ def compare(
             metavar="DIR", help="The folder for the results, where a stopped run goes on; default: anymax-DATA."
         ),
     ] = None,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="Keep no model for anymax predict: none is trained on all rows.")
+    ] = False,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(metavar="P", help="32-true, bf16-mixed, 16-mixed or 64-true.")] = "32-true",
     backbone: Annotated[
@@ -163,13 +167,12 @@ def compare(
         from anymax.lab.api import WRITERS
         from anymax.lab.api import compare as compare_methods
         from anymax.lab.errors import LabError
+        from anymax.lab.model import keep
         from anymax.lab.report import terminal
         from anymax.lab.training.folder import TRAININGS
         from anymax.lab.training.machine import is_first_process
 
-    if backbone is not None and os.getcwd() not in sys.path:
-        # as python -m does; for an installed program the folder of its script stands there instead
-        sys.path.insert(0, os.getcwd())
+    _import_from_here(backbone)
     folder = output or Path(f"anymax-{Path(data).stem}")
 
     def interrupted() -> str:
@@ -203,12 +206,53 @@ def compare(
                 precision=cast("Any", precision),
                 backbone=backbone,
                 output=folder,
+                keep_model=not no_model,
                 progress=progress,
             )
         if not is_first_process():
             return
         terminal.show(comparison)
-        terminal.show_files([folder / name for name in WRITERS])
+        terminal.show_files([*(folder / name for name in WRITERS), *([] if no_model else keep.found(folder))])
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a comparison, which kept a model.")],
+    rows: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ROWS",
+            help="A .csv, .tsv, .parquet or .jsonl file with the columns that the model was trained with, or an .npz "
+            "file with X.",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the answers go; default: standard output.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a file of text, such as cp1252; default: as it was then.")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FACTORY", help="Your network before the head, where the comparison had one."),
+    ] = None,
+) -> None:
+    """Answer to new rows with the model that compare kept: classes and probabilities as CSV."""
+    with _one_sentence():
+        from anymax.lab.errors import LabError
+        from anymax.lab.model import predictions
+
+    _import_from_here(backbone)
+    with _one_sentence(LabError):
+        answers, notes = predictions.predict(folder, rows, encoding=encoding, backbone=backbone)
+        for note in notes:
+            print(f"anymax: {printable(note)}", file=sys.stderr)
+        if output is None:
+            sys.stdout.buffer.write(answers)
+            return
+        try:
+            write_whole(output, answers)
+        except OSError as error:
+            _stop(f"The answers cannot be written to {of_path(output)}: {error.strerror or error}.")
 
 
 def report(
@@ -289,7 +333,16 @@ def explain(arguments: list[str]) -> None:
 
 
 # The commands that need more than torch.
-_OF_EXTRA: dict[str, Callable[..., Any]] = {"compare": compare, "report": report, "bench": bench}
+_OF_EXTRA: dict[str, Callable[..., Any]] = {"compare": compare, "predict": predict, "report": report, "bench": bench}
+
+
+def _import_from_here(backbone: str | None) -> None:
+    """Let a backbone of the user's be found in the folder that the command runs in, as python -m does.
+
+    For an installed program the folder of its script stands there instead.
+    """
+    if backbone is not None and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 class _ExplainParser(optparse.OptionParser):
@@ -341,7 +394,9 @@ def _seconds(option: str, text: str) -> float:
 
 def _flag(option: Option) -> str:
     """What is written on the command line for an argument of `compare`."""
-    flag = {"data": "DATA", "kinds": "--as"}.get(option.name, f"--{option.name.replace('_', '-')}")
+    flag = {"data": "DATA", "kinds": "--as", "keep_model": "--no-model"}.get(
+        option.name, f"--{option.name.replace('_', '-')}"
+    )
     if option.value is None:
         return flag
     if option.name == "methods":

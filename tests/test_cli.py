@@ -21,7 +21,10 @@ from tests.lab.comparisons import make_comparison, verdict_of
 
 
 class Asked(list):
-    """The keyword arguments of every run that was asked for."""
+    """The keyword arguments of every run that was asked for, and the folders that were to keep a model."""
+
+    def __init__(self):
+        self.kept: list[Path] = []
 
 
 @pytest.fixture
@@ -42,6 +45,7 @@ def asked(monkeypatch, tmp_path) -> Asked:
         return comparison
 
     monkeypatch.setattr(api, "run", fake_run)
+    monkeypatch.setattr(api.keep, "keep", lambda comparison, dataset, folder, **options: asked.kept.append(folder))
     monkeypatch.chdir(tmp_path)
     return asked
 
@@ -135,6 +139,13 @@ def test_defaults_are_left_to_the_run(asked, monkeypatch):
             "backbone": None,
         }
     ]
+
+
+def test_a_model_is_kept_unless_nobody_wants_it(asked, monkeypatch):
+    assert anymax(monkeypatch, "compare", "wine", "--no-model") == 0
+    assert asked.kept == []
+    assert anymax(monkeypatch, "compare", "wine") == 0
+    assert asked.kept == [Path("anymax-wine")]
 
 
 def test_the_target_arrives_and_a_file_names_the_folder(asked, monkeypatch):
@@ -388,12 +399,13 @@ def test_version_and_help(monkeypatch, capsys):
         out = capsys.readouterr().out
         assert "compare" in out
         assert "explain" in out
+        assert "predict" in out
         assert "report" in out
         assert "bench" in out
         assert max(len(line) for line in out.splitlines()) < 80
 
 
-@pytest.mark.parametrize("command", ["compare", "report", "bench", "explain"])
+@pytest.mark.parametrize("command", ["compare", "predict", "report", "bench", "explain"])
 def test_every_command_has_help(monkeypatch, capsys, command):
     assert anymax(monkeypatch, command, "--help") == 0
     assert f"Usage: anymax {command} " in capsys.readouterr().out
@@ -414,8 +426,8 @@ def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[s
 
 
 EXTRAS = (
-    "filelock jinja2 lightning lightning_fabric matplotlib numpy pandas pyarrow pydantic rich sklearn scipy "
-    "torchmetrics typer"
+    "filelock jinja2 lightning lightning_fabric matplotlib numpy pandas pyarrow pydantic rich safetensors sklearn "
+    "scipy skops torchmetrics typer"
 )
 
 
@@ -474,11 +486,12 @@ print((set(sys.modules) - before).intersection({EXTRAS.split()}))
     assert done.stdout == "set()\n"
 
 
-def test_an_extra_that_only_the_end_needs_is_missed_before_training(tmp_path, monkeypatch):
+@pytest.mark.parametrize("module", ["jinja2", "skops"])
+def test_an_extra_that_only_the_end_needs_is_missed_before_training(tmp_path, monkeypatch, module):
     monkeypatch.chdir(tmp_path)
-    done = program("compare", "wine", missing="jinja2")
+    done = program("compare", "wine", missing=module)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "anymax: 'jinja2' is not installed; pip install \"anymax[lab]\" brings it.\n"
+    assert done.stderr == f"anymax: '{module}' is not installed; pip install \"anymax[lab]\" brings it.\n"
 
 
 def test_the_core_needs_none_of_the_extras():

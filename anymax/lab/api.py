@@ -11,6 +11,7 @@ import pandas as pd
 
 from anymax.lab import options, storage
 from anymax.lab.data.load import load
+from anymax.lab.model import keep
 from anymax.lab.options import Precision, ReadOptions, TrainOptions
 from anymax.lab.report import page
 from anymax.lab.results import Comparison
@@ -54,6 +55,7 @@ def compare(
     precision: Precision = TrainOptions.precision,
     backbone: str | backbones.Factory | None = None,
     output: str | Path | None = None,
+    keep_model: bool = True,
     progress: Callable[[Event], None] | None = None,
 ) -> Comparison:
     """Train every output head on the same features and say which to take, and why.
@@ -88,6 +90,8 @@ def compare(
             a multilayer perceptron, or an embedding and a GRU. A rerun knows it by its name alone.
         output: the folder for `results.json`, `report.html` and `predictions.csv`, in which an interrupted run goes on,
             and a finished one where more `seeds` or time are given; None writes nothing.
+        keep_model: of a table, whether the method that was picked is trained once more on all rows and kept in the
+            folder, for `anymax.lab.load`.
         progress: called with each event of `anymax.lab.training.events` as it happens.
 
     Returns:
@@ -137,18 +141,31 @@ def compare(
         place = nullcontext(Memory())
     else:
         place = Folder(Path(output), asked, dataset.info().fingerprint)
+    keeps_model = keep_model and output is not None and is_first_process()
+    tell = progress or (lambda event: None)
     with place as keeper:
+        if keeps_model:
+            keep.check(Path(output))
         # the first process writes results at the end alone, so that all agree here on whether there are any
-        if output is not None and (Path(output) / RESULTS).exists():
-            found = storage.load(Path(output) / RESULTS)
-            if _is_enough(found, train):
-                if progress:
-                    progress(FoundFinished(Path(output)))
-                return found
-        comparison = run(dataset, train, backbone=factory, keeper=keeper, progress=progress)
-        comparison.asked = asked
-        keeper.finish(comparison, WRITERS)
+        comparison = None if output is None else _finished(Path(output), train)
+        if comparison is None:
+            comparison = run(dataset, train, backbone=factory, keeper=keeper, progress=progress)
+            comparison.asked = asked
+            keeper.finish(comparison, WRITERS)
+        else:
+            tell(FoundFinished(Path(output)))
+        if keeps_model:
+            of_arrays = isinstance(data, tuple) or Path(str(data)).suffix.lower() == ".npz"
+            keep.keep(comparison, dataset, Path(output), backbone=factory, of_arrays=of_arrays, progress=tell)
     return comparison
+
+
+def _finished(folder: Path, asked: TrainOptions) -> Comparison | None:
+    """The results of a finished run that has all the repeats that are asked for."""
+    if not (folder / RESULTS).exists():
+        return None
+    found = storage.load(folder / RESULTS)
+    return found if _is_enough(found, asked) else None
 
 
 def _is_enough(found: Comparison, asked: TrainOptions) -> bool:

@@ -59,6 +59,34 @@ class Parts:
     embedded_levels: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Whole:
+    """All rows as one training part: nothing is left to choose by or to test on."""
+
+    train: Part
+    class_counts: Tensor
+    embedded_levels: tuple[int, ...] = ()
+
+
+class Trained(Protocol):
+    """What the network and the head of a model are made for: `Parts`, or `Whole`."""
+
+    @property
+    def train(self) -> Part:
+        """What is trained on; its first rows decide sizes."""
+        ...
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Items per class in it."""
+        ...
+
+    @property
+    def embedded_levels(self) -> tuple[int, ...]:
+        """As in `Parts`."""
+        ...
+
+
 class Dataset(Protocol):
     """Data that methods can be compared on."""
 

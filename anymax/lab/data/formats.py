@@ -103,21 +103,23 @@ def _is_text(record: dict[str, Any], drop: Sequence[str]) -> bool:
     return True
 
 
-def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the arrays X and y of a NumPy archive; nothing in it is run.
+def read_npz(path: Path, *names: str) -> tuple[np.ndarray, ...]:
+    """Read the named arrays of a NumPy archive; nothing in it is run.
 
     Raises:
-        DataError: it is no such archive, lacks one of the two, or holds Python objects.
+        DataError: it is no such archive, lacks one of them, or holds Python objects.
     """
     # numpy would leave a broken file open
     raw = read_bytes(path)
     try:
         with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            for name in ("X", "y"):
+            for name in names:
                 if name not in archive:
                     held = shown(", ".join(archive.files), LONGEST_DETAIL) or "nothing"
-                    raise DataError(f"{of_path(path)} has no array '{name}': expected X and y, and it holds {held}.")
-            return archive["X"], archive["y"]
+                    raise DataError(
+                        f"{of_path(path)} has no array '{name}': expected {' and '.join(names)}, and it holds {held}."
+                    )
+            return tuple(archive[name] for name in names)
     except DataError:
         raise
     except Exception:
@@ -134,32 +136,46 @@ def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, lis
     Raises:
         DataError: the shapes do not fit, or an array is none of numbers or text.
     """
-    features, classes = np.asarray(features), np.asarray(classes)
-    for letter, array in (("X", features), ("y", classes)):
-        if array.dtype.kind not in "biufU":
-            raise DataError(f"{letter} of {of_path(name)} holds {array.dtype}: expected numbers or text.")
-    if features.ndim < 2:
-        raise DataError(f"X of {of_path(name)} has {features.ndim} dims: expected rows and columns.")
+    frame, notes = of_features(name, features)
+    classes = _plain_array(name, "y", classes)
     if classes.ndim == 2 and classes.shape[1] == 1:
         classes = classes[:, 0]
     if classes.ndim != 1:
         raise DataError(f"y of {of_path(name)} has {classes.ndim} dims: expected one class for each row.")
-    if len(features) != len(classes):
+    if len(frame) != len(classes):
         raise DataError(
-            f"X of {of_path(name)} has {len(features)} rows and y has {len(classes)}: expected the same number."
+            f"X of {of_path(name)} has {len(frame)} rows and y has {len(classes)}: expected the same number."
         )
+    target = pd.Series(classes)
+    if classes.dtype.kind == "f" and np.all(np.isnan(classes) | (classes % 1 == 0)):
+        # 1.0 is class 1; a missing class stays missing
+        target = pd.Series([None if np.isnan(value) else int(value) for value in classes], dtype=object)
+    return pd.concat([frame, target.rename("y")], axis=1), notes
+
+
+def of_features(name: str, features: Any) -> tuple[pd.DataFrame, list[str]]:
+    """A frame with columns x0, x1, ..., and what must be said about it.
+
+    Raises:
+        DataError: it has no rows of columns, or is none of numbers or text.
+    """
+    features = _plain_array(name, "X", features)
+    if features.ndim < 2:
+        raise DataError(f"X of {of_path(name)} has {features.ndim} dims: expected rows and columns.")
     if not features.size:
         raise DataError(f"X of {of_path(name)} is empty: expected rows and columns.")
     notes = []
     if features.ndim > 2:
         notes.append(f"X has the shape {tuple(features.shape)}: each row was flattened.")
         features = features.reshape(len(features), -1)
-    frame = pd.DataFrame(features, columns=[f"x{i}" for i in range(features.shape[1])])
-    target = pd.Series(classes)
-    if classes.dtype.kind == "f" and np.all(np.isnan(classes) | (classes % 1 == 0)):
-        # 1.0 is class 1; a missing class stays missing
-        target = pd.Series([None if np.isnan(value) else int(value) for value in classes], dtype=object)
-    return pd.concat([frame, target.rename("y")], axis=1), notes
+    return pd.DataFrame(features, columns=[f"x{i}" for i in range(features.shape[1])]), notes
+
+
+def _plain_array(name: str, letter: str, array: Any) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.kind not in "biufU":
+        raise DataError(f"{letter} of {of_path(name)} holds {array.dtype}: expected numbers or text.")
+    return array
 
 
 def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str], drop: Sequence[str] = ()) -> pd.DataFrame:

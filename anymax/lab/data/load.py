@@ -117,7 +117,8 @@ def _of_table_file(path: Path, options: ReadOptions) -> TableDataset:
     if path.suffix.lower() in NOT_TEXT:
         _refuse(str(path), "no text", options, OF_FILES)
     if path.suffix.lower() == ".npz":
-        return _of_pair(name, *read_npz(path), options)
+        features, classes = read_npz(path, "X", "y")
+        return _of_pair(name, features, classes, options)
     cells = read_cells(path, options.missing, options.drop, options.encoding)
     return _of_frame(name, str(path), cells.frame, options, cells.notes, decimal_comma=cells.separator == ";")
 

@@ -46,6 +46,11 @@ class Features:
     texts: pd.DataFrame
     unfit: dict[str, int]  # by column, the cells that do not fit and count as missing; columns without any are left out
 
+    def side_by_side(self) -> pd.DataFrame:
+        """All of them as one table."""
+        frames = [frame for frame in (self.numbers, self.categories, self.texts) if frame.shape[1]]
+        return pd.concat(frames, axis=1)
+
 
 @dataclass(frozen=True)
 class TableReading:

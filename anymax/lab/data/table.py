@@ -16,12 +16,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
 from anymax.lab.data import hints, leaks, splits
 from anymax.lab.data.columns import KINDS, LONGEST_NAME, MOST_LEVELS, number_values, read_column, read_times
-from anymax.lab.data.dataset import Items, Part, Parts
+from anymax.lab.data.dataset import Items, Part, Parts, Whole
+from anymax.lab.data.preparation import CutOff, Preparation
 from anymax.lab.data.readings import MISSING, TableReading, joined
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
 from anymax.lab.errors import DataError, Option
@@ -31,7 +32,6 @@ from anymax.lab.results import ColumnInfo, DataInfo
 
 RAREST_LEVEL = 3  # training rows below which a level is pooled
 LITTLE = 0.5  # of the training rows, in which a column has a level that is not pooled: below this it contributes little
-FARTHEST = 10.0  # standard deviations at which a feature is cut off
 MOST_TERMS = 1000  # of one free text column
 TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
 MOST_NAMED = 20  # classes or columns, where a name is all that is said of each
@@ -114,7 +114,7 @@ class TableDataset:
         numbers = make_pipeline(
             SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
             StandardScaler(),
-            FunctionTransformer(_cut_off),
+            CutOff(),
         )
         categories = OneHotEncoder(
             min_frequency=RAREST_LEVEL,
@@ -139,7 +139,7 @@ class TableDataset:
             sparse_threshold=0,
         )
         try:
-            return make_pipeline(preparation, VarianceThreshold()).fit(self._features(train))
+            return make_pipeline(preparation, VarianceThreshold()).fit(self.columns_of(train))
         except ValueError as error:
             if "empty vocabulary" in str(error):
                 raise DataError(
@@ -149,21 +149,19 @@ class TableDataset:
                 raise
             raise DataError(f"No feature column of {of_path(self.name)} varies within the training part.") from None
 
+    def preparation(self, train: np.ndarray) -> Preparation:
+        """What the given rows say of how columns become inputs."""
+        levels = {name: frequent.tolist() for name, frequent in self.levels(train).items()}
+        only_embedded = len(levels) == self.numbers.shape[1] + self.categories.shape[1] + self.texts.shape[1]
+        return Preparation(None if only_embedded else self.fit_preparation(train), levels)
+
     def parts(self, repeat: int) -> Parts:
         """The parts of one repeat, drawn anew from its number, prepared by what the training part says."""
         train, validation, test = self.rows(repeat)
-        embedded = self.levels(train)
-        only_embedded = len(embedded) == self.numbers.shape[1] + self.categories.shape[1] + self.texts.shape[1]
-        preparation = None if only_embedded else self.fit_preparation(train)
+        preparation = self.preparation(train)
 
         def part(rows: np.ndarray) -> Part:
-            columns = [] if preparation is None else [preparation.transform(self._features(rows))]
-            for name, levels in embedded.items():
-                # level 0 stands for all that are rare or absent in the training part
-                ids = levels.get_indexer(self.categories[name].iloc[rows]) + 1
-                columns.append(ids[:, None].astype(np.float32))
-            features = np.concatenate(columns, axis=1, dtype=np.float32)
-            return Part(torch.from_numpy(features), torch.from_numpy(self.classes[rows]))
+            return Part(preparation.transform(self.columns_of(rows)), torch.from_numpy(self.classes[rows]))
 
         counts = np.bincount(self.classes[train], minlength=len(self.class_names))
         clusters = splits.in_blocks(len(test)) if self.times is not None else self._clusters[test]
@@ -173,8 +171,15 @@ class TableDataset:
             part(test),
             Items(test if self.numbered is None else self.numbered[test], clusters, self.classes[test]),
             torch.from_numpy(counts),
-            tuple(len(levels) + 1 for levels in embedded.values()),
+            preparation.embedded_levels,
         )
+
+    def whole(self) -> tuple[Whole, Preparation]:
+        """All rows as one training part, and what they say of how columns become inputs."""
+        rows = np.arange(len(self.classes))
+        preparation = self.preparation(rows)
+        part = Part(preparation.transform(self.columns_of(rows)), torch.from_numpy(self.classes))
+        return Whole(part, torch.from_numpy(self.class_counts), preparation.embedded_levels), preparation
 
     def info(self) -> DataInfo:
         """What was read, and what a reader of the results must know about it."""
@@ -211,7 +216,7 @@ class TableDataset:
     @cached_property
     def _hashed(self) -> pd.Series:
         """A number per row, the same for equal rows."""
-        features = self._features(np.arange(len(self.classes)))
+        features = self.columns_of(np.arange(len(self.classes)))
         return row_hashes(pd.concat([features, pd.Series(self.classes, features.index, name="\0class")], axis=1))
 
     def _fingerprint(self, hashed: pd.Series) -> str:
@@ -222,7 +227,8 @@ class TableDataset:
                 digest.update(order.tobytes())
         return digest.hexdigest()
 
-    def _features(self, rows: np.ndarray) -> pd.DataFrame:
+    def columns_of(self, rows: np.ndarray) -> pd.DataFrame:
+        """The feature columns of the given rows, as they were read."""
         frames = [frame.iloc[rows] for frame in (self.numbers, self.categories, self.texts) if frame.shape[1]]
         return pd.concat(frames, axis=1)
 
@@ -253,11 +259,6 @@ class TableDataset:
         listed = first_of([f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent], MOST_NAMED)
         over = len(self.measured_ids)
         return [f"{why}: {listed}; measures per class are taken over the other {over} classes."]
-
-
-def _cut_off(values: np.ndarray) -> np.ndarray:
-    """One wild value in the test part must not turn a whole measure into infinity."""
-    return np.clip(values, -FARTHEST, FARTHEST).astype(np.float32)
 
 
 def row_hashes(frame: pd.DataFrame) -> pd.Series:

@@ -23,8 +23,10 @@ from anymax.lab.results import NONE, Comparison, DataInfo, Difference
 from anymax.lab.training.events import (
     EpochDone,
     Event,
+    FinalTraining,
     FoundFinished,
     Looked,
+    NoModel,
     Planned,
     RepeatDone,
     TrainingDone,
@@ -100,6 +102,11 @@ class Following:
             self._say(f"repeat {event.repeat + 1} of {self.repeats}")
         elif isinstance(event, Looked):
             self._looked(event)
+        elif isinstance(event, FinalTraining):
+            epochs = summary.counted(max(1, round(event.epochs)), "epoch")
+            self.console.print(f"{event.method} is trained once more, on all rows for {epochs}, to be kept.")
+        elif isinstance(event, NoModel):
+            self.console.print(f"No model is kept: {event.why}.")
 
     def _looked(self, event: Looked) -> None:
         """Say what is open, and count up to the next look."""

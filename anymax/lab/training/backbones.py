@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from anymax._core.sentences import LONGEST_PATH, detail, of_path, quoted, shown
-from anymax.lab.data.dataset import Parts
+from anymax.lab.data.dataset import Parts, Trained
 from anymax.lab.errors import LabError, OptionError
 from anymax.lab.measure import Task
 
@@ -149,7 +149,7 @@ def name_of(factory: Factory) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def build(task: Task, parts: Parts, factory: Factory | None = None) -> Backbone:
+def build(task: Task, parts: Trained, factory: Factory | None = None) -> Backbone:
     """The backbone of one training, its weights drawn from torch's default generator.
 
     Args:

@@ -82,4 +82,21 @@ class FoundFinished:
     folder: Path
 
 
-Event = FoundFinished | Planned | TrainingStarted | EpochDone | TrainingDone | RepeatDone | Looked
+@dataclass(frozen=True)
+class FinalTraining:
+    """The method that was picked is trained once more, on all rows, to be kept."""
+
+    method: str
+    epochs: float
+
+
+@dataclass(frozen=True)
+class NoModel:
+    """No model is kept, and why: the end of a sentence."""
+
+    why: str
+
+
+Event = (
+    FinalTraining | FoundFinished | NoModel | Planned | TrainingStarted | EpochDone | TrainingDone | RepeatDone | Looked
+)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import SingleDeviceStrategy
 
 from anymax._core.sentences import detail, quoted
 from anymax.lab.errors import OptionError
@@ -56,6 +57,17 @@ def launch(device: str, precision: Precision, *, own_backbone: bool) -> Fabric:
     if precision == "16-mixed" and fabric.device.type == "cpu":
         raise OptionError("Precision '16-mixed' needs an accelerator: expected bf16-mixed on a CPU.")
     return fabric
+
+
+def alone(device: str, precision: Precision) -> Fabric:
+    """A device and precision for this process by itself, also where torchrun started others.
+
+    Args:
+        device: as torch names it; the CPU where this machine has no such device.
+        precision: a name that Lightning Fabric knows.
+    """
+    there = device == "cpu" or torch.accelerator.is_available()
+    return Fabric(strategy=SingleDeviceStrategy(torch.device(device if there else "cpu")), precision=precision)
 
 
 def everywhere(fabric: Fabric, work: Callable[[], T]) -> T:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from anymax._core import memory
 from anymax.lab import results
-from anymax.lab.data.dataset import IGNORED, Part, Parts
+from anymax.lab.data.dataset import IGNORED, Part, Parts, Trained
 from anymax.lab.measure import MEASURES, Task
 from anymax.lab.measuring import calibration, measures
 from anymax.lab.measuring.outcomes import Answers
@@ -101,7 +101,7 @@ class Training:
 def start(
     method: Method,
     task: Task,
-    parts: Parts,
+    parts: Trained,
     seed: int,
     backbone_factory: backbones.Factory | None = None,
     strength: float | None = None,
@@ -119,7 +119,7 @@ def start(
     return Model(backbone, head)
 
 
-def untrained(method: Method, plan: Plan, parts: Parts, repeat: int, strength: float | None = None) -> Model:
+def untrained(method: Method, plan: Plan, parts: Trained, repeat: int, strength: float | None = None) -> Model:
     """The model that `train` starts from in this repeat."""
     return start(method, plan.task, parts, _seeds(repeat)[0], plan.backbone, strength)
 
@@ -197,6 +197,44 @@ def train(
     training.seconds_per_step = clock.seconds / max(1, clock.timed_steps)
     training.seconds = time.perf_counter() - began
     return model, training
+
+
+def train_for(
+    method: Method,
+    plan: Plan,
+    parts: Trained,
+    *,
+    epochs: float,
+    learning_rate: float,
+    strength: float | None = None,
+    fabric: Fabric,
+) -> Model | None:
+    """Train one method for so many epochs and look at no other part; None where its loss is no number any more.
+
+    Args:
+        method: the head to train.
+        plan: what all trainings share; its epochs and budget are not looked at.
+        parts: the training part is read.
+        epochs: how often each row is seen, which may be a fraction; one step at least.
+        learning_rate: AdamW's.
+        strength: the method's; None for its usual one.
+        fabric: the device and precision, of one process.
+    """
+    model = untrained(method, plan, parts, repeat=0, strength=strength)
+    _, batch_seed, noise_seed = _seeds(repeat=0)
+    wrapped, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True))
+    inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
+    torch.manual_seed(noise_seed)
+    model.train()
+    loss = torch.tensor(torch.nan)
+    seen, to_see = 0, epochs * len(inputs)
+    for rows, _ in _batches(len(inputs), plan.batch_size, torch.Generator().manual_seed(batch_seed), world_size=1):
+        rows = rows.to(fabric.device)
+        loss = _step(plan, wrapped, optimizer, fabric, inputs[rows], targets[rows])
+        seen += len(rows)
+        if seen >= to_see:
+            break
+    return model if bool(torch.isfinite(loss)) else None
 
 
 def _learned(model: Model) -> int:
@@ -337,12 +375,12 @@ def measured(
 def _items(model: Model, part: Part) -> tuple[Tensor, Tensor]:
     """The targets of a part that are to be predicted, and what the backbone makes of their inputs."""
     model.eval()
-    features = torch.cat([model.backbone(_taken_by(model, rows)) for rows in part.inputs.split(EVALUATION_ROWS)])
+    features = torch.cat([model.backbone(taken_by(model, rows)) for rows in part.inputs.split(EVALUATION_ROWS)])
     targets = part.targets.to(features.device)
     return targets[targets != IGNORED], features[targets != IGNORED]
 
 
-def _taken_by(model: Model, values: Tensor) -> Tensor:
+def taken_by(model: Model, values: Tensor) -> Tensor:
     """Numbers or ids where the model is, and numbers as precise as it is."""
     like = next(model.head.parameters())
     return values.to(like) if values.is_floating_point() else values.to(like.device)
@@ -372,7 +410,7 @@ def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing 
     if outcome.law is not None:
         return Standing(value, float(outcome.law.nll.mean()))
     batches = zip(part.inputs.split(EVALUATION_ROWS), part.targets.split(EVALUATION_ROWS), strict=True)
-    losses = [float(model(_taken_by(model, rows), _taken_by(model, targets))) * len(rows) for rows, targets in batches]
+    losses = [float(model(taken_by(model, rows), taken_by(model, targets))) * len(rows) for rows, targets in batches]
     return Standing(value, sum(losses) / len(part))
 
 

@@ -1,0 +1,43 @@
+"""What a kept model answers to the rows of a file, as CSV."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from anymax.lab.model.classifier import UnfitCellsWarning, load
+
+ROW, PREDICTION = "row", "prediction"
+
+
+def predict(folder: Path, rows: Path, *, encoding: str | None, backbone: str | None) -> tuple[bytes, list[str]]:
+    """A line per row: its number from 0 as in the file, its class, and the probability of every class where there are
+    any; and what must be said about the rows.
+
+    Args:
+        folder: the folder of a comparison.
+        rows: the file.
+        encoding: of a file of text; None takes the one of that time.
+        backbone: the user's network, where the comparison had one.
+
+    Raises:
+        LabError: no model that can be read, or no rows.
+    """
+    classifier = load(folder, backbone=backbone)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnfitCellsWarning)
+        classes, probabilities = classifier.answer(rows, encoding)
+    notes = [str(each.message) for each in caught if each.category is UnfitCellsWarning]
+    columns = [np.arange(len(classes)), classifier.classes_[classes].tolist()]
+    names = [ROW, PREDICTION]
+    if probabilities is not None:
+        columns += list(probabilities.T)
+        names += classifier.classes_.tolist()
+    content = io.BytesIO()
+    csv.write_csv(pa.table([pa.array(column) for column in columns], names), content)
+    return content.getvalue(), notes
