@@ -142,6 +142,14 @@ def compare(
     decide_by: Annotated[
         str | None, typer.Option(metavar="M", help="The measure that decides, such as top1, macro_f1 or nll.")
     ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Predictions that you have, to stand beside the heads: columns row (from 0) and prediction, or row "
+            "and one for each class.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -205,6 +213,7 @@ def compare(
                 device=device,
                 precision=cast("Any", precision),
                 backbone=backbone,
+                baseline=baseline,
                 output=folder,
                 keep_model=not no_model,
                 progress=progress,

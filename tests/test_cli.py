@@ -32,7 +32,7 @@ def asked(monkeypatch, tmp_path) -> Asked:
     """In an empty folder, with runs that end at once in results made by hand."""
     asked = Asked()
 
-    def fake_run(dataset, options, *, backbone, keeper, progress):
+    def fake_run(dataset, options, *, backbone, predictions, keeper, progress):
         asked.append(dataclasses.asdict(options) | {"backbone": backbone})
         if options.methods == ("nonsense",):
             raise MethodError("There is no method 'nonsense'.")

@@ -10,7 +10,11 @@ from typing import Any
 import pandas as pd
 
 from anymax.lab import options, storage
+from anymax.lab.data.dataset import Dataset
 from anymax.lab.data.load import load
+from anymax.lab.data.predictions import Predictions, read_predictions
+from anymax.lab.data.table import TableDataset
+from anymax.lab.errors import DataError, Option
 from anymax.lab.model import keep
 from anymax.lab.options import Precision, ReadOptions, TrainOptions
 from anymax.lab.report import page
@@ -54,6 +58,7 @@ def compare(
     device: str = TrainOptions.device,
     precision: Precision = TrainOptions.precision,
     backbone: str | backbones.Factory | None = None,
+    baseline: str | Path | pd.DataFrame | None = None,
     output: str | Path | None = None,
     keep_model: bool = True,
     progress: Callable[[Event], None] | None = None,
@@ -88,6 +93,9 @@ def compare(
             factory itself. `factory(in_features)` gives a module from floats (rows, in_features) to (rows, features),
             for text `factory(num_words)` one from word ids (windows, length) to (windows, length, features). None takes
             a multilayer perceptron, or an embedding and a GRU. A rerun knows it by its name alone.
+        baseline: predictions that you have already, to stand beside the heads: a file or frame with the columns "row",
+            counted from 0 as in the data, and "prediction", or one for each class with its probability, or all of
+            these. That they are out of sample is your word. Of a table.
         output: the folder for `results.json`, `report.html` and `predictions.csv`, in which an interrupted run goes on,
             and a finished one where more `seeds` or time are given; None writes nothing.
         keep_model: of a table, whether the method that was picked is trained once more on all rows and kept in the
@@ -131,10 +139,12 @@ def compare(
     )
     factory = None if backbone is None else backbones.find(backbone)
     dataset = load(data, read)
+    predictions = None if baseline is None else _predictions(baseline, dataset)
     asked: dict[str, Any] = {
-        "data": str(data) if isinstance(data, str | Path) else type(data).__name__,
+        "data": _said(data),
         **options.asked(read),
         **options.asked(train),
+        "baseline": None if baseline is None else _said(baseline),
         "backbone": backbone if isinstance(backbone, str | None) else backbones.name_of(backbone),
     }
     if output is None or not is_first_process():
@@ -147,9 +157,11 @@ def compare(
         if keeps_model:
             keep.check(Path(output))
         # the first process writes results at the end alone, so that all agree here on whether there are any
-        comparison = None if output is None else _finished(Path(output), train)
+        comparison = None if output is None else _finished(Path(output), train, predictions)
         if comparison is None:
-            comparison = run(dataset, train, backbone=factory, keeper=keeper, progress=progress)
+            comparison = run(
+                dataset, train, backbone=factory, predictions=predictions, keeper=keeper, progress=progress
+            )
             comparison.asked = asked
             keeper.finish(comparison, WRITERS)
         else:
@@ -160,11 +172,24 @@ def compare(
     return comparison
 
 
-def _finished(folder: Path, asked: TrainOptions) -> Comparison | None:
-    """The results of a finished run that has all the repeats that are asked for."""
+def _said(source: object) -> str:
+    """How data are named where they were asked for."""
+    return str(source) if isinstance(source, str | Path) else type(source).__name__
+
+
+def _predictions(baseline: str | Path | pd.DataFrame, dataset: Dataset) -> Predictions:
+    if not isinstance(dataset, TableDataset):
+        raise DataError(Option("baseline"), " does not fit a text: leave it out.")
+    return read_predictions(baseline, dataset.row_numbers, dataset.class_names)
+
+
+def _finished(folder: Path, asked: TrainOptions, predictions: Predictions | None) -> Comparison | None:
+    """The results of a finished run that has all the repeats and the baseline that are asked for."""
     if not (folder / RESULTS).exists():
         return None
     found = storage.load(folder / RESULTS)
+    if predictions is not None and found.options.get("baseline") != predictions.fingerprint:
+        return None
     return found if _is_enough(found, asked) else None
 
 

@@ -272,7 +272,10 @@ class Verdict:
 
 @dataclass
 class Beside:
-    """A classifier that is no head, on the parts of the first repeats: what else there was to gain."""
+    """A classifier that is no head, on the parts of the first repeats: what else there was to gain.
+
+    Or predictions that the user had already, on the parts of all repeats.
+    """
 
     name: str
     title: str
@@ -280,6 +283,7 @@ class Beside:
     seconds: float  # of all fits
     in_time: bool  # it was fitted in each of the first repeats
     difference: Difference | None = None  # to the method that was picked, in the deciding measure
+    given: bool = False  # by the user, who says that they are out of sample
 
 
 @dataclass
@@ -352,6 +356,8 @@ class Comparison:
         """The same for a classifier that is no head."""
         if not classifier.in_time:
             return "not reached" if spread else "-"
+        if classifier.given and MEASURES[key].needs_law and not any(t.reliability for t in classifier.tested):
+            return "no probabilities" if spread else NONE
         summary = summarise([tested.measures.get(key) for tested in classifier.tested])
         return "" if summary is None else MEASURES[key].text(summary, spread=spread)
 

@@ -141,14 +141,23 @@ def beside(comparison: Comparison) -> list[Difference]:
 
 
 def beside_note(comparison: Comparison) -> str:
-    """What the classifiers are that are no heads."""
-    titles = listed([f"{each.name} ({each.title})" for each in comparison.beside])
-    late = [each.name for each in comparison.beside if not each.in_time]
-    note = (
-        f"{titles} are no heads: scikit-learn's, on the same columns, in the first "
-        f"{counted(min(FOLDS, comparison.repeats), 'repeat')}."
-    )
-    return f"{note} Not reached: {listed(late)} would take longer than a tenth of the run's time." if late else note
+    """What the classifiers are that are no heads, and predictions that the user had already."""
+    fitted = [each for each in comparison.beside if not each.given]
+    notes = []
+    if fitted:
+        titles = listed([f"{each.name} ({each.title})" for each in fitted])
+        notes.append(
+            f"{titles} are no heads: scikit-learn's, on the same columns, in the first "
+            f"{counted(min(FOLDS, comparison.repeats), 'repeat')}."
+        )
+    if late := [each.name for each in fitted if not each.in_time]:
+        notes.append(f"Not reached: {listed(late)} would take longer than a tenth of the run's time.")
+    notes += [
+        f"{each.name}: {each.title}, on the tested rows of every repeat; that they are out of sample is your word."
+        for each in comparison.beside
+        if each.given
+    ]
+    return " ".join(notes)
 
 
 def signed(record: Difference) -> tuple[str, str, str]:

@@ -87,6 +87,11 @@ class TableDataset:
                 there &= set(self.classes[rows].tolist())
         return sorted(there)
 
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """Where each row stands in the source, counted from 0."""
+        return np.arange(len(self.classes)) if self.numbered is None else self.numbered
+
     def rows(self, repeat: int) -> splits.Rows:
         """Row numbers of the training, validation and test part."""
         if self.times is not None:
@@ -169,7 +174,7 @@ class TableDataset:
             part(train),
             part(validation),
             part(test),
-            Items(test if self.numbered is None else self.numbered[test], clusters, self.classes[test]),
+            Items(self.row_numbers[test], clusters, self.classes[test]),
             torch.from_numpy(counts),
             preparation.embedded_levels,
         )

@@ -94,6 +94,5 @@ def _is_there(path: Path, recipe: Recipe) -> bool:
 def _first_rows(model: kept.Kept, dataset: TableDataset) -> dict[str, np.ndarray]:
     rows = np.arange(min(FIRST_ROWS, len(dataset.classes)))
     classes, probabilities = model.answer(dataset.columns_of(rows))
-    numbers = rows if dataset.numbered is None else dataset.numbered[rows]
-    found = {"row": numbers, "class": classes}
+    found = {"row": dataset.row_numbers[rows], "class": classes}
     return found if probabilities is None else {**found, "probabilities": probabilities}

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from anymax.lab.data.predictions import PREDICTION, ROW
 from anymax.lab.model.classifier import UnfitCellsWarning, load
-
-ROW, PREDICTION = "row", "prediction"
 
 
 def predict(folder: Path, rows: Path, *, encoding: str | None, backbone: str | None) -> tuple[bytes, list[str]]:

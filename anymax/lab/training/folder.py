@@ -43,7 +43,7 @@ from anymax.lab.training.tuning import Setting
 RESULTS, REPORT, PREDICTIONS, TRAININGS = "results.json", "report.html", "predictions.csv", "trainings"
 RUN, ITEMS = "run.json", "items.npz"
 FACTS = "facts"  # what is no array in a file of arrays, as JSON
-GROWING = ("seeds", "within")  # options with which a run goes on from one that had others
+GROWING = ("seeds", "within", "baseline")  # options with which a run goes on from one that had others
 # More than the results of a long comparison take: a full disk is noticed before training.
 ROOM = 1 << 23
 OUTPUT = Option("output")

@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 from anymax._core.sentences import quoted
 from anymax.lab.data.dataset import Dataset
+from anymax.lab.data.predictions import Predictions
 from anymax.lab.data.splits import FOLDS
 from anymax.lab.errors import OptionError
 from anymax.lab.measure import MEASURES, Task, deciders
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.outcomes import Outcomes
 from anymax.lab.options import TrainOptions
-from anymax.lab.results import Beside, Comparison, MethodInfo
-from anymax.lab.training import backbones, beside, forecast, machine, trial
+from anymax.lab.results import Beside, Comparison, DataInfo, MethodInfo
+from anymax.lab.training import backbones, baseline, beside, forecast, machine, trial
 from anymax.lab.training.events import Event
 from anymax.lab.training.keeper import Keeper, Memory
 from anymax.lab.training.methods import choose
@@ -32,6 +33,7 @@ def run(
     options: TrainOptions,
     *,
     backbone: backbones.Factory | None = None,
+    predictions: Predictions | None = None,
     keeper: Keeper | None = None,
     progress: Callable[[Event], None] | None = None,
 ) -> Comparison:
@@ -42,6 +44,7 @@ def run(
         options: methods, repeats, time, margin, epochs or budget, rate, deciding measure, device and precision.
         backbone: makes the network before every head, as `anymax.lab.training.backbones` says; None takes the
             built-in one.
+        predictions: those that the user had already, to stand beside the heads.
         keeper: keeps what is finished, and gives back what an interrupted run of the same kind had finished; None
             keeps it in memory.
         progress: called with each `Event` as it happens.
@@ -91,6 +94,8 @@ def run(
     finished = schedule.finished()
     verdict = machine.everywhere(fabric, judge.verdict)
     others = machine.everywhere(fabric, lambda: _beside(finished, judge, verdict.pick))
+    if predictions is not None:
+        others += machine.everywhere(fabric, lambda: [_given(predictions, finished, plan, info, judge, verdict.pick)])
     comparison = Comparison(
         data=info,
         decide_by=decide_by,
@@ -107,6 +112,7 @@ def run(
             "device": str(fabric.device),
             "precision": options.precision,
             "backbone": backbones.name_of(backbone or backbones.BUILT_IN[dataset.task]),
+            **({"baseline": predictions.fingerprint} if predictions else {}),
         },
         versions=machine.versions(),
         machine=described,
@@ -153,6 +159,23 @@ def _beside(finished: Finished, judge: Judge, pick: str) -> list[Beside]:
         for each in beside.CLASSIFIERS
         if each.name in finished.beside
     ]
+
+
+def _given(
+    predictions: Predictions, finished: Finished, plan: trial.Plan, info: DataInfo, judge: Judge, pick: str
+) -> Beside:
+    """What the user's predictions reach in every repeat, with their difference to the pick."""
+    found = [baseline.measured(predictions, plan, items, info) for items in finished.outcomes.items]
+    answers = {pick: finished.outcomes.answers[pick], baseline.NAME: [answers for _, answers in found]}
+    return Beside(
+        baseline.NAME,
+        f"the predictions of {predictions.name}",
+        [tested for tested, _ in found],
+        seconds=0.0,
+        in_time=True,
+        difference=next(iter(judge.beside(Outcomes(finished.outcomes.items, answers), pick)), None),
+        given=True,
+    )
 
 
 def _decider(asked: str | None, task: Task, usual: str) -> str:
