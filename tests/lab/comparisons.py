@@ -114,7 +114,8 @@ def make_comparison(
             fingerprint="a fingerprint",
         ),
         decide_by=decide_by,
-        options={"data": name, "repeats": repeats, "epochs": 4, "margin": 0.01, "tuning_repeats": min(5, repeats)},
+        options={"data": name, "repeats": repeats, "epochs": 4, "margin": 0.01, "tuning_repeats": min(5, repeats)}
+        | {"batch_size": 32, "precision": "32-true", "backbone": "anymax.lab.training.backbones:FeatureBackbone"},
         versions={"anymax": "0.1.0", "torch": "2.13.0"},
         machine={"processor": "a processor", "cores": 2},
         methods=[MethodInfo(method, method.capitalize(), method not in without_law) for method in values],

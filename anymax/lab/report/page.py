@@ -16,6 +16,7 @@ from anymax._core.sentences import shown
 from anymax.lab import summary
 from anymax.lab.measure import MEASURES, summarise
 from anymax.lab.report import plots
+from anymax.lab.report.code import code_of
 from anymax.lab.results import Comparison, Difference, MethodInfo
 
 # More than this make a list that nobody reads; results.json has all.
@@ -74,6 +75,7 @@ def render(comparison: Comparison) -> str:
         calibrated=_calibrated(comparison),
         classes=_classes(comparison),
         classes_left=max(0, comparison.data.num_classes - MOST_CLASSES),
+        code=code_of(comparison),
         took=summary.seconds(comparison.total_seconds),
     )
 
