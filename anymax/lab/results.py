@@ -271,6 +271,58 @@ class Verdict:
 
 
 @dataclass
+class ClassFigures:
+    """How well each class that was tested is found, as means over the repeats; all lists go by `ids`."""
+
+    ids: list[int]  # of the classes, by which the data name them
+    tested: list[int]  # items of a class in all test parts
+    # method -> mean over the repeats that tested the class; None where training diverged in these
+    recall: dict[str, list[float | None]]
+    # method -> mean over the repeats in which it answered the class; None where it never did
+    precision: dict[str, list[float | None]]
+
+
+@dataclass
+class Confusions:
+    """What one method answered to the items of the most frequent classes, those of all test parts together."""
+
+    method: str
+    ids: list[int]  # of the classes, the most frequent first
+    rest: int  # classes that the last row and the last column stand for; 0 where there are neither
+    items: list[list[int]]  # by class, and in it by answer
+
+
+@dataclass
+class MissedRow:
+    """A row that all heads answered wrongly in some repeat."""
+
+    row: int  # as `predictions.csv` counts
+    target: int  # the id of its class
+    repeats: int  # in which they did
+    tested: int  # repeats that tested it
+    answers: dict[str, list[int]]  # method -> ids of the classes that it answered in these repeats
+
+
+@dataclass
+class MissedRows:
+    """The rows that all heads answered wrongly in some repeat: how many, and the worst of them."""
+
+    rows: int
+    always: int  # of them, in each repeat that tested them
+    tested: int  # different rows that were tested
+    worst: list[MissedRow]
+
+
+@dataclass
+class ByClass:
+    """What the answers to the test parts say of each class."""
+
+    figures: ClassFigures
+    confusions: Confusions | None  # of the pick; None where its training always diverged
+    missed: MissedRows | None  # None of a text, where a row is a word
+
+
+@dataclass
 class Beside:
     """A classifier that is no head, on the parts of the first repeats: what else there was to gain.
 
@@ -304,6 +356,7 @@ class Comparison:
     ending: str  # why no further repeat was made
     verdict: Verdict | None = None
     beside: list[Beside] = field(default_factory=list)
+    by_class: ByClass | None = None
     asked: dict[str, Any] = field(default_factory=dict)  # the options as they were given; None where none was
     forecast_seconds: float | None = None  # what its repeats up to the first look were expected to take
     # `anymax.lab.measuring.outcomes.Outcomes`, the answers to every item: with the run, not in `results.json`
@@ -385,6 +438,21 @@ class Comparison:
         found = [*self.verdict.differences, *self.verdict.others] if self.verdict else []
         names = [field.name for field in dataclasses.fields(Difference)]
         return pd.DataFrame([{name: getattr(each, name) for name in names} for each in found], columns=names)
+
+    def classes_frame(self) -> pd.DataFrame:
+        """One row per class that was tested and method: how often it stands in the data and in the test parts of all
+        repeats, and recall and precision as means over the repeats.
+        """
+        figures = self.by_class.figures if self.by_class else ClassFigures([], [], {}, {})
+        rows = [
+            (self.data.class_names[i], self.data.class_counts[i], tested, method, recall, precision)
+            for method, recalls in figures.recall.items()
+            for i, tested, recall, precision in zip(
+                figures.ids, figures.tested, recalls, figures.precision[method], strict=True
+            )
+        ]
+        frame = pd.DataFrame(rows, columns=["class", "count", "tested", "method", "recall", "precision"])
+        return frame.astype({"recall": float, "precision": float})
 
     def predictions_frame(self) -> pd.DataFrame:
         """One row per tested item and repeat: its row in the data, of a text its place in the test part, its class and

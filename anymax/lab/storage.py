@@ -15,7 +15,7 @@ from anymax._core.files import write_whole
 from anymax._core.sentences import LONGEST_PATH, of_path, quoted, shown
 from anymax.lab.errors import DataError
 from anymax.lab.measure import MEASURES
-from anymax.lab.results import Comparison
+from anymax.lab.results import ByClass, Comparison
 
 FORMAT = 3  # of results.json; raised when old files no longer read as what they were
 
@@ -80,4 +80,24 @@ def _contradiction(comparison: Comparison) -> str | None:
         return "a curve has more times than values, or fewer"
     if len(comparison.data.class_names) != len(comparison.data.class_counts):
         return "there are more names than counts of classes, or fewer"
+    if comparison.by_class is not None and not _fits(comparison.by_class, comparison, methods):
+        return "what is said of single classes does not fit the classes and methods"
     return None
+
+
+def _fits(by_class: ByClass, comparison: Comparison, methods: set[str]) -> bool:
+    """Whether all ids are those of classes, all names those of methods, and all lists as long as they should be."""
+    figures, confusions, missed = by_class.figures, by_class.confusions, by_class.missed
+    columns = [figures.tested, *figures.recall.values(), *figures.precision.values()]
+    ids, named = list(figures.ids), {*figures.recall, *figures.precision}
+    if figures.recall.keys() != figures.precision.keys() or any(len(each) != len(figures.ids) for each in columns):
+        return False
+    if confusions is not None:
+        side = len(confusions.ids) + bool(confusions.rest)
+        ids, named = ids + confusions.ids, named | {confusions.method}
+        if [len(row) for row in confusions.items] != [side] * side:
+            return False
+    for row in missed.worst if missed is not None else ():
+        ids += [row.target, *(answer for given in row.answers.values() for answer in given)]
+        named |= row.answers.keys()
+    return named <= methods and all(0 <= i < len(comparison.data.class_names) for i in ids)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from anymax._core.sentences import first_of, quoted
 from anymax.lab.data.splits import FOLDS
 from anymax.lab.measure import MEASURES, Summary, summarise
-from anymax.lab.results import Comparison, Difference, Trial
+from anymax.lab.results import Comparison, Difference, MethodInfo, Trial
 
 # How far from softmax's best validation value, as a share of it, still counts as its quality.
 QUALITY_MARGIN = 0.02
+MOST_NEVER_FOUND = 10  # classes that a note names
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,81 @@ def measured_classes_note(comparison: Comparison) -> str | None:
         f"Measures per class, macro-F1 among them, are over {data.measured_classes:,} of "
         f"{data.num_classes:,} classes: the others are too rare to be in every part."
     )
+
+
+@dataclass(frozen=True)
+class FoundClass:
+    """A class, how many of its items all test parts together hold, and the share of them that is found."""
+
+    id: int
+    name: str
+    tested: int
+    recall: float
+
+
+def never_found(comparison: Comparison) -> list[FoundClass]:
+    """The classes that no head ever finds, those that were tested most first."""
+    return [each for each in _tested_classes(comparison, comparison.methods) if each.recall == 0]
+
+
+def least_found(comparison: Comparison) -> list[FoundClass]:
+    """The classes that the pick finds least, from the least on; without those that no head ever finds."""
+    picked = [method for method in comparison.methods if method.name == pick(comparison)]
+    hopeless = {each.id for each in never_found(comparison)}
+    found = [each for each in _tested_classes(comparison, picked) if each.id not in hopeless]
+    return sorted(found, key=lambda each: each.recall)
+
+
+def _tested_classes(comparison: Comparison, methods: Sequence[MethodInfo]) -> list[FoundClass]:
+    """The classes that were tested, each with its highest recall among these methods; those tested most first."""
+    if comparison.by_class is None:
+        return []
+    figures = comparison.by_class.figures
+    recalls = [figures.recall[method.name] for method in methods if method.name in figures.recall]
+    classes = [
+        FoundClass(i, comparison.data.class_names[i], tested, max(known))
+        for i, tested, *found in zip(figures.ids, figures.tested, *recalls, strict=True)
+        if (known := [recall for recall in found if recall is not None])
+    ]
+    return sorted(classes, key=lambda each: -each.tested)
+
+
+def pick(comparison: Comparison) -> str | None:
+    """The method to take, where there is a verdict."""
+    return comparison.verdict.pick if comparison.verdict else None
+
+
+def never_found_note(comparison: Comparison, named: Callable[[str], str] = quoted) -> str | None:
+    """Which classes no head ever finds, by name; None where each is found by some."""
+    found = never_found(comparison)
+    if not found or comparison.by_class is None:
+        return None
+    one, many = ("word", "words") if comparison.data.task == "text" else ("class", "classes")
+    if len(found) == 1:
+        return f"No head ever finds the {one} {named(found[0].name)}, which was tested {found[0].tested:,} times."
+    names = first_of([f"{named(each.name)} ({each.tested:,})" for each in found], MOST_NEVER_FOUND)
+    tested = len(comparison.by_class.figures.ids)
+    return f"No head ever finds {len(found):,} of the {tested:,} {many} tested (in brackets, how often): {names}."
+
+
+def missed_note(comparison: Comparison) -> str | None:
+    """How many rows all heads answer wrongly; None where it is not known."""
+    missed = comparison.by_class.missed if comparison.by_class else None
+    if missed is None:
+        return None
+    heads = "All heads answer" if len(comparison.methods) > 1 else f"{comparison.methods[0].name} answers"
+    of_tested = f"{missed.rows:,} of {missed.tested:,} tested rows"
+    if missed.rows == missed.always:
+        return f"{heads} {of_tested} wrongly{' in each repeat that tests them' if missed.rows else ''}."
+    return f"{heads} {of_tested} wrongly in some repeat, {missed.always:,} in each that tests them."
+
+
+def gaps(comparison: Comparison) -> list[str]:
+    """What is known of the classifiers that are no heads against the pick."""
+    found = [(each.name, each.difference) for each in comparison.beside if each.difference is not None]
+    told = [(name, *signed(difference), difference.answer) for name, difference in found]
+    against = f"minus {pick(comparison)} in {comparison.deciding.title}"
+    return [f"{name} {against}: {mean} ({low} to {high}), {answer}" for name, mean, low, high, answer in told]
 
 
 def size(value: int) -> str:

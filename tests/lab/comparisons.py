@@ -9,14 +9,19 @@ import numpy as np
 from anymax.lab.measure import MEASURES
 from anymax.lab.results import (
     Answer,
+    ByClass,
+    ClassFigures,
     ColumnInfo,
     Comparison,
+    Confusions,
     Curve,
     DataInfo,
     Difference,
     LeftOut,
     LogZ,
     MethodInfo,
+    MissedRow,
+    MissedRows,
     RecallBin,
     ReliabilityBin,
     Scaled,
@@ -220,3 +225,21 @@ def three_heads(**arguments) -> Comparison:
     )
     verdict_of(comparison, {"nce": "worse", "sigmoid": "open"})
     return comparison
+
+
+def by_class(recall: Mapping[str, Sequence[float | None]], pick: str, worst: Sequence[MissedRow] = ()) -> ByClass:
+    """Classes 0, 1, ... with these recalls by method, tested ten times and more; each confused with the next."""
+    classes = len(next(iter(recall.values())))
+    items = [[8 if i == j else 2 * (j == (i + 1) % classes) for j in range(classes)] for i in range(classes)]
+    return ByClass(
+        ClassFigures(
+            ids=list(range(classes)),
+            tested=[10 + i for i in range(classes)],
+            recall={name: list(values) for name, values in recall.items()},
+            precision={name: [None if value == 0 else value for value in values] for name, values in recall.items()},
+        ),
+        Confusions(pick, list(range(classes)), 0, items),
+        MissedRows(
+            rows=len(worst), always=sum(row.repeats == row.tested for row in worst), tested=50, worst=list(worst)
+        ),
+    )

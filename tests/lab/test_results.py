@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.comparisons import compared, make_comparison, record, verdict_of
+from tests.lab.comparisons import by_class, compared, make_comparison, record, verdict_of
 
 EVIL = "<script>alert('x')</script>"
 
@@ -75,3 +75,17 @@ def test_a_notebook_shows_paragraph_and_table_escaped():
     assert shown.count("&lt;script&gt;") == 3
     assert "0.910 ± 0.010" in shown
     assert "no probabilities" in shown
+
+
+def test_classes_frame_has_a_row_per_tested_class_and_method():
+    comparison = compared()
+    columns = ["class", "count", "tested", "method", "recall", "precision"]
+    assert comparison.classes_frame().columns.tolist() == columns
+    assert len(comparison.classes_frame()) == 0
+    comparison.by_class = by_class({"softmax": [0.5, None], "nce": [0.25, 0]}, "softmax")
+    frame = comparison.classes_frame().set_index(["method", "class"])
+    assert frame.index.tolist() == [("softmax", "0"), ("softmax", "1"), ("nce", "0"), ("nce", "1")]
+    assert frame["tested"].tolist() == [10, 11, 10, 11]
+    assert frame["recall"].isna().tolist() == [False, True, False, False]
+    assert frame["precision"].isna().tolist() == [False, True, False, True]
+    assert frame.loc[("nce", "0"), ["count", "recall", "precision"]].tolist() == [100, 0.25, 0.25]

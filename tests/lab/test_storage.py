@@ -13,11 +13,15 @@ from anymax.lab.data.dataset import Items
 from anymax.lab.errors import DataError
 from anymax.lab.measuring.outcomes import Answers, Outcomes
 from anymax.lab.report.page import render
-from tests.lab.comparisons import compared, make_comparison
+from anymax.lab.results import MissedRow
+from tests.lab.comparisons import by_class, compared, make_comparison
+
+MISSED = MissedRow(row=7, target=1, repeats=1, tested=2, answers={"softmax": [0], "nce": [0]})
 
 
 def test_saved_and_loaded_is_the_same_and_so_is_its_report(tmp_path):
     comparison = compared()
+    comparison.by_class = by_class({"softmax": [0.5, None], "nce": [0.25, 0]}, "softmax", [MISSED])
     storage.save(comparison, tmp_path / "results.json")
     loaded = storage.load(tmp_path / "results.json")
     assert loaded == comparison
@@ -61,6 +65,44 @@ def test_damaged_results_are_one_sentence(tmp_path, damage):
     path.write_text(json.dumps(stored))
     with pytest.raises(DataError, match=r"damaged results: [^\n]*\.$"):
         storage.load(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda stored: stored["figures"]["ids"].__setitem__(0, 10),
+        lambda stored: stored["figures"]["tested"].append(3),
+        lambda stored: stored["figures"]["recall"]["nce"].pop(),
+        lambda stored: stored["figures"]["precision"].pop("nce"),
+        lambda stored: stored["confusions"].__setitem__("method", "unheard of"),
+        lambda stored: stored["confusions"]["ids"].append(-1),
+        lambda stored: stored["confusions"]["items"].pop(),
+        lambda stored: stored["missed"]["worst"][0].__setitem__("target", 10),
+        lambda stored: stored["missed"]["worst"][0]["answers"].__setitem__("nce", [-1]),
+        lambda stored: stored["missed"]["worst"][0]["answers"].__setitem__("unheard of", [1]),
+    ],
+)
+def test_what_is_said_of_single_classes_fits_the_classes_and_methods(tmp_path, damage):
+    path = tmp_path / "results.json"
+    comparison = compared()
+    comparison.by_class = by_class({"softmax": [0.5, None], "nce": [0.25, 0]}, "softmax", [MISSED])
+    storage.save(comparison, path)
+    assert storage.load(path) == comparison
+    stored = json.loads(path.read_text())
+    damage(stored["by_class"])
+    path.write_text(json.dumps(stored))
+    with pytest.raises(DataError, match="what is said of single classes does not fit"):
+        storage.load(path)
+
+
+def test_results_without_single_classes_still_read(tmp_path):
+    path = tmp_path / "results.json"
+    storage.save(compared(), path)
+    stored = json.loads(path.read_text())
+    del stored["by_class"]
+    path.write_text(json.dumps(stored))
+    assert storage.load(path) == compared()
+    assert "Class by class" in render(storage.load(path))
 
 
 def test_a_name_in_damaged_results_is_cut_and_acts_on_no_terminal(tmp_path):

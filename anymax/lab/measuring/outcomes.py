@@ -28,6 +28,11 @@ class Answers:
     prediction: np.ndarray
     adds: Mapping[str, np.ndarray]
 
+    @property
+    def diverged(self) -> bool:
+        """Whether they are those of a start: a training that diverged adds to no measure."""
+        return not self.adds
+
 
 @dataclass(frozen=True)
 class Outcomes:

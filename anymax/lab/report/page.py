@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,18 +13,20 @@ from typing import Any
 import jinja2
 
 from anymax._core.files import write_whole
-from anymax._core.sentences import shown
+from anymax._core.sentences import quoted, shown
 from anymax.lab import summary
-from anymax.lab.measure import MEASURES, summarise
+from anymax.lab.measure import MEASURES, Measure, summarise
 from anymax.lab.report import plots
 from anymax.lab.report.code import code_of
-from anymax.lab.results import Comparison, Difference, MethodInfo
+from anymax.lab.results import ClassFigures, Comparison, Difference, MethodInfo
 
 # More than this make a list that nobody reads; results.json has all.
 MOST_CLASSES = 50
 MOST_COLUMNS = 200
 MOST_NOTES = 100
+MOST_LEAST = 5  # classes that the pick finds least, named where the table has not all classes
 LONGEST_NAME = 200  # characters of the name of a column or class
+LONGEST_LABEL = 24  # of one at a cell
 
 
 def write(comparison: Comparison, path: Path) -> None:
@@ -42,9 +45,11 @@ def render(comparison: Comparison) -> str:
     )
     differences = comparison.verdict.differences if comparison.verdict else []
     environment.filters["shown"] = lambda name: shown(name, LONGEST_NAME)
+    environment.filters["label"] = lambda name: shown(name, LONGEST_LABEL)
     return environment.get_template("report.html.jinja").render(
         comparison=comparison,
         data=comparison.data,
+        never_found=summary.never_found_note(comparison, _isolated),
         notes=comparison.data.notes[:MOST_NOTES],
         notes_left=max(0, len(comparison.data.notes) - MOST_NOTES),
         columns=comparison.data.columns[:MOST_COLUMNS],
@@ -73,9 +78,14 @@ def render(comparison: Comparison) -> str:
         recall=_source(plots.recall_against_frequency(comparison)),
         cost_against_quality=_source(plots.cost_against_quality(comparison)),
         calibrated=_calibrated(comparison),
+        intervals=_intervals(comparison),
+        gaps=summary.gaps(comparison),
         classes=_classes(comparison),
-        classes_left=max(0, comparison.data.num_classes - MOST_CLASSES),
         code=code_of(comparison),
+        least_found=[(each.name, f"{each.recall:.3f}") for each in summary.least_found(comparison)[:MOST_LEAST]],
+        confusions=_confusions(comparison),
+        missed=_missed(comparison),
+        missed_note=summary.missed_note(comparison),
         took=summary.seconds(comparison.total_seconds),
     )
 
@@ -201,9 +211,98 @@ def _calibrated(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _classes(comparison: Comparison) -> list[tuple[str, str]]:
-    """Name and count of the most frequent classes."""
-    counted = sorted(
-        zip(comparison.data.class_names, comparison.data.class_counts, strict=True), key=lambda pair: -pair[1]
-    )
-    return [(name, f"{count:,}") for name, count in counted[:MOST_CLASSES]]
+def _intervals(comparison: Comparison) -> list[tuple[Measure, str]]:
+    """A picture of what is known in each measure, that of the deciding one first."""
+    verdict = comparison.verdict
+    found = [*verdict.differences, *verdict.others] if verdict else []
+    keys = dict.fromkeys([comparison.decide_by, *(record.measure for record in found)])
+    pictures = [(MEASURES[key], _source(plots.intervals(comparison, key))) for key in keys]
+    return [(measure, source) for measure, source in pictures if source is not None]
+
+
+def _classes(comparison: Comparison) -> dict[str, Any]:
+    """The table of the most frequent classes: how often each stands in the data, and how well each head finds it."""
+    data = comparison.data
+    most = sorted(range(data.num_classes), key=lambda i: -data.class_counts[i])[:MOST_CLASSES]
+    figures = comparison.by_class.figures if comparison.by_class else ClassFigures([], [], {}, {})
+    place = {i: place for place, i in enumerate(figures.ids)}
+    shares = [*figures.recall.values(), *figures.precision.values()]
+    rows = [
+        {
+            "name": data.class_names[i],
+            "count": f"{data.class_counts[i]:,}",
+            "tested": _per_repeat(figures.tested[place[i]] / comparison.repeats) if i in place else "none",
+            "cells": [_share(column[place[i]]) if i in place else "" for column in shares],
+        }
+        for i in most
+    ]
+    return {"methods": list(figures.recall), "rows": rows, "left": data.num_classes - len(rows)}
+
+
+def _isolated(name: str) -> str:
+    """A name within a sentence, whose order of words it leaves alone where its script runs from right to left."""
+    return f"\u2068{quoted(name)}\u2069"
+
+
+def _per_repeat(items: float) -> str:
+    return f"{items:,.1f}" if items < 100 else f"{items:,.0f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _confusions(comparison: Comparison) -> dict[str, Any] | None:
+    """The picture of what the pick confuses: shares of the items of each class, as numbers and as shades."""
+    found = comparison.by_class.confusions if comparison.by_class else None
+    if found is None:
+        return None
+    names = [comparison.data.class_names[i] for i in found.ids]
+    if found.rest:
+        names.append(f"{found.rest:,} other{'s' if found.rest > 1 else ''}")
+    rows = []
+    for i, items in enumerate(found.items):
+        total = sum(items)
+        cells = [
+            {"text": _per_cent(n, total), "shade": _shade(n, total), "right": i == j, "number": n, "answer": names[j]}
+            for j, n in enumerate(items)
+        ]
+        rows.append({"name": names[i], "total": f"{total:,}", "cells": cells})
+    return {"method": found.method, "names": names, "rest": found.rest, "rows": rows}
+
+
+def _per_cent(part: int, whole: int) -> str:
+    """A share in per cent; a dot for one that would be rounded to nothing, nothing for nothing."""
+    if not part:
+        return ""
+    rounded = round(100 * part / whole)
+    return f"{rounded}" if rounded else "·"
+
+
+def _shade(part: int, whole: int) -> int:
+    """A share in tenths, rounded up so that no share has the shade of nothing."""
+    return math.ceil(10 * part / whole) if part else 0
+
+
+def _missed(comparison: Comparison) -> dict[str, Any] | None:
+    """The rows that all heads get wrong, and what each head answered, the most frequent answer first."""
+    found = comparison.by_class.missed if comparison.by_class else None
+    if found is None or not found.worst:
+        return None
+    names = comparison.data.class_names
+    methods = [method.name for method in comparison.methods]
+    rows = [
+        {
+            "row": f"{each.row}",
+            "name": names[each.target],
+            "repeats": f"{each.repeats} of {each.tested}",
+            "answers": [_often_first(each.answers.get(method, []), names) for method in methods],
+        }
+        for each in found.worst
+    ]
+    return {"methods": methods, "rows": rows, "left": found.rows - len(rows)}
+
+
+def _often_first(ids: Sequence[int], names: Sequence[str]) -> list[str]:
+    """The names of these classes, each once, the most frequent first."""
+    return [names[i] for i, _ in Counter(ids).most_common()]

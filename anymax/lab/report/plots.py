@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from anymax.lab.measure import summarise
-from anymax.lab.results import Comparison, Trial
+from anymax.lab.measure import MEASURES, summarise
+from anymax.lab.results import Comparison, Difference, Trial
 from anymax.lab.summary import best_so_far
 from anymax.lab.training.methods import METHODS
 
@@ -23,6 +24,7 @@ COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#5
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
 SIZE = (5.2, 4.1)  # inches; on a phone the letters are still 7 points high
+ROOM, LINE = 1.0, 0.34  # inches of a picture of intervals: around its lines, and for each of them
 TIMES = 200
 RELIABILITY_BINS = 15
 FEWEST_IN_BIN = 10
@@ -38,6 +40,9 @@ class Look:
     line: str
 
 
+NO_HEAD = Look("0.35", "o", "-")  # a classifier beside the heads
+
+
 def looks(methods: Sequence[str]) -> dict[str, Look]:
     """A look per method; no two share colour and line style or marker.
 
@@ -49,6 +54,64 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
         i = known.index(method) if method in known else number
         found[method] = Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
     return found
+
+
+def intervals(comparison: Comparison, key: str) -> str | None:
+    """What is known of every difference in one measure: its interval against the margin, and the answer in words.
+
+    The classifiers that are no heads stand below, against the pick, in the measure that decides. None without any
+    difference.
+    """
+    verdict = comparison.verdict
+    if verdict is None:
+        return None
+    heads = [record for record in (*verdict.differences, *verdict.others) if record.measure == key]
+    beside = [c.difference for c in comparison.beside if c.difference is not None and c.difference.measure == key]
+    records = [*heads, *beside]
+    if not records:
+        return None
+    figure = Figure(figsize=(SIZE[0], ROOM + LINE * len(records)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    low, high = (in_unit(records[0], sign * records[0].margin) for sign in (-1, 1))
+    axes.axvspan(low, high, color="0.88", linewidth=0)
+    axes.axvline(0, color="0.35", linewidth=1)
+    known = looks([record.method for record in heads])
+    for place, record in enumerate(records):
+        look = known[record.method] if place < len(heads) else NO_HEAD
+        mean, *bounds = (in_unit(record, value) for value in (record.mean, *record.interval))
+        axes.plot(bounds, [place, place], color=look.colour, linewidth=1.8, marker="|", markersize=9)
+        filling = "white" if look is NO_HEAD else look.colour
+        axes.plot([mean], [place], color=look.colour, marker=look.marker, markersize=7, markerfacecolor=filling)
+    against = "" if verdict.pick == verdict.reference else f"\nminus {verdict.pick}"
+    names = [record.method for record in heads] + [f"{record.method}{against}" for record in beside]
+    _write_beside(axes, names, [_answer(record) for record in records])
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    unit = ", per cent" if MEASURES[key].by_ratio else ""
+    better = "right" if MEASURES[key].higher_is_better else "left"
+    axes.set_xlabel(f"minus {verdict.reference}{unit} ({better} of 0 is better)")
+    return _svg(figure)
+
+
+def _write_beside(axes: Axes, left: Sequence[str], right: Sequence[str]) -> None:
+    """Words to the left and to the right of each line, the first line on top."""
+    axes.set_ylim(len(left) - 0.5, -0.5)
+    axes.set_yticks(range(len(left)), left)
+    other_side = axes.secondary_yaxis("right")
+    other_side.set_yticks(range(len(right)), right)
+    other_side.spines[:].set_visible(False)
+    for side in (axes, other_side):
+        side.tick_params("y", length=0)
+
+
+def _answer(record: Difference) -> str:
+    # else it would seem to contradict its line
+    return record.answer if record.too_few is None else f"{record.answer}\n(too few)"
+
+
+def in_unit(record: Difference, value: float) -> float:
+    """A difference as it is told: in per cent for a perplexity, compared on the log scale."""
+    return 100 * math.expm1(value) if MEASURES[record.measure].by_ratio else value
 
 
 def quality_against_time(comparison: Comparison) -> str | None:

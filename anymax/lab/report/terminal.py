@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from anymax._core.sentences import of_path, printable
+from anymax._core.sentences import first_of, of_path, printable, quoted
 from anymax.lab import summary
 from anymax.lab.measure import MEASURES
-from anymax.lab.results import NONE, Comparison, DataInfo, Difference
+from anymax.lab.results import NONE, Comparison, DataInfo, Difference, Verdict
 from anymax.lab.training.events import (
     EpochDone,
     Event,
@@ -36,6 +36,7 @@ from anymax.lab.training.events import (
 # Prose reads badly in longer lines.
 WIDEST = 100
 MOST_NOTES = 12
+MOST_LEAST = 5  # classes and rows of which a line names the worst
 # Seconds without a line after which whoever reads a log may think that nothing happens.
 QUIET = 30
 
@@ -174,6 +175,17 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     console.print(_measures_table(comparison))
     for line in _legend(comparison):
         console.print(_filled(line, console.width))
+    if verdict and verdict.others:
+        console.print()
+        console.print(f"Answers in each measure, against {verdict.reference}", style="bold")
+        console.print(_answers_table(comparison, verdict))
+    for gap in summary.gaps(comparison):
+        console.print(_filled(f"{gap}.", console.width))
+    if by_class := _by_class(comparison):
+        console.print()
+        console.print("Class by class", style="bold")
+        for line in by_class:
+            console.print(_filled(line, console.width))
     console.print()
     console.print("What it costs", style="bold")
     console.print(_costs_table(comparison))
@@ -208,7 +220,7 @@ def _what(data: DataInfo) -> str:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = list(comparison.data.notes[:MOST_NOTES])
+    notes = [*filter(None, [summary.never_found_note(comparison)]), *comparison.data.notes[:MOST_NOTES]]
     if len(comparison.data.notes) > MOST_NOTES:
         notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in results.json")
     notes += [f"{left.method} left out: {left.why}" for left in comparison.left_out]
@@ -283,6 +295,35 @@ def _measures_table(comparison: Comparison) -> Table:
             *(Text(comparison.cell(method, key, spread=False)) for key in keys),
         )
     return rows
+
+
+def _answers_table(comparison: Comparison, verdict: Verdict) -> Table:
+    """The records of the verdict, a word each: a column per measure, the deciding one first."""
+    rows = _empty_table()
+    found = {(each.method, each.measure): each.answer for each in (*verdict.differences, *verdict.others)}
+    keys = sorted({key for _, key in found}, key=lambda key: (key != comparison.decide_by, list(MEASURES).index(key)))
+    for key in keys:
+        rows.add_column(MEASURES[key].short)
+    for method in comparison.methods:
+        if method.name != verdict.reference:
+            rows.add_row(Text(method.name), *(found.get((method.name, key), "-") for key in keys))
+    return rows
+
+
+def _by_class(comparison: Comparison) -> list[str]:
+    """Which classes the pick finds least, and how many rows all heads get wrong; of words neither."""
+    if comparison.data.task == "text":
+        return []
+    lines = []
+    if least := summary.least_found(comparison):
+        named = [f"{quoted(each.name)} ({each.recall:.3f}, {each.tested:,})" for each in least]
+        what = f"Classes that {summary.pick(comparison)} finds least (recall, times tested)"
+        lines.append(f"{what}: {first_of(named, MOST_LEAST)}.")
+    if note := summary.missed_note(comparison):
+        worst = comparison.by_class.missed.worst if comparison.by_class and comparison.by_class.missed else []
+        rows = summary.listed([str(each.row) for each in worst[:MOST_LEAST]])
+        lines.append(f"{note} The worst, counted from 0: {rows}." if worst else note)
+    return lines
 
 
 def _costs_table(comparison: Comparison) -> Table:

@@ -10,7 +10,7 @@ from anymax.lab.data.predictions import Predictions
 from anymax.lab.data.splits import FOLDS
 from anymax.lab.errors import OptionError
 from anymax.lab.measure import MEASURES, Task, deciders
-from anymax.lab.measuring import measures
+from anymax.lab.measuring import classes, measures
 from anymax.lab.measuring.outcomes import Outcomes
 from anymax.lab.options import TrainOptions
 from anymax.lab.results import Beside, Comparison, DataInfo, MethodInfo
@@ -128,6 +128,7 @@ def run(
         ending=ending,
         verdict=verdict,
         beside=others,
+        by_class=classes.by_class(finished.outcomes, info.num_classes, verdict.pick, has_rows=dataset.task != "text"),
         forecast_seconds=schedule.forecast_seconds,
         outcomes=finished.outcomes,
     )

@@ -12,27 +12,29 @@ from anymax.lab import results
 from anymax.lab.measure import summarise
 from anymax.lab.report import plots, terminal
 from anymax.lab.report.page import render, write
-from anymax.lab.results import ColumnInfo, LeftOut, LogZ
-from tests.lab.comparisons import HEADS, make_comparison, three_heads, verdict_of
+from anymax.lab.results import ColumnInfo, Confusions, LeftOut, LogZ, MissedRow, MissedRows
+from tests.lab.comparisons import HEADS, by_class, make_comparison, record, three_heads, verdict_of
 from tests.lab.report.reading import Page, shown
 
 EVIL = "<script>alert('x')</script>"
 
 
 def test_data_are_escaped():
-    page = render(
-        three_heads(
-            name=EVIL,
-            class_names=[EVIL] * 10,
-            columns=[ColumnInfo(EVIL, "number", EVIL, missing=2)],
-            notes=[EVIL],
-            left_out=[LeftOut(EVIL, EVIL)],
-        )
+    comparison = three_heads(
+        name=EVIL,
+        class_names=[EVIL] * 10,
+        columns=[ColumnInfo(EVIL, "number", EVIL, missing=2)],
+        notes=[EVIL],
+        left_out=[LeftOut(EVIL, EVIL)],
     )
+    missed = MissedRow(3, 1, 1, 1, {name: [0] for name in HEADS})
+    comparison.by_class = by_class({name: [0.0, 0.5] for name in HEADS}, "softmax", [missed])
+    page = render(comparison)
     assert "<script" not in page
     assert html.escape(EVIL, quote=False).replace("'", "&#39;") in page
     assert "script" not in Page(page).tags
-    assert Page(page).text.count(EVIL) >= 7
+    # in the notes, the table of classes, on both sides of the confusions, and as class and answer of a row
+    assert Page(page).text.count(EVIL) >= 7 + 1 + 2 + 4
 
 
 def test_opens_without_a_network():
@@ -93,6 +95,115 @@ def test_says_scaling_log_z_memory_and_measured_classes():
 def test_every_kind_of_column_is_shown(kind):
     page = render(three_heads(columns=[ColumnInfo("a column", kind, "a reason", 1234)]))
     assert f"a column {kind} 1,234 a reason" in " ".join(Page(page).text.split())
+
+
+def with_classes(recalls, **arguments):
+    """Three heads that found the classes so; row 12 was missed twice, row 3 once."""
+    comparison = three_heads(**arguments)
+    missed = [
+        MissedRow(12, 1, 2, 2, {"softmax": [0, 0], "nce": [2, 0], "sigmoid": [0]}),
+        MissedRow(3, 2, 1, 2, {"softmax": [0], "nce": [0]}),
+    ]
+    comparison.by_class = by_class(recalls, "softmax", missed)
+    return comparison
+
+
+RECALLS = {"softmax": [0.5, 0, 0.75, 0], "nce": [0.25, 0, None, 0.125], "sigmoid": [0.625, 0, 1.0, 0.25]}
+NAMES = ["red", "green", "blue", "pink", *"abcdef"]
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_every_class_is_shown_by_name_with_what_each_head_finds():
+    page = words(Page(render(with_classes(RECALLS, class_names=NAMES))).text)
+    assert "recall precision class rows tested per repeat softmax nce sigmoid softmax nce sigmoid" in page
+    assert "red 100 2.0 0.500 0.250 0.625 0.500 0.250 0.625" in page
+    assert "green 100 2.2 0.000 0.000 0.000 - - -" in page
+    assert "blue 100 2.4 0.750 - 1.000 0.750 - 1.000" in page
+    assert "a 100 none b 100 none" in page  # never tested, no numbers
+
+
+def test_of_many_classes_the_most_frequent_are_shown_and_the_least_found_named():
+    recalls = {name: [(i % 7 + 1) / 10 for i in range(60)] for name in HEADS}
+    recalls["softmax"][55] = 0.015625
+    comparison = with_classes(recalls, num_classes=60, class_names=[f"kind {i}" for i in range(60)])
+    comparison.data.class_counts = list(range(60, 0, -1))
+    page = words(Page(render(comparison)).text)
+    assert "kind 49 11 11.8" in page
+    assert "kind 50 10 12.0" not in page
+    assert "The 50 most frequent classes; 10 more in results.json." in page
+    assert "softmax finds least: kind 55 0.016, kind 56 0.100," in page
+
+
+def test_a_class_that_no_head_finds_is_the_first_note():
+    comparison = with_classes(RECALLS, class_names=NAMES, notes=["another note"])
+    note = "No head ever finds the class 'green', which was tested 11 times."
+    page = words(Page(render(comparison)).text).replace("\u2068", "").replace("\u2069", "")
+    assert note in page
+    assert page.index(note) < page.index("another note")
+    terminal_shows = words(shown(comparison))
+    assert note in terminal_shows
+    assert terminal_shows.index(note) < terminal_shows.index("another note")
+
+
+def test_confusions_are_shares_of_the_items_of_a_class():
+    comparison = with_classes(RECALLS, class_names=NAMES)
+    assert comparison.by_class is not None
+    comparison.by_class.confusions = Confusions("softmax", [2, 0], 8, [[150, 49, 1], [0, 0, 3], [0, 0, 0]])
+    page = Page(render(comparison))
+    found = words(page.text)
+    assert "class tested blue red 8 others blue 200 75 24 · red 3 100 8 others 0 Rows" in found
+    assert 'title="49 of 200: blue answered as red"' in render(comparison)
+    # what is right is framed, whatever the colours
+    assert len(re.findall(r'<td class="s\d+ right"', render(comparison))) == 3
+
+
+def test_rows_that_all_heads_miss_are_named_with_their_answers():
+    comparison = with_classes(RECALLS, class_names=NAMES)
+    page = words(Page(render(comparison)).text)
+    assert "All heads answer 2 of 50 tested rows wrongly in some repeat, 1 in each that tests them." in page
+    assert "row repeats class softmax nce sigmoid 12 2 of 2 green red blue , red red 3 1 of 2 blue red red -" in page
+    assert "more are in predictions.csv" not in page
+    assert comparison.by_class is not None
+    assert comparison.by_class.missed is not None
+    comparison.by_class.missed = MissedRows(7, 7, 50, comparison.by_class.missed.worst)
+    page = words(Page(render(comparison)).text)
+    assert "All heads answer 7 of 50 tested rows wrongly in each repeat that tests them." in page
+    assert "the 2 worst; 5 more are in predictions.csv" in page
+    comparison.by_class.missed = MissedRows(0, 0, 50, [])
+    assert "All heads answer 0 of 50 tested rows wrongly." in words(Page(render(comparison)).text)
+
+
+def test_a_text_has_words_and_no_rows():
+    comparison = with_classes(RECALLS, class_names=NAMES, task="text")
+    assert comparison.by_class is not None
+    comparison.by_class.missed = None
+    page = words(Page(render(comparison)).text)
+    assert "Word by word" in page
+    assert "the word \u2068'green'\u2069, which was tested 11 times" in page
+    assert "Rows that" not in page
+    assert "finds least" not in words(shown(comparison))
+
+
+def test_every_measure_has_a_picture_of_its_differences_the_deciding_one_first():
+    comparison = three_heads()
+    assert comparison.verdict is not None
+    comparison.verdict.others = [record("nce", "worse", 0.2, measure=key) for key in ("nll", "brier")]
+    captions = re.findall(r'alt="([^"]*): the interval of each difference', render(comparison))
+    assert captions == ["top-1 accuracy", "negative log-likelihood (nats)", "Brier score"]
+    comparison.verdict.differences = comparison.verdict.others = []
+    assert "interval of each difference" not in render(comparison)
+
+
+def test_names_of_any_kind_leave_the_order_of_the_page_alone():
+    names = ["مرحبا", "x" * 300, "🙂", "\u202eevil", *"abcdef"]
+    text = render(with_classes({name: [0.0] * 4 for name in HEADS}, class_names=names))
+    assert "\u202e" not in text
+    assert "x" * 201 not in text
+    assert "<bdi>مرحبا</bdi>" in text
+    assert "\u2068&#39;مرحبا&#39;\u2069" in text
 
 
 def test_is_made_the_same_way_twice():

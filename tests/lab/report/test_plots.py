@@ -12,8 +12,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from anymax.lab.report import plots
-from anymax.lab.results import RecallBin, ReliabilityBin
-from tests.lab.comparisons import make_comparison, three_heads
+from anymax.lab.results import Beside, RecallBin, ReliabilityBin
+from anymax.lab.statistics.counts import TooFew
+from tests.lab.comparisons import make_comparison, record, three_heads, verdict_of
 
 
 def test_nothing_trained_has_no_curve():
@@ -144,3 +145,57 @@ def test_pooled_bins_lose_no_item():
     assert count.sum() == sum(b.count for b in bins)
     assert confidence @ count == pytest.approx(sum(b.confidence * b.count for b in bins))
     assert accuracy @ count == pytest.approx(sum(b.accuracy * b.count for b in bins))
+
+
+def drawn_intervals(monkeypatch, comparison, key):
+    """The figure of the intervals of one measure."""
+    figures = []
+    monkeypatch.setattr(plots, "_svg", lambda figure: figures.append(figure) or "<svg/>")
+    assert plots.intervals(comparison, key) == "<svg/>"
+    return figures[0]
+
+
+def test_an_interval_is_drawn_where_it_lies_with_its_answer_beside_it(monkeypatch):
+    comparison = three_heads()
+    assert comparison.verdict is not None
+    comparison.verdict.differences = [
+        record("nce", "worse", -0.1, half=0.03),
+        record("sigmoid", "equivalent", 0.002, half=0.01),
+    ]
+    comparison.beside = [
+        Beside("trees", "trees", [], 1.0, True, record("trees", "open", 0.05, too_few=TooFew("wrong answers", 7, 20)))
+    ]
+    (axes,) = drawn_intervals(monkeypatch, comparison, "top1").axes
+    lines = [
+        line.get_xdata().tolist() for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() == "|"
+    ]
+    assert lines == [pytest.approx([-0.13, -0.07]), pytest.approx([-0.004, 0.008]), pytest.approx([-0.02, 0.12])]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["nce", "sigmoid", "trees"]
+    (other_side,) = axes.child_axes
+    assert [label.get_text() for label in other_side.get_yticklabels()] == ["worse", "equivalent", "open\n(too few)"]
+    (band,) = axes.patches
+    assert (band.get_x(), band.get_width()) == (pytest.approx(-0.01), pytest.approx(0.02))
+    assert "minus softmax (right of 0 is better)" in axes.get_xlabel()
+
+
+def test_perplexities_are_drawn_in_per_cent(monkeypatch):
+    comparison = make_comparison({"softmax": [100.0] * 3, "nce": [120.0] * 3}, decide_by="perplexity")
+    verdict_of(comparison, {"nce": "worse"}, half=0.0)
+    (axes,) = drawn_intervals(monkeypatch, comparison, "perplexity").axes
+    assert axes.lines[1].get_xdata().tolist() == pytest.approx([20.0, 20.0])
+    assert axes.get_xlabel() == "minus softmax, per cent (left of 0 is better)"
+
+
+def test_another_reference_of_the_classifiers_beside_is_named(monkeypatch):
+    comparison = make_comparison({"softmax": [0.8] * 3, "nce": [0.9] * 3})
+    verdict_of(comparison, {"nce": "better"})
+    comparison.beside = [Beside("trees", "trees", [], 1.0, True, record("trees", "open", 0.0))]
+    (axes,) = drawn_intervals(monkeypatch, comparison, "top1").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["nce", "trees\nminus nce"]
+
+
+def test_nothing_compared_has_no_intervals():
+    comparison = three_heads()
+    assert plots.intervals(comparison, "nll") is None
+    comparison.verdict = None
+    assert plots.intervals(comparison, "top1") is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from anymax.lab.report import terminal
+from anymax.lab.results import Beside, MissedRow
 from anymax.lab.training.events import (
     EpochDone,
     FoundFinished,
@@ -17,7 +18,7 @@ from anymax.lab.training.events import (
     TrainingDone,
     TrainingStarted,
 )
-from tests.lab.comparisons import make_comparison, three_heads, verdict_of
+from tests.lab.comparisons import HEADS, by_class, make_comparison, record, three_heads, verdict_of
 from tests.lab.report.reading import shown
 
 
@@ -47,6 +48,44 @@ def test_reads_at_80_columns_without_colour():
         assert "(1 of 10)" in text
         assert comparison.verdict is not None
         assert comparison.verdict.text in " ".join(text.split())
+
+
+def test_classes_found_least_and_rows_missed_are_a_few_lines():
+    comparison = three_heads()
+    recalls = {name: [0.0, 0.0, *(i / 10 for i in range(1, 9))] for name in HEADS}
+    recalls["nce"][1] = 0.5
+    missed = [MissedRow(row, 1, 1, 1, {name: [0] for name in HEADS}) for row in range(40, 47)]
+    comparison.by_class = by_class(recalls, "softmax", missed)
+    text = " ".join(shown(comparison).split())
+    assert "No head ever finds the class '0', which was tested 10 times." in text
+    least = "'1' (0.000, 11), '2' (0.100, 12), '3' (0.200, 13), '4' (0.300, 14), '5' (0.400, 15) and 4 more."
+    assert f"Classes that softmax finds least (recall, times tested): {least}" in text
+    missed_rows = "All heads answer 7 of 50 tested rows wrongly in each repeat that tests them."
+    assert f"{missed_rows} The worst, counted from 0: 40, 41, 42, 43 and 44." in text
+
+
+def test_many_classes_that_no_head_finds_are_counted_and_some_named():
+    comparison = three_heads(num_classes=100)
+    comparison.by_class = by_class({name: [0.0] * 30 + [0.5] for name in HEADS}, "softmax")
+    text = " ".join(shown(comparison).split())
+    # those tested most first
+    assert "No head ever finds 30 of the 31 classes tested (in brackets, how often): '29' (39), '28' (38), " in text
+    assert "'20' (30) and 20 more." in text
+    comparison.by_class = by_class({name: [0.5] * 30 for name in HEADS}, "softmax")
+    assert "No head ever finds" not in shown(comparison)
+
+
+def test_answers_in_every_measure_are_a_word_each():
+    comparison = three_heads()
+    assert comparison.verdict is not None
+    comparison.verdict.others = [record("nce", "better", -0.2, measure="nll")]
+    comparison.beside = [Beside("trees", "trees", [], 1.0, True, record("trees", "worse", -0.1, half=0.05))]
+    lines = [line.split() for line in shown(comparison).splitlines()]
+    assert ["method", "top-1", "NLL"] in lines
+    assert ["nce", "worse", "better"] in lines
+    assert ["sigmoid", "open", "-"] in lines
+    text = " ".join(shown(comparison).split())
+    assert "trees minus softmax in top-1 accuracy: -0.100 (-0.150 to -0.050), worse." in text
 
 
 def test_markup_in_names_is_shown_as_it_is():

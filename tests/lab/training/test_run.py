@@ -50,6 +50,26 @@ def whole(wine):
     return run(wine, methods=list(METHODS), repeats=2, epochs=3, device="cpu", progress=events.append), events
 
 
+def test_what_is_said_of_single_classes_is_counted_from_the_answers(whole):
+    comparison, _ = whole
+    answers, by_class = comparison.predictions_frame(), comparison.by_class
+    assert by_class is not None
+    assert by_class.confusions is not None
+    assert by_class.confusions.method == comparison.verdict.pick
+    assert np.sum(by_class.confusions.items) == len(answers)
+    frame = comparison.classes_frame()
+    assert frame["method"].unique().tolist() == list(METHODS)
+    for method, found in frame.groupby("method"):
+        hits = answers[method] == answers["class"]
+        recalls = hits.groupby([answers["repeat"], answers["class"]], observed=True).mean()
+        expected = recalls.groupby("class", observed=True).mean()
+        assert found.set_index("class")["recall"].to_dict() == pytest.approx(expected.to_dict(), abs=1e-6)
+    missed = answers[answers[list(METHODS)].ne(answers["class"], axis=0).all(axis=1)]
+    assert by_class.missed is not None
+    assert by_class.missed.rows == missed["row"].nunique()
+    assert {row.row for row in by_class.missed.worst} <= set(missed["row"])
+
+
 def test_the_result_is_complete(whole, tmp_path):
     comparison, _ = whole
     assert comparison.decide_by == "top1"
