@@ -57,6 +57,7 @@ class Parts:
     class_counts: Tensor  # (num_classes,), in the training part
     # the last columns of the inputs are level ids, each of a category with so many levels, which a model embeds
     embedded_levels: tuple[int, ...] = ()
+    numbers: int = 0  # so many of the first columns of the inputs are numbers, and no indicators, levels or terms
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Whole:
     train: Part
     class_counts: Tensor
     embedded_levels: tuple[int, ...] = ()
+    numbers: int = 0
 
 
 class Trained(Protocol):
@@ -83,6 +85,11 @@ class Trained(Protocol):
 
     @property
     def embedded_levels(self) -> tuple[int, ...]:
+        """As in `Parts`."""
+        ...
+
+    @property
+    def numbers(self) -> int:
         """As in `Parts`."""
         ...
 

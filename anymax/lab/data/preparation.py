@@ -50,6 +50,15 @@ class Preparation:
         """How many ids each embedded category has: 0, for all levels that are rare or unknown, and its own."""
         return tuple(len(levels) + 1 for levels in self.levels.values())
 
+    @property
+    def numbers(self) -> int:
+        """How many of the first inputs are numbers, and no indicators, levels or terms: those that vary."""
+        if self.columns is None:
+            return 0
+        of_kinds, varies = self.columns
+        (names,) = (names for kind, _, names in of_kinds.transformers_ if kind == "numbers")
+        return int(varies.get_support()[: len(names)].sum())
+
     def transform(self, columns: pd.DataFrame) -> Tensor:
         """Plain inputs, then level ids: (rows, inputs)."""
         inputs = [] if self.columns is None else [self.columns.transform(columns)]

@@ -177,6 +177,7 @@ class TableDataset:
             Items(self.row_numbers[test], clusters, self.classes[test]),
             torch.from_numpy(counts),
             preparation.embedded_levels,
+            preparation.numbers,
         )
 
     def whole(self) -> tuple[Whole, Preparation]:
@@ -184,7 +185,8 @@ class TableDataset:
         rows = np.arange(len(self.classes))
         preparation = self.preparation(rows)
         part = Part(preparation.transform(self.columns_of(rows)), torch.from_numpy(self.classes))
-        return Whole(part, torch.from_numpy(self.class_counts), preparation.embedded_levels), preparation
+        counts = torch.from_numpy(self.class_counts)
+        return Whole(part, counts, preparation.embedded_levels, preparation.numbers), preparation
 
     def info(self) -> DataInfo:
         """What was read, and what a reader of the results must know about it."""

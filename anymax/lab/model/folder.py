@@ -146,7 +146,7 @@ def read(path: Path, backbone: str | backbones.Factory | None = None) -> Kept:
             ) from None
         raise _damaged(path / WEIGHTS, "the weights are not those of such a model") from None
     preparation = Preparation(_columns(path / COLUMNS), facts.levels)
-    if _inputs(preparation) != facts.inputs:
+    if (_inputs(preparation), preparation.numbers) != (facts.inputs, facts.numbers):
         raise _damaged(path / COLUMNS, f"it does not make the {facts.inputs} inputs of the model")
     return Kept(facts, preparation, model)
 

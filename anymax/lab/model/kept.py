@@ -29,6 +29,7 @@ class Facts:
         class_names: the classes, by id.
         class_counts: rows of each class.
         inputs: how many inputs the network has, level ids included.
+        numbers: how many of the first of these are numbers.
         levels: by embedded category, the levels that have a vector of their own.
         reading: how the columns are read.
         width: how many columns an array of rows has; None where the data came as a table with names.
@@ -41,6 +42,7 @@ class Facts:
     class_names: list[str]
     class_counts: list[int]
     inputs: int
+    numbers: int
     levels: dict[str, list[str]]
     reading: TableReading
     width: int | None
@@ -129,6 +131,7 @@ def train(
         class_names=dataset.class_names,
         class_counts=whole.class_counts.tolist(),
         inputs=whole.train.inputs.shape[1],
+        numbers=whole.numbers,
         levels={name: list(levels) for name, levels in preparation.levels.items()},
         reading=dataset.reading,
         width=sum(column.kind != "target" for column in dataset.columns) if of_arrays else None,
@@ -145,9 +148,8 @@ def untrained(facts: Facts, backbone: backbones.Factory | None) -> trial.Model:
         OptionError: the user's backbone cannot be used.
     """
     nothing = Part(torch.zeros(backbones.PROBED, facts.inputs), torch.zeros(backbones.PROBED, dtype=torch.int64))
-    shapes = Whole(
-        nothing, torch.tensor(facts.class_counts), tuple(len(levels) + 1 for levels in facts.levels.values())
-    )
+    levels = tuple(len(names) + 1 for names in facts.levels.values())
+    shapes = Whole(nothing, torch.tensor(facts.class_counts), levels, facts.numbers)
     recipe = facts.recipe
     with torch.random.fork_rng(devices=[]):  # whoever loads a model goes on with the random numbers he had
         model = trial.start(METHODS[recipe.method], "classification", shapes, 0, backbone, recipe.strength)

@@ -29,15 +29,17 @@ HEADS = {
     "nce": f"NCEHead({_DRAWN})",
     "sampled": f"SampledSoftmaxHead({_DRAWN})",
     "sigmoid": f"SigmoidHead({_COUNTED})",
+    "prior": "SoftmaxHead(width, len(counts), class_prior=frequencies**{strength})",
+    "smoothed": f"SoftmaxHead({_COUNTED}, label_smoothing={{strength}})",
 }
 _NAME = r"[^\W\d]\w*"
 
 
-def head_of(method: str, num_classes: int) -> str:
+def head_of(method: str, num_classes: int, strength: float | None = None) -> str:
     """The expression that makes the head of a method."""
     if method == "sampled" and num_classes <= NUM_NOISE:
         return f"SampledSoftmaxHead({_COUNTED}, noise=noise.All(len(counts)))"
-    return HEADS[method]
+    return HEADS[method].format(strength=strength)
 
 
 def code_of(comparison: Comparison) -> str | None:
@@ -55,12 +57,12 @@ def code_of(comparison: Comparison) -> str | None:
         if own is None:
             return None
     kinds = {column.kind for column in comparison.data.columns}
-    head = head_of(recipe.method, comparison.data.num_classes)
+    head = head_of(recipe.method, comparison.data.num_classes, recipe.strength)
     asked = str(comparison.asked.get("data", comparison.data.name))
     is_file = asked not in ("DataFrame", "tuple")
     printed: list[type[nn.Module]] = [backbones.LevelEmbedding] if "category" in kinds else []
     if own is None:
-        printed.append(backbones.FeatureBackbone)
+        printed += [backbones.NumberEmbedding, backbones.FeatureBackbone]
     networks = [inspect.getsource(network).rstrip() for network in printed]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("anymax.lab.report"),
@@ -77,7 +79,9 @@ def code_of(comparison: Comparison) -> str | None:
         read_options=_read_options(comparison.asked),
         has_categories="category" in kinds,
         has_texts="text" in kinds,
+        most_numbers=None if own else backbones.MOST_NUMBERS,
         head=head,
+        has_prior=recipe.method == "prior",
         head_class=head.partition("(")[0],
         uses_noise="noise." in head,
         own=own.groups() if own else None,

@@ -12,6 +12,7 @@ import importlib
 import operator
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,10 +22,14 @@ from anymax.lab.errors import LabError, OptionError
 from anymax.lab.measure import Task
 
 HIDDEN = 128
-FEATURES = 64
+BENT_FEATURES, STRAIGHT_FEATURES = 64, 32
+DROPOUT = 0.5
 TEXT_FEATURES = 96
 TEXT_DROPOUT = 0.2
 MOST_LEVEL_FEATURES = 32
+PIECES = 16  # of the function of one number, between quantiles of the training part
+NUMBER_FEATURES = 4
+MOST_NUMBERS = 128  # that are embedded; where there are more, a step would take several times as long
 PROBED = 4  # rows or windows on which the width of a network is found
 
 Factory = Callable[[int], nn.Module]
@@ -52,17 +57,69 @@ class LevelEmbedding(nn.Module):
         return torch.cat([input[:, : self.plain], *embedded], dim=1)
 
 
-class FeatureBackbone(nn.Module):
-    """A multilayer perceptron over standardised features: (rows, in_features) -> (rows, `out_features`)."""
+class NumberEmbedding(nn.Module):
+    """Piecewise linear functions of each number: (rows, columns) -> (rows, `out_features`).
 
-    out_features = FEATURES
+    A network over plain numbers learns steps and thresholds late, and trees find them at once; over functions that may
+    bend at quantiles of the training part it does too (Gorishniy, Rubachev and Babenko 2022). At the start no function
+    bends, and beyond the outermost training values none does, so that a wild value meets no steep piece.
 
-    def __init__(self, in_features: int) -> None:
+    Args:
+        train: (rows, columns), the numbers of the training part.
+    """
+
+    starts: Tensor  # (columns, 1, pieces), the quantile at which each piece begins
+    slopes: Tensor  # likewise, 1 / width; 0 where two quantiles are the same and there is no piece
+
+    def __init__(self, train: Tensor) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(in_features, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, FEATURES), nn.ReLU())
+        columns = train.shape[1]
+        edges = torch.from_numpy(np.quantile(train.numpy(), np.linspace(0, 1, PIECES + 1), axis=0)).to(train)
+        widths = edges.diff(dim=0)
+        self.register_buffer("starts", edges[:-1].T[:, None].contiguous())
+        self.register_buffer("slopes", torch.where(widths > 0, 1 / widths, 0).T[:, None].contiguous())
+        self.weight = nn.Parameter(torch.empty(columns, 1, NUMBER_FEATURES))
+        self.bias = nn.Parameter(torch.empty(columns, 1, NUMBER_FEATURES))
+        self.bends = nn.Parameter(torch.zeros(columns, PIECES, NUMBER_FEATURES))
+        for parameter in (self.weight, self.bias):
+            nn.init.uniform_(parameter, -(NUMBER_FEATURES**-0.5), NUMBER_FEATURES**-0.5)
+        self.out_features = columns * NUMBER_FEATURES
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.layers(input)
+        values = input.T[:, :, None]  # (columns, rows, 1)
+        passed = ((values - self.starts) * self.slopes).clamp(0, 1)  # how much of each piece lies below the value
+        return torch.baddbmm(values * self.weight + self.bias, passed, self.bends).transpose(0, 1).flatten(1)
+
+
+class FeatureBackbone(nn.Module):
+    """A perceptron over standardised features, and a linear path: (rows, in_features) -> (rows, `out_features`).
+
+    What is linear goes the straight way, so that dropout may keep the perceptron from learning a few rows by heart.
+
+    Args:
+        in_features: how many columns there are.
+        numbers: (rows, columns), what the training part holds in the first columns, where these are numbers to be
+            embedded before the perceptron.
+    """
+
+    out_features = BENT_FEATURES + STRAIGHT_FEATURES
+
+    def __init__(self, in_features: int, numbers: Tensor | None = None) -> None:
+        super().__init__()
+        self.numbers = 0 if numbers is None else numbers.shape[1]
+        self.embed = None if numbers is None else NumberEmbedding(numbers)
+        embedded = in_features if self.embed is None else in_features - self.numbers + self.embed.out_features
+        self.straight = nn.Linear(in_features, STRAIGHT_FEATURES)
+        self.bent = nn.Sequential(
+            *(nn.Linear(embedded, HIDDEN), nn.ReLU(), nn.Dropout(DROPOUT)),
+            *(nn.Linear(HIDDEN, BENT_FEATURES), nn.ReLU(), nn.Dropout(DROPOUT)),
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        embedded = input
+        if self.embed is not None:
+            embedded = torch.cat([self.embed(input[:, : self.numbers]), input[:, self.numbers :]], dim=1)
+        return torch.cat([self.bent(embedded), self.straight(input)], dim=1)
 
 
 class TextBackbone(nn.Module):
@@ -160,7 +217,7 @@ def build(task: Task, parts: Trained, factory: Factory | None = None) -> Backbon
     Raises:
         OptionError: the factory fails, or makes no network of the expected shape.
     """
-    own, factory = factory, factory or BUILT_IN[task]
+    own, factory = factory, factory or _built_in(task, parts)
     inputs = parts.train.inputs[:PROBED]
     embed = None
     if task == "text":
@@ -209,6 +266,14 @@ def check(task: Task, parts: Parts, factory: Factory) -> None:
             "give away the word to predict: expected one direction and the windows on the first axis (batch_first), "
             "or a causal mask."
         )
+
+
+def _built_in(task: Task, parts: Trained) -> Factory:
+    """The factory that suits the data: numbers are embedded where there are not too many."""
+    if not 0 < parts.numbers <= MOST_NUMBERS:
+        return BUILT_IN[task]
+    numbers = parts.train.inputs[:, : parts.numbers]
+    return lambda in_features: FeatureBackbone(in_features, numbers)
 
 
 def _named(name: str) -> Factory:

@@ -93,6 +93,7 @@ class Schedule:
         self.fits: dict[str, list[FinishedFit]] = {
             each.name: [] for each in beside.CLASSIFIERS if self.dataset.task == "classification"
         }
+        self.saved_beside = 0.0  # seconds that these did not take of their share
         self.forecast_seconds = 0.0
         self.done = 0  # trainings, those of an earlier run included
         self.spent_before = 0.0  # seconds in the trainings that an earlier run had finished
@@ -313,18 +314,28 @@ class Schedule:
                     self.keeper.keep_beside(repeat, classifier.name, kept)
             else:
                 self.spent_before += kept.seconds
+                self.saved_beside += self._beside_share() - kept.seconds
             if kept is not None:
                 found.append(kept)
 
     def _fit(self, classifier: beside.Classifier, parts: Parts) -> FinishedFit | None:
-        """One fit; None where it takes longer than its share of a tenth of the run's time."""
+        """One fit; None where it takes longer than its share and what those before left of theirs."""
         began = time.perf_counter()
-        seconds = BESIDE_SHARE * (self.stopping.limit or WITHIN) / (len(self.fits) * self.stopping.first_round)
+        share = self._beside_share()
         try:
-            tested, answers = beside.fit_and_test(classifier, self.plan, parts, self.info, seconds)
+            tested, answers = beside.fit_and_test(
+                classifier, self.plan, parts, self.info, share + max(0.0, self.saved_beside)
+            )
         except beside.OutOfTime:
             return None
-        return FinishedFit(time.perf_counter() - began, tested, answers)
+        finally:
+            took = time.perf_counter() - began
+            self.saved_beside += share - took
+        return FinishedFit(took, tested, answers)
+
+    def _beside_share(self) -> float:
+        """What of a tenth of the run's time each fit has, if all take the same."""
+        return BESIDE_SHARE * (self.stopping.limit or WITHIN) / (len(self.fits) * self.stopping.first_round)
 
     def each(self) -> float:
         """Seconds that one more repeat takes, by those of the trainings at the chosen settings; 0 before the choice."""

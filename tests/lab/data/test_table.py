@@ -114,6 +114,26 @@ def test_embedded_levels_reach_the_features_and_are_trained():
     assert not torch.equal(*backbone(row).detach())
 
 
+def test_numbers_come_first_and_are_counted_without_indicators_levels_and_terms():
+    random = np.random.default_rng(0)
+    gaps = np.where(random.random(300) < 0.2, np.nan, random.normal(size=300))
+    text = [f"word{i % 7} and more of it {i}" for i in range(300)]
+    table = frame(300, gaps=gaps, text=text, letter=list("abc") * 100)
+    table["hardly ever"] = [0.25] * 299 + [7.5]
+    dataset = read_table("mixed", table, "kind")
+    repeat = next(i for i in range(9) if 299 not in dataset.rows(i)[0])  # so that the training part holds one value
+    parts = dataset.parts(repeat)
+    assert list(dataset.numbers.columns) == ["size", "gaps", "hardly ever"]
+    assert parts.numbers == 2
+    rows = dataset.rows(repeat)[0]
+    filled = dataset.numbers[["size", "gaps"]].iloc[rows]
+    filled = filled.fillna(filled.median())
+    expected = ((filled - filled.mean()) / filled.std(ddof=0)).to_numpy()
+    np.testing.assert_allclose(parts.train.inputs[:, :2], expected, rtol=1e-4, atol=1e-5)
+    assert set(parts.train.inputs[:, 2].sign().tolist()) == {-1.0, 1.0}  # the indicator
+    assert read_table("words", table[["text", "kind"]], "kind").parts(0).numbers == 0
+
+
 def test_cells_of_the_test_part_alone_change_nothing_fitted():
     generator = np.random.default_rng(4)
     words = np.array(["the", "cat", "sat", "on", "a", "mat", "while", "dogs", "ran", "far", "away", "home"])
@@ -127,6 +147,7 @@ def test_cells_of_the_test_part_alone_change_nothing_fitted():
     planted.loc[test[:5], "city"] = "planted"
     planted.loc[test[:5], "text"] = "words that never stood here before now"
     planted.loc[test[:5], "when"] = "2099-12-31"
+    planted.loc[test[:5], "size"] = 1e6
     ours, theirs = plain.parts(0), read_table("planted", planted, "kind").parts(0)
     assert ours.embedded_levels == theirs.embedded_levels
     assert torch.equal(ours.train.inputs, theirs.train.inputs)
@@ -135,6 +156,9 @@ def test_cells_of_the_test_part_alone_change_nothing_fitted():
     assert not torch.equal(ours.test.inputs[:5], theirs.test.inputs[:5])
     assert set(theirs.test.inputs[:5, -1].tolist()) == {0.0}
     assert ours.train.inputs.dtype == torch.float32
+    fitted = [backbones.build("classification", parts).network.embed for parts in (ours, theirs)]
+    assert torch.equal(fitted[0].starts, fitted[1].starts)
+    assert torch.equal(fitted[0].slopes, fitted[1].slopes)
 
 
 def test_classes_named_nan_stand_behind_the_numbers():

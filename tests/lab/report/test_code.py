@@ -123,8 +123,11 @@ def test_every_head_is_made_as_in_the_comparison(method, num_classes):
 
     counts = torch.arange(1, num_classes + 1)
     names = {**vars(anymax.nn), "noise": noise, "width": 5, "counts": counts}
-    ours, theirs = eval(head_of(method, num_classes), names), METHODS[method].make(5, counts)
-    assert repr(ours) == repr(theirs)
+    names["frequencies"] = (counts + 1) / (counts + 1).sum()
+    strengths = METHODS[method].strengths
+    strength = strengths.others[0] if strengths else None
+    ours, theirs = eval(head_of(method, num_classes, strength), names), METHODS[method].head(5, counts, strength)
+    assert ours.extra_repr() == theirs.extra_repr()
     mine, other = ours.state_dict(), theirs.state_dict()
     assert mine.keys() == other.keys()
     assert all(torch.equal(mine[name], other[name]) for name in mine if name != "weight")

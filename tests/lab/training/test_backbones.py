@@ -1,5 +1,6 @@
 """Backbones: the user's own is found by name, gets plain floats or word ids, and is refused where it would mislead."""
 
+import dataclasses
 import functools
 import json
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -19,6 +21,7 @@ from anymax.lab.training import backbones, trial
 from anymax.lab.training.events import TrainingDone
 from anymax.lab.training.methods import METHODS, Method
 from anymax.nn import SoftmaxHead
+from tests.lab.calls import read_table
 
 ROWS, COLUMNS, WINDOWS, LENGTH, WORDS = 6, 5, 6, 7, 11
 
@@ -28,13 +31,13 @@ def items_of(part):
     return Items(np.arange(len(targets)), np.arange(len(targets)), targets)
 
 
-def table_parts(levels=()):
-    """Rows of five numbers, and a level id for each category."""
+def table_parts(levels=(), numbers=0):
+    """Rows of five columns, the first of which are said to be numbers, and a level id for each category."""
     generator = torch.Generator().manual_seed(0)
     ids = [torch.randint(count, (ROWS, 1), generator=generator).float() for count in levels]
     inputs = torch.cat([torch.randn(ROWS, COLUMNS, generator=generator), *ids], dim=1)
     part = Part(inputs, torch.arange(ROWS) % 2)
-    return Parts(part, part, part, items_of(part), torch.tensor([3, 3]), tuple(levels))
+    return Parts(part, part, part, items_of(part), torch.tensor([3, 3]), tuple(levels), numbers)
 
 
 def text_parts():
@@ -124,6 +127,106 @@ def test_the_inputs_may_have_any_width_and_a_lazy_layer_finds_it():
 @pytest.mark.parametrize("task", ["classification", "text"])
 def test_the_built_in_ones_pass_the_check(task):
     backbones.check(task, table_parts() if task == "classification" else text_parts(), backbones.BUILT_IN[task])
+
+
+# Numbers before the built-in one
+
+
+def bent(train):
+    """An embedding of numbers in which every function bends somewhere."""
+    embedding = backbones.NumberEmbedding(train)
+    nn.init.normal_(embedding.bends, generator=torch.Generator().manual_seed(1))
+    return embedding.requires_grad_(False)
+
+
+def test_a_number_becomes_functions_that_bend_at_its_quantiles_and_nowhere_else():
+    train = torch.randn(400, 3, generator=torch.Generator().manual_seed(0)).exp()
+    embedding = bent(train)
+    values = torch.cat([torch.linspace(-5, 30, 2000)[:, None].expand(-1, 3), train])
+    found = embedding(values).reshape(-1, 3, backbones.NUMBER_FEATURES)
+    for column in range(3):
+        edges = np.quantile(train[:, column].numpy(), np.linspace(0, 1, backbones.PIECES + 1))
+        for feature in range(backbones.NUMBER_FEATURES):
+            heights = [0.0, *embedding.bends[column, :, feature].cumsum(0).tolist()]
+            x = values[:, column].numpy()
+            straight = x * embedding.weight[column, 0, feature].item() + embedding.bias[column, 0, feature].item()
+            expected = straight + np.interp(x, edges, heights)
+            np.testing.assert_allclose(found[:, column, feature].numpy(), expected, atol=2e-5)
+
+
+def test_at_the_start_every_function_of_a_number_is_straight():
+    train = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    embedding = backbones.NumberEmbedding(train)
+    low, middle, high = embedding(torch.tensor([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]])).detach()
+    torch.testing.assert_close(middle, (low + high) / 2)
+    assert (low != high).all()
+
+
+def test_values_that_repeat_and_wild_ones_give_moderate_features():
+    """Most cells are 0, the next quantiles lie close together, and then something far away is met."""
+    train = torch.zeros(200, 1)
+    train[-30:, 0] = torch.linspace(1, 1.0001, 30)
+    embedding = bent(train)
+    found = embedding(torch.tensor([[-10.0], [0.0], [1.0], [10.0]]))
+    straight = 10 * embedding.weight.abs().max() + embedding.bias.abs().max()
+    assert (found.abs() <= straight + embedding.bends.abs().sum(1).max()).all()
+
+
+def test_a_training_part_of_one_row_has_no_pieces():
+    embedding = bent(torch.ones(1, 2))
+    assert torch.isfinite(embedding(torch.tensor([[3.0, -4.0]]))).all()
+
+
+def test_the_state_holds_where_functions_bend():
+    parts = table_parts(numbers=COLUMNS)
+    ours = backbones.build("classification", parts)
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(2))
+    elsewhere = Part(torch.zeros(1, COLUMNS), torch.zeros(1, dtype=torch.long))
+    loaded = backbones.build("classification", Parts(*[elsewhere] * 3, parts.tested, parts.class_counts, (), COLUMNS))
+    loaded.load_state_dict(ours.state_dict())
+    assert torch.equal(ours.eval()(parts.test.inputs), loaded.eval()(parts.test.inputs))
+
+
+def test_only_numbers_are_embedded_and_only_before_the_built_in_one():
+    parts = table_parts(levels=(9,), numbers=2)
+    backbone = backbones.build("classification", parts)
+    assert isinstance(backbone.network, backbones.FeatureBackbone)
+    assert backbone.network.bent[0].in_features == 2 * backbones.NUMBER_FEATURES + (COLUMNS - 2) + 3
+    assert backbone.network.straight.in_features == COLUMNS + 3
+    # those are the first two columns
+    assert torch.equal(backbone.network.embed.starts[:, 0, 0], parts.train.inputs[:, :2].min(0).values)
+    seen = []
+    backbones.build("classification", parts, lambda size: seen.append(size) or nn.Linear(size, 3))
+    assert seen == [COLUMNS + 3]
+
+
+def test_where_numbers_are_many_they_stand_as_they_are(monkeypatch):
+    monkeypatch.setattr(backbones, "MOST_NUMBERS", COLUMNS - 1)
+    assert backbones.build("classification", table_parts(numbers=COLUMNS - 1)).network.embed is not None
+    plain = backbones.build("classification", table_parts(numbers=COLUMNS)).network
+    assert plain.embed is None
+    assert plain.bent[0].in_features == COLUMNS
+
+
+def stripes(rows=900):
+    """Which of ten stripes a number lies in is told by nothing but its value."""
+    x, noise = np.random.default_rng(0).uniform(0, 10, (2, rows))
+    return read_table("stripes", pd.DataFrame({"x": x, "noise": noise, "y": np.floor(x) % 2}), "y")
+
+
+def test_numbers_that_decide_in_steps_are_learned():
+    dataset = stripes()
+    parts = dataset.parts(0)
+    plan = trial.Plan("classification", "top1", dataset.measured_ids, epochs=20, patience=20, batch_size=32)
+    fabric = Fabric(accelerator="cpu", devices=1)
+
+    def reached(parts):
+        _, training = trial.train(METHODS["softmax"], plan, parts, repeat=0, learning_rate=1e-2, fabric=fabric)
+        return training.best_validation
+
+    assert parts.numbers == 2
+    assert reached(parts) > 0.9 > 0.8 > reached(dataclasses.replace(parts, numbers=0))
 
 
 # What is refused

@@ -149,10 +149,14 @@ def test_equal_epochs_are_told_apart_by_their_loss():
     assert not trial.Standing(0.9, float("nan")).beats(one, "top1")
 
 
+def perceptron(in_features):
+    return nn.Sequential(nn.Linear(in_features, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU())
+
+
 @pytest.mark.parametrize("name", ["softmax", "sigmoid"])
 def test_where_accuracy_stands_still_training_goes_on(wine, fabric, name):
     dataset, parts = wine
-    training = train(METHODS[name], dataset, parts, fabric, epochs=12, patience=3)
+    training = train(METHODS[name], dataset, parts, fabric, epochs=12, patience=3, backbone=perceptron)
     curve = training.curve.validation
     first = curve.index(max(curve)) + 1
     assert max(curve) == curve[training.best_epoch - 1]
@@ -218,7 +222,7 @@ def test_seconds_leave_out_evaluation_and_the_first_steps(wine, fabric, monkeypa
 
 def test_the_test_part_is_not_read_in_training(wine, fabric):
     dataset, parts = wine
-    poisoned = trial.Parts(parts.train, parts.validation, None, None, parts.class_counts)  # type: ignore[arg-type]
+    poisoned = dataclasses.replace(parts, test=None, tested=None)
     ours = train(METHODS["softmax"], dataset, parts, fabric)
     theirs = train(METHODS["softmax"], dataset, poisoned, fabric)
     assert ours.curve.validation == theirs.curve.validation
@@ -227,7 +231,9 @@ def test_the_test_part_is_not_read_in_training(wine, fabric):
 def test_parameters_are_counted(wine, fabric):
     dataset, parts = wine
     training = train(METHODS["softmax"], dataset, parts, fabric, epochs=1)
-    assert training.parameters == (13 * 128 + 128) + (128 * 64 + 64) + (64 * 3 + 3)
+    numbers = 13 * 4 * (16 + 2)  # in 16 pieces, with slope and bias
+    bent, straight = (13 * 4 * 128 + 128) + (128 * 64 + 64), 13 * 32 + 32
+    assert training.parameters == numbers + bent + straight + (96 * 3 + 3)
 
 
 def slow_clock(monkeypatch, of_step, of_look):
