@@ -5,11 +5,14 @@ import html
 import re
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
 import torch
 
+import anymax.nn
+from anymax import noise
 from anymax.lab import compare
 from anymax.lab.report.code import code_of, head_of
 from anymax.lab.report.page import render
@@ -118,9 +121,6 @@ def test_nothing_in_it_is_undefined_or_unused(kinds, data):
 @pytest.mark.parametrize("num_classes", [3, 100])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_head_is_made_as_in_the_comparison(method, num_classes):
-    import anymax.nn
-    from anymax import noise
-
     counts = torch.arange(1, num_classes + 1)
     names = {**vars(anymax.nn), "noise": noise, "width": 5, "counts": counts}
     names["frequencies"] = (counts + 1) / (counts + 1).sum()
@@ -130,7 +130,29 @@ def test_every_head_is_made_as_in_the_comparison(method, num_classes):
     assert ours.extra_repr() == theirs.extra_repr()
     mine, other = ours.state_dict(), theirs.state_dict()
     assert mine.keys() == other.keys()
-    assert all(torch.equal(mine[name], other[name]) for name in mine if name != "weight")
+    started_later = {"weight", "bias"} if method == "prior" else {"weight"}
+    assert all(torch.equal(mine[name], other[name]) for name in mine.keys() - started_later)
+
+
+def test_the_prior_s_answers_and_probabilities_are_those_of_the_comparison():
+    """Of the head itself: its start, then what it makes of features by the code's own lines."""
+    comparison = made_up()
+    comparison.verdict.pick = "prior"
+    for trial in comparison.of("softmax"):
+        trial.method, trial.strength = "prior", 0.5
+    code = code_of(comparison)
+    counts = torch.tensor([4, 90, 30])
+    theirs = METHODS["prior"].head(5, counts, 0.5)
+    names = {**vars(anymax.nn), "torch": torch, "width": 5, "counts": counts}
+    exec(code[code.index("frequencies =") : code.index("optimizer =")], names)
+    assert torch.allclose(names["head"].bias, theirs.bias)
+    names["head"].load_state_dict(theirs.state_dict())
+    rows = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    names |= {"network": lambda inputs: inputs, "inputs": rows, "test": slice(None)}
+    with torch.no_grad():
+        exec(textwrap.dedent(code[code.index("    tested =") : code.index("print(")]), names)
+        assert torch.equal(names["predicted"], theirs.predict(rows)[1][:, 0])
+        torch.testing.assert_close(names["probabilities"], (theirs.log_prob(rows) / 1.25).softmax(-1))
 
 
 @pytest.mark.parametrize(
