@@ -16,7 +16,7 @@ def a_table(rows: int = 420) -> pd.DataFrame:
     klass = random.integers(0, 3, rows)
     frame = pd.DataFrame(
         {
-            "price": [f"${value:,.2f}" for value in 1000 * (klass + 1) + 100 * random.standard_normal(rows)],
+            "price": [f"${value:,.2f}" for value in 1000 * (klass + 1) + 350 * random.standard_normal(rows)],
             "colour": np.array(["red", "green", "blue"])[(klass + (random.random(rows) < 0.3)) % 3],
             "shop": [f"shop {i % 80}" for i in random.permutation(rows)],
             "title": [" ".join(random.choice(WORDS, 5)) + f" and {i} more words" for i in range(rows)],
