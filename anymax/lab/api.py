@@ -147,28 +147,30 @@ def compare(
         "baseline": None if baseline is None else _said(baseline),
         "backbone": backbone if isinstance(backbone, str | None) else backbones.name_of(backbone),
     }
-    if output is None or not is_first_process():
+    folder = None if output is None else Path(output)
+    if folder is None or not is_first_process():
         place = nullcontext(Memory())
     else:
-        place = Folder(Path(output), asked, dataset.info().fingerprint)
-    keeps_model = keep_model and output is not None and is_first_process()
+        place = Folder(folder, asked, dataset.info().fingerprint)
+    model_home = folder if keep_model and is_first_process() else None
     tell = progress or (lambda event: None)
     with place as keeper:
-        if keeps_model:
-            keep.check(Path(output))
+        if model_home is not None:
+            keep.check(model_home)
         # the first process writes results at the end alone, so that all agree here on whether there are any
-        comparison = None if output is None else _finished(Path(output), train, predictions)
-        if comparison is None:
+        found = None if folder is None else _finished(folder, train, predictions)
+        if folder is not None and found is not None:
+            comparison = found
+            tell(FoundFinished(folder))
+        else:
             comparison = run(
                 dataset, train, backbone=factory, predictions=predictions, keeper=keeper, progress=progress
             )
             comparison.asked = asked
             keeper.finish(comparison, WRITERS)
-        else:
-            tell(FoundFinished(Path(output)))
-        if keeps_model:
+        if model_home is not None:
             of_arrays = isinstance(data, tuple) or Path(str(data)).suffix.lower() == ".npz"
-            keep.keep(comparison, dataset, Path(output), backbone=factory, of_arrays=of_arrays, progress=tell)
+            keep.keep(comparison, dataset, model_home, backbone=factory, of_arrays=of_arrays, progress=tell)
     return comparison
 
 

@@ -90,14 +90,15 @@ def read_predictions(source: str | Path | pd.DataFrame, rows: np.ndarray, class_
 
 def _by_row(name: str, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
     """The lines of the given rows, in their order."""
-    numbers = pd.to_numeric(frame[ROW], errors="coerce")
+    numbers = np.asarray(pd.to_numeric(frame[ROW], errors="coerce"), dtype=float)
     bad = ~(numbers >= 0) | (numbers % 1 != 0)
     if bad.any():
-        cell = frame[ROW][bad].iloc[0]
+        cell = frame[ROW].iloc[int(bad.argmax())]
         raise _wrong(name, f"has {quoted('' if pd.isna(cell) else cell)} in the column {quoted(ROW)}, a number from 0")
-    if numbers.duplicated().any():
-        raise _wrong(name, f"has row {int(numbers[numbers.duplicated()].iloc[0])} more than once")
     frame = frame.set_axis(numbers.astype(np.int64), axis=0)
+    twice = frame.index[frame.index.duplicated()]
+    if len(twice):
+        raise _wrong(name, f"has row {twice[0]} more than once")
     missing = np.setdiff1d(rows, frame.index.to_numpy())
     if len(missing):
         listed = first_of([str(row) for row in missing], MOST_NAMED)
@@ -106,11 +107,13 @@ def _by_row(name: str, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
 
 
 def _predictions(name: str, frame: pd.DataFrame, class_names: list[str]) -> np.ndarray:
-    ids = pd.Index(class_names).get_indexer(frame[PREDICTION].map(str, na_action="ignore"))
+    cells = frame[PREDICTION].map(str, na_action="ignore")
+    ids = pd.Index(class_names).get_indexer(cells)
     if (ids < 0).any():
-        row = frame.index[ids < 0][0]
-        cell = frame[PREDICTION][row]
-        said = "no prediction" if pd.isna(cell) else f"the prediction {quoted(cell)}, which is no class of the data,"
+        place = int((ids < 0).argmax())
+        row, cell = frame.index[place], cells.iloc[place]
+        known = isinstance(cell, str)
+        said = f"the prediction {quoted(cell)}, which is no class of the data," if known else "no prediction"
         raise _wrong(name, f"has {said} for row {row}")
     return ids
 
@@ -121,10 +124,10 @@ def _probabilities(name: str, frame: pd.DataFrame, class_names: list[str]) -> np
         listed = first_of([quoted(each) for each in lacking], MOST_NAMED)
         raise _wrong(name, f"has columns for some classes and none for {listed}")
     found = frame[class_names].apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    inside = ((found >= 0) & (found <= 1 + ROUNDED)).all(1)
+    inside = np.all((found >= 0) & (found <= 1 + ROUNDED), axis=1)
     is_law = inside & (np.abs(found.sum(1) - 1) <= ROUNDED)
     if not is_law.all():
-        place = int(np.flatnonzero(~is_law)[0])
+        place = int(is_law.argmin())
         why = f"they sum to {found[place].sum():.3g}" if inside[place] else "one is no number from 0 to 1"
         raise _wrong(name, f"has no probabilities for row {frame.index[place]}: {why}")
     found = np.maximum(found, SMALLEST)

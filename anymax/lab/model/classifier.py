@@ -63,7 +63,7 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
     or an array where it was trained on one. How a column is read was decided then, and is not decided anew.
 
     Attributes:
-        classes_: the names of the classes, as text.
+        classes_: the names of the classes, as text and sorted as such, which scikit-learn's measures rely on.
         feature_names_in_: the columns that it needs.
         n_features_in_: how many these are, or how many columns an array has.
     """
@@ -71,7 +71,7 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
         facts = kept.facts
-        self.classes_ = np.array(facts.class_names)
+        self.classes_ = np.sort(facts.class_names)
         self.feature_names_in_ = np.array([column.name for column in facts.reading.columns], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_) if facts.width is None else facts.width
 
@@ -87,7 +87,7 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
             X: a file, a frame, or an array where the model was trained on one.
             encoding: of a file of text; None takes the one that `compare` was told, or recognises it.
         """
-        return self.classes_[self.answer(X, encoding)[0]]
+        return np.array(self.kept.facts.class_names)[self.answer(X, encoding)[0]]
 
     @available_if(lambda self: self.kept.defines_law)
     def predict_proba(self, X: Rows, *, encoding: str | None = None) -> np.ndarray:
@@ -99,10 +99,10 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
         """
         probabilities = self.answer(X, encoding)[1]
         assert probabilities is not None
-        return probabilities
+        return probabilities[:, np.argsort(self.kept.facts.class_names)]
 
     def answer(self, X: Rows, encoding: str | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Class ids, and the probability of every class where there are any.
+        """Class ids, and the probability of every class where there are any, in the order of the comparison.
 
         Raises:
             DataError: the rows cannot be read, or a column is not there.

@@ -191,9 +191,11 @@ def _described(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def _inputs(preparation: Preparation) -> int:
+    """How many inputs it makes."""
     columns = preparation.columns
-    plain = 0 if columns is None else len(columns.get_feature_names_out())
-    return plain + len(preparation.levels)
+    plain = [] if columns is None else columns.get_feature_names_out()
+    assert plain is not None  # which it is of estimators without names alone
+    return len(plain) + len(preparation.levels)
 
 
 def _damaged(path: Path, why: str) -> DataError:

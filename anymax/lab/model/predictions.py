@@ -32,11 +32,12 @@ def predict(folder: Path, rows: Path, *, encoding: str | None, backbone: str | N
         warnings.simplefilter("always", UnfitCellsWarning)
         classes, probabilities = classifier.answer(rows, encoding)
     notes = [str(each.message) for each in caught if each.category is UnfitCellsWarning]
-    columns = [np.arange(len(classes)), classifier.classes_[classes].tolist()]
+    class_names = classifier.kept.facts.class_names
+    columns = [np.arange(len(classes)), np.array(class_names)[classes].tolist()]
     names = [ROW, PREDICTION]
     if probabilities is not None:
         columns += list(probabilities.T)
-        names += classifier.classes_.tolist()
+        names += class_names
     content = io.BytesIO()
     csv.write_csv(pa.table([pa.array(column) for column in columns], names), content)
     return content.getvalue(), notes

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import SingleDeviceStrategy
+from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 
 from anymax._core.sentences import detail, quoted
 from anymax.lab.errors import OptionError

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import log_loss
 from sklearn.utils import get_tags
 
 from anymax.lab import compare, load
@@ -106,6 +107,19 @@ def test_arrays_files_and_frames_are_the_same_rows(of_arrays, arrays, tmp_path):
 def test_arrays_of_another_shape_are_one_sentence(of_arrays, rows, sentence):
     with pytest.raises(DataError, match=sentence):
         load(of_arrays).predict(rows)
+
+
+def test_classes_are_sorted_as_text_which_measures_rely_on(arrays, tmp_path):
+    """And not as the numbers that their names are, the order of the comparison."""
+    rows, y = arrays
+    compare((rows, np.where(y, 10, 9)), methods=["softmax"], seeds=3, epochs=8, lr=0.01, device="cpu", output=tmp_path)
+    model = load(tmp_path)
+    assert list(model.classes_) == ["10", "9"]
+    found = model.predict_proba(rows)
+    assert list(model.classes_[found.argmax(1)]) == list(model.predict(rows))
+    truth = np.where(y, "10", "9")
+    assert model.score(rows, truth) > 0.9
+    assert log_loss(truth, found) < 0.3
 
 
 def test_a_method_without_a_law_gives_no_probabilities(of_arrays):

@@ -1,4 +1,4 @@
-"""Two processes under torchrun: one report, with the verdict of a single process."""
+"""Two processes under torchrun: one report and one model, with the verdict of a single process."""
 
 import json
 import subprocess
@@ -26,6 +26,9 @@ def test_two_processes_reach_the_verdict_of_one(tmp_path):
     for ours, theirs in zip(one["trials"], two["trials"], strict=True):
         assert theirs["parameters"] == ours["parameters"]
         assert abs(theirs["tested"]["measures"]["top1"] - ours["tested"]["measures"]["top1"]) < 0.1
+    models = [json.loads((tmp_path / name / "model" / "model.json").read_text()) for name in ("one", "two")]
+    assert models[1]["recipe"]["method"] == models[0]["recipe"]["method"]
+    assert both.stderr.count("is trained once more") == 1
 
     refused = subprocess.run(
         [*torchrun, "-m", "anymax", *OPTIONS, "--output", "two", "--lr", "0.5"],
