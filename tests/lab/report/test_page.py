@@ -170,7 +170,7 @@ def test_rows_that_all_heads_miss_are_named_with_their_answers():
     assert comparison.by_class.missed is not None
     comparison.by_class.missed = MissedRows(7, 7, 50, comparison.by_class.missed.worst)
     page = words(Page(render(comparison)).text)
-    assert "All heads answer 7 of 50 tested rows wrongly in each repeat that tests them." in page
+    assert "All heads answer 7 of 50 tested rows wrongly in some repeat, 7 in each that tests them." in page
     assert "the 2 worst; 5 more are in predictions.csv" in page
     comparison.by_class.missed = MissedRows(0, 0, 50, [])
     assert "All heads answer 0 of 50 tested rows wrongly." in words(Page(render(comparison)).text)

@@ -60,7 +60,7 @@ def test_classes_found_least_and_rows_missed_are_a_few_lines():
     assert "No head ever finds the class '0', which was tested 10 times." in text
     least = "'1' (0.000, 11), '2' (0.100, 12), '3' (0.200, 13), '4' (0.300, 14), '5' (0.400, 15) and 4 more."
     assert f"Classes that softmax finds least (recall, times tested): {least}" in text
-    missed_rows = "All heads answer 7 of 50 tested rows wrongly in each repeat that tests them."
+    missed_rows = "All heads answer 7 of 50 tested rows wrongly."
     assert f"{missed_rows} The worst, counted from 0: 40, 41, 42, 43 and 44." in text
 
 
