@@ -85,7 +85,8 @@ def compare(
             share of a perplexity, a log-likelihood or a Brier score.
         epochs: the most epochs one training may take.
         budget: the seconds in training steps that each training takes, instead of epochs.
-        lr: the one learning rate; None chooses among three, per method.
+        lr: the one learning rate; None chooses among three, per method. A method with a strength (`prior`, `smoothed`)
+            chooses that too, in the same repeats.
         decide_by: the measure that decides; None takes the one that suits the data.
         device: "auto", "cpu", "cuda" or another accelerator name that Lightning Fabric knows.
         precision: of the training steps.

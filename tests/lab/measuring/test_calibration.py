@@ -87,3 +87,13 @@ def test_the_right_temperature_calibrates_other_items_of_the_kind():
     assert after.brier < as_it_is.brier
     assert as_it_is.ece > 0.1
     assert after.ece < 2 * after.ece_if_calibrated
+
+
+def test_the_answers_stay_whatever_the_temperature():
+    targets, scores = planted(1.0)
+    last = scaled(calibration.Temperature(1.0, at_bound=False), targets, scores, law, lambda s: (-s).topk(1))
+    # the answer of the least score is hardly ever right, and is hardly ever said to be
+    first = scaled(calibration.Temperature(1.0, at_bound=False), targets, scores, law, answer)
+    assert last.ece_if_calibrated < first.ece_if_calibrated / 2
+    assert last.ece < 2 * last.ece_if_calibrated
+    assert last.nll == first.nll
