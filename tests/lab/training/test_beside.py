@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,35 @@ def test_a_fit_that_takes_longer_than_it_may_is_stopped(classifier):
         outcome_of(classifier, clouds(), seconds=0.0)
 
 
+def test_rare_classes_do_not_make_trees_diverge():
+    """Many classes down to a few rows: without a penalty on leaves the trees do worse than the class frequencies."""
+    random = np.random.default_rng(0)
+    label = np.minimum(random.geometric(0.12, 1500), 40)
+    frame = pd.DataFrame({"x": label + random.normal(0, 3, 1500), "y": label % 3 + random.normal(0, 1, 1500)})
+    dataset = read_table("tail", frame.assign(label=label.astype(str)), "label")
+    shares = np.bincount(dataset.classes) / len(dataset.classes)
+    assert outcome_of(TREES, dataset, decide_by="macro_f1")[0].measures["nll"] < -(shares * np.log(shares)).sum()
+
+
+def test_trees_that_cannot_end_in_time_are_given_up_after_their_first_round(monkeypatch):
+    now, rounds = [0.0], []
+    fit = beside.HistGradientBoostingClassifier.fit
+
+    def slow(self, *arguments):
+        now[0] += 1.0
+        rounds.append(self.max_iter)
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(beside, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(beside.HistGradientBoostingClassifier, "fit", slow)
+    with pytest.raises(OutOfTime):
+        outcome_of(TREES, clouds(), seconds=3.5)  # one round, and three looks at least that find nothing better
+    assert rounds == [1]
+    rounds.clear()
+    outcome_of(TREES, clouds(), seconds=100.0)
+    assert rounds[:3] == [1, 10, 20]
+
+
 def fitted(monkeypatch):
     """How often each classifier is fitted from here on."""
     fits = []
@@ -124,6 +154,26 @@ def test_one_that_is_not_done_in_time_is_said_not_to_be_and_not_tried_again(monk
     assert sorted(fits) == ["logistic", "trees"]
     assert [(each.tested, each.in_time, each.difference) for each in found.beside] == [([], False, None)] * 2
     assert found.beside_cell(found.beside[0], "top1", spread=True) == "not reached"
+
+
+def test_what_one_fit_leaves_of_its_time_the_next_may_take(monkeypatch):
+    now, given = [0.0], []
+    fit = beside.fit_and_test
+    took = {"logistic": 0.5, "trees": 3.0}
+
+    def timed(classifier, *arguments):
+        given.append(arguments[-1])
+        now[0] += took[classifier.name]
+        return fit(classifier, *arguments[:-1], np.inf)
+
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(beside, "fit_and_test", timed)
+    keeper = Memory()
+    run(clouds(), repeats=2, keeper=keeper, **OPTIONS)  # of 180 seconds, a tenth for four fits
+    assert given == pytest.approx([4.5, 4.5 + 4.0, 4.5 + 5.5, 4.5 + 9.5])
+    given.clear()
+    run(clouds(), repeats=3, keeper=keeper, **OPTIONS)  # for six, of which four are kept
+    assert given == pytest.approx([3.0 + 5.0, 3.0 + 7.5])
 
 
 @pytest.mark.parametrize("repeats", [1, 2])
