@@ -355,17 +355,16 @@ class Schedule:
 
         rates, strengths = [], []
         if repeat < self.tuning_repeats:
-            rates = [self._usual(method, rate) for rate in self.rates]
+            rates = self.rates
             if method.strengths is not None:
-                found = sorted([method.strengths.usual, *method.strengths.others])
-                strengths = [replace(kept, strength=strength) for strength in found]
+                strengths = sorted([method.strengths.usual, *method.strengths.others])
         return Trial(
             method=method.name,
             repeat=repeat,
             learning_rate=kept.learning_rate,
             strength=kept.strength,
-            tuning=[TuningPoint(each.learning_rate, reached(each)) for each in rates],
-            strengths=[StrengthPoint(each.strength, reached(each)) for each in strengths],
+            tuning=[TuningPoint(rate, reached(self._usual(method, rate))) for rate in rates],
+            strengths=[StrengthPoint(each, reached(replace(kept, strength=each))) for each in strengths],
             best_epoch=training.best_epoch,
             curve=training.curve,
             tested=tested,
