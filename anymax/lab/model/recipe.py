@@ -54,7 +54,7 @@ def recipe_of(comparison: Comparison) -> Recipe:
         NotKept: there is none.
     """
     if comparison.data.task == "text":
-        raise NotKept("of a text none is kept")
+        raise NotKept("the data are text")
     if comparison.verdict is None:
         raise NotKept("there is no verdict")
     pick = comparison.verdict.pick
