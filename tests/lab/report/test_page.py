@@ -12,11 +12,17 @@ from anymax.lab import results
 from anymax.lab.measure import summarise
 from anymax.lab.report import plots, terminal
 from anymax.lab.report.page import render, write
-from anymax.lab.results import ColumnInfo, Confusions, LeftOut, LogZ, MissedRow, MissedRows
+from anymax.lab.results import Beside, ColumnInfo, Confusions, LeftOut, LogZ, MissedRow, MissedRows
 from tests.lab.comparisons import HEADS, by_class, make_comparison, record, three_heads, verdict_of
 from tests.lab.report.reading import Page, shown
 
 EVIL = "<script>alert('x')</script>"
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Plots are made and not drawn, which takes most of the time of a report."""
+    monkeypatch.setattr(plots, "_svg", lambda figure: "<svg/>")
 
 
 def test_data_are_escaped():
@@ -91,6 +97,7 @@ def test_says_scaling_log_z_memory_and_measured_classes():
     assert "average precision" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", ["number", "category", "date", "text", "dropped", "target", "group", "time"])
 def test_every_kind_of_column_is_shown(kind):
     page = render(three_heads(columns=[ColumnInfo("a column", kind, "a reason", 1234)]))
@@ -98,10 +105,10 @@ def test_every_kind_of_column_is_shown(kind):
 
 
 def with_classes(recalls, **arguments):
-    """Three heads that found the classes so; row 12 was missed twice, row 3 once."""
+    """Three heads that found the classes so; row 12 was missed three times, row 3 once."""
     comparison = three_heads(**arguments)
     missed = [
-        MissedRow(12, 1, 2, 2, {"softmax": [0, 0], "nce": [2, 0], "sigmoid": [0]}),
+        MissedRow(12, 1, 3, 3, {"softmax": [0, 0, 0], "nce": [2, 0, 0], "sigmoid": [0, 0]}),
         MissedRow(3, 2, 1, 2, {"softmax": [0], "nce": [0]}),
     ]
     comparison.by_class = by_class(recalls, "softmax", missed)
@@ -116,6 +123,7 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_class_is_shown_by_name_with_what_each_head_finds():
     page = words(Page(render(with_classes(RECALLS, class_names=NAMES))).text)
     assert "recall precision class rows tested per repeat softmax nce sigmoid softmax nce sigmoid" in page
@@ -125,6 +133,7 @@ def test_every_class_is_shown_by_name_with_what_each_head_finds():
     assert "a 100 none b 100 none" in page  # never tested, no numbers
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_of_many_classes_the_most_frequent_are_shown_and_the_least_found_named():
     recalls = {name: [(i % 7 + 1) / 10 for i in range(60)] for name in HEADS}
     recalls["softmax"][55] = 0.015625
@@ -137,6 +146,7 @@ def test_of_many_classes_the_most_frequent_are_shown_and_the_least_found_named()
     assert "softmax finds least: kind 55 0.016, kind 56 0.100," in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_class_that_no_head_finds_is_the_first_note():
     comparison = with_classes(RECALLS, class_names=NAMES, notes=["another note"])
     note = "No head ever finds the class 'green', which was tested 11 times."
@@ -148,6 +158,7 @@ def test_a_class_that_no_head_finds_is_the_first_note():
     assert terminal_shows.index(note) < terminal_shows.index("another note")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_confusions_are_shares_of_the_items_of_a_class():
     comparison = with_classes(RECALLS, class_names=NAMES)
     assert comparison.by_class is not None
@@ -160,11 +171,12 @@ def test_confusions_are_shares_of_the_items_of_a_class():
     assert len(re.findall(r'<td class="s\d+ right"', render(comparison))) == 3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_rows_that_all_heads_miss_are_named_with_their_answers():
     comparison = with_classes(RECALLS, class_names=NAMES)
     page = words(Page(render(comparison)).text)
     assert "All heads answer 2 of 50 tested rows wrongly in some repeat, 1 in each that tests them." in page
-    assert "row repeats class softmax nce sigmoid 12 2 of 2 green red blue , red red 3 1 of 2 blue red red -" in page
+    assert "row repeats class softmax nce sigmoid 12 3 of 3 green red red , blue red 3 1 of 2 blue red red -" in page
     assert "more are in predictions.csv" not in page
     assert comparison.by_class is not None
     assert comparison.by_class.missed is not None
@@ -176,6 +188,7 @@ def test_rows_that_all_heads_miss_are_named_with_their_answers():
     assert "All heads answer 0 of 50 tested rows wrongly." in words(Page(render(comparison)).text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_text_has_words_and_no_rows():
     comparison = with_classes(RECALLS, class_names=NAMES, task="text")
     assert comparison.by_class is not None
@@ -187,6 +200,7 @@ def test_a_text_has_words_and_no_rows():
     assert "finds least" not in words(shown(comparison))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_measure_has_a_picture_of_its_differences_the_deciding_one_first():
     comparison = three_heads()
     assert comparison.verdict is not None
@@ -195,8 +209,11 @@ def test_every_measure_has_a_picture_of_its_differences_the_deciding_one_first()
     assert captions == ["top-1 accuracy", "negative log-likelihood (nats)", "Brier score"]
     comparison.verdict.differences = comparison.verdict.others = []
     assert "interval of each difference" not in render(comparison)
+    comparison.beside = [Beside("trees", "trees", [], 1.0, True, record("trees", "better", 0.2))]
+    assert 'alt="top-1 accuracy: the interval of each difference' in render(comparison)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_of_any_kind_leave_the_order_of_the_page_alone():
     names = ["مرحبا", "x" * 300, "🙂", "\u202eevil", *"abcdef"]
     text = render(with_classes({name: [0.0] * 4 for name in HEADS}, class_names=names))

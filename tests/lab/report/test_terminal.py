@@ -84,6 +84,7 @@ def test_answers_in_every_measure_are_a_word_each():
     assert ["method", "top-1", "NLL"] in lines
     assert ["nce", "worse", "better"] in lines
     assert ["sigmoid", "open", "-"] in lines
+    assert ["softmax", "-", "-"] not in lines  # the reference
     text = " ".join(shown(comparison).split())
     assert "trees minus softmax in top-1 accuracy: -0.100 (-0.150 to -0.050), worse." in text
 
