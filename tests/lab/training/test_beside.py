@@ -84,16 +84,6 @@ def test_a_fit_that_takes_longer_than_it_may_is_stopped(classifier):
         outcome_of(classifier, clouds(), seconds=0.0)
 
 
-def test_rare_classes_do_not_make_trees_diverge():
-    """Many classes down to a few rows: without a penalty on leaves the trees do worse than the class frequencies."""
-    random = np.random.default_rng(0)
-    label = np.minimum(random.geometric(0.12, 1500), 40)
-    frame = pd.DataFrame({"x": label + random.normal(0, 3, 1500), "y": label % 3 + random.normal(0, 1, 1500)})
-    dataset = read_table("tail", frame.assign(label=label.astype(str)), "label")
-    shares = np.bincount(dataset.classes) / len(dataset.classes)
-    assert outcome_of(TREES, dataset, decide_by="macro_f1")[0].measures["nll"] < -(shares * np.log(shares)).sum()
-
-
 def test_trees_that_cannot_end_in_time_are_given_up_after_their_first_round(monkeypatch):
     now, rounds = [0.0], []
     fit = beside.HistGradientBoostingClassifier.fit
