@@ -12,7 +12,7 @@ import pytest
 from anymax.lab.training import beside, schedule
 from anymax.lab.training.beside import CLASSIFIERS, OutOfTime, fit_and_test
 from anymax.lab.training.keeper import Memory
-from anymax.lab.training.trial import Plan
+from anymax.lab.training.trial import Plan, Standing
 from tests.lab.calls import read_table, run
 
 LOGISTIC, TREES = CLASSIFIERS
@@ -82,6 +82,27 @@ def test_a_class_that_training_lacks_has_a_finite_price(classifier):
 def test_a_fit_that_takes_longer_than_it_may_is_stopped(classifier):
     with pytest.raises(OutOfTime):
         outcome_of(classifier, clouds(), seconds=0.0)
+
+
+@pytest.mark.parametrize("better", beside.PENALTIES)
+def test_of_the_penalties_of_trees_the_one_that_stands_best_on_the_validation_part_is_kept(monkeypatch, better):
+    stopped_early, found = beside._stopped_early, {}
+
+    def judged(parts, penalty, *arguments):
+        reached, found[penalty] = stopped_early(parts, penalty, *arguments)
+        return dataclasses.replace(reached, value=float(penalty == better)), found[penalty]
+
+    monkeypatch.setattr(beside, "_stopped_early", judged)
+    parts = clouds().parts(0)
+    kept = TREES.fit(parts, standing_of(parts), "top1", np.inf)
+    assert kept is found[better]
+    assert not np.array_equal(*(log_probs(parts.test) for log_probs in found.values()))
+
+
+def standing_of(parts):
+    """How log-probabilities stand on the validation part, by NLL alone."""
+    rows, targets = np.arange(len(parts.validation)), parts.validation.targets.numpy()
+    return lambda log_probs: Standing(0.5, float(-log_probs(parts.validation)[rows, targets].mean()))
 
 
 def test_trees_that_cannot_end_in_time_are_given_up_after_their_first_round(monkeypatch):
