@@ -11,7 +11,7 @@ from anymax.lab.options import OF_FILES, OF_TABLES, OF_TEXTS, ReadOptions, Train
 
 ARGUMENTS = inspect.signature(compare).parameters
 # handled by `compare` itself
-OTHERS = {"data", "backbone", "output", "progress"}
+OTHERS = {"data", "baseline", "backbone", "output", "keep_model", "progress"}
 
 
 def test_every_argument_of_compare_is_an_option_with_its_default():

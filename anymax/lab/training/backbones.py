@@ -76,7 +76,8 @@ class NumberEmbedding(nn.Module):
         columns = train.shape[1]
         edges = torch.from_numpy(np.quantile(train.numpy(), np.linspace(0, 1, PIECES + 1), axis=0)).to(train)
         widths = edges.diff(dim=0)
-        self.register_buffer("starts", edges[:-1].T[:, None].contiguous())
+        # copies: of a single column a part of `edges` would be kept, and no file of weights takes a part of a tensor
+        self.register_buffer("starts", edges[:-1].T[:, None].clone(memory_format=torch.contiguous_format))
         self.register_buffer("slopes", torch.where(widths > 0, 1 / widths, 0).T[:, None].contiguous())
         self.weight = nn.Parameter(torch.empty(columns, 1, NUMBER_FEATURES))
         self.bias = nn.Parameter(torch.empty(columns, 1, NUMBER_FEATURES))
