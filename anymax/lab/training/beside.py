@@ -30,9 +30,8 @@ STEPS = 50  # of the solver, between two looks at the clock
 TREES, PATIENCE = 10, 3  # rounds of trees between two looks at the validation part; looks without a better one
 MOST_TREES = 200
 RATE, LEAVES = 0.2, 15  # as good on most tables as scikit-learn's 0.1 and 31, and a round takes about half the time
-# On the values of leaves; the best on the validation part is kept. Without one, classes of a few rows can make trees
-# diverge; with one, a class in a thousand may never be named.
-PENALTIES = (0.0, 1.0)
+LEAST_IN_LEAF = 20  # rows, as in scikit-learn
+PENALTY = 1.0  # on the values of leaves, where a class has fewer rows than a leaf: without one the trees diverge there
 MOST_CATEGORIES = 255  # that the trees split as categories
 SMALLEST = float(np.finfo(np.float64).eps)  # probability of a class that training did not see, as in sklearn's log_loss
 
@@ -110,29 +109,19 @@ def _logistic(parts: Parts, standing: Standings, decide_by: str, end: float) -> 
 
 
 def _trees(parts: Parts, standing: Standings, decide_by: str, end: float) -> LogProbs:
-    """Histogram gradient boosting."""
-    best, log_probs = _stopped_early(parts, PENALTIES[0], standing, decide_by, end)
-    for penalty in PENALTIES[1:]:
-        reached, others = _stopped_early(parts, penalty, standing, decide_by, end)
-        if reached is not None and reached.beats(best, decide_by):
-            best, log_probs = reached, others
-    return log_probs
-
-
-def _stopped_early(
-    parts: Parts, penalty: float, standing: Standings, decide_by: str, end: float
-) -> tuple[Standing | None, LogProbs]:
-    """So many rounds of trees as stand best on the validation part, and how they do.
+    """Histogram gradient boosting, stopped early on the validation part.
 
     A fit cannot be interrupted, so that each piece of it, the first being a single round, says whether the fewest that
     may follow would end in time.
     """
     counts = zip(_of_levels(parts), parts.embedded_levels, strict=True)
     categories = [column for column, count in counts if count <= MOST_CATEGORIES]
+    has_tiny_class = bool(((parts.class_counts > 0) & (parts.class_counts < LEAST_IN_LEAF)).any())
     model = HistGradientBoostingClassifier(
         learning_rate=RATE,
         max_leaf_nodes=LEAVES,
-        l2_regularization=penalty,
+        min_samples_leaf=LEAST_IN_LEAF,
+        l2_regularization=PENALTY if has_tiny_class else 0.0,
         warm_start=True,
         early_stopping=False,  # pyright: ignore[reportArgumentType]: inferred from the default
         categorical_features=categories,  # pyright: ignore[reportArgumentType]: inferred from the default
@@ -155,7 +144,7 @@ def _stopped_early(
         stages = model.staged_predict_proba(part.inputs.numpy())
         return next(itertools.islice(stages, best_rounds - 1, None))
 
-    return best, _of_all_classes(parts, model, at_best)
+    return _of_all_classes(parts, model, at_best)
 
 
 def _of_levels(parts: Parts) -> list[int]:

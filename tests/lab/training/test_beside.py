@@ -12,7 +12,7 @@ import pytest
 from anymax.lab.training import beside, schedule
 from anymax.lab.training.beside import CLASSIFIERS, OutOfTime, fit_and_test
 from anymax.lab.training.keeper import Memory
-from anymax.lab.training.trial import Plan, Standing
+from anymax.lab.training.trial import Plan
 from tests.lab.calls import read_table, run
 
 LOGISTIC, TREES = CLASSIFIERS
@@ -84,25 +84,18 @@ def test_a_fit_that_takes_longer_than_it_may_is_stopped(classifier):
         outcome_of(classifier, clouds(), seconds=0.0)
 
 
-@pytest.mark.parametrize("better", beside.PENALTIES)
-def test_of_the_penalties_of_trees_the_one_that_stands_best_on_the_validation_part_is_kept(monkeypatch, better):
-    stopped_early, found = beside._stopped_early, {}
-
-    def judged(parts, penalty, *arguments):
-        reached, found[penalty] = stopped_early(parts, penalty, *arguments)
-        return dataclasses.replace(reached, value=float(penalty == better)), found[penalty]
-
-    monkeypatch.setattr(beside, "_stopped_early", judged)
-    parts = clouds().parts(0)
-    kept = TREES.fit(parts, standing_of(parts), "top1", np.inf)
-    assert kept is found[better]
-    assert not np.array_equal(*(log_probs(parts.test) for log_probs in found.values()))
-
-
-def standing_of(parts):
-    """How log-probabilities stand on the validation part, by NLL alone."""
-    rows, targets = np.arange(len(parts.validation)), parts.validation.targets.numpy()
-    return lambda log_probs: Standing(0.5, float(-log_probs(parts.validation)[rows, targets].mean()))
+@pytest.mark.parametrize(("rows", "penalty"), [(25, 1.0), (60, 0.0)])
+def test_the_values_of_leaves_are_penalised_where_a_class_cannot_fill_one(monkeypatch, rows, penalty):
+    """Of so many rows three fifths are trained on: 15, fewer than a leaf has, or 36."""
+    fitted = []
+    fit = beside.HistGradientBoostingClassifier.fit
+    monkeypatch.setattr(
+        beside.HistGradientBoostingClassifier, "fit", lambda self, *data: fitted.append(self) or fit(self, *data)
+    )
+    labels = np.repeat(["rare", "usual"], [rows, 300])
+    frame = pd.DataFrame({"x": np.random.default_rng(0).standard_normal(len(labels)) + (labels == "rare")})
+    outcome_of(TREES, read_table("two", frame.assign(label=labels), "label"))
+    assert {(model.l2_regularization, model.min_samples_leaf) for model in fitted} == {(penalty, 20)}
 
 
 def test_trees_that_cannot_end_in_time_are_given_up_after_their_first_round(monkeypatch):
