@@ -55,8 +55,9 @@ class Preparation:
         """How many of the first inputs are numbers, and no indicators, levels or terms: those that vary."""
         if self.columns is None:
             return 0
-        (names,) = (names for kind, _, names in self.columns[0].transformers_ if kind == "numbers")
-        return int(self.columns[-1].get_support()[: len(names)].sum())
+        (_, of_kinds), (_, varies) = self.columns.steps
+        (names,) = (names for kind, _, names in of_kinds.transformers_ if kind == "numbers")
+        return int(varies.get_support()[: len(names)].sum())
 
     def transform(self, columns: pd.DataFrame) -> Tensor:
         """Plain inputs, then level ids: (rows, inputs)."""
