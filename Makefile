@@ -41,8 +41,9 @@ bench: env ## every op beside its rivals, into bench/results/<machine>; wants an
 accuracy: env ## the errors of the ops, into docs/accuracy.md
 	.venv/bin/anymax bench --accuracy --out docs
 
-simulate: env ## how often verdicts are right, into docs/how-sure-a-verdict-is.md; an hour or two, goes on where it stopped
+simulate: env ## how often verdicts are right, into docs/how-sure-a-verdict-is.md; hours, goes on where it stopped
 	$(PYTHON) -m tests.lab.statistics.simulate --runs 1000 --out docs/how-sure-a-verdict-is.md
+	$(PYTHON) -m tests.lab.whole_runs --runs 200 --out docs/how-sure-a-verdict-is.md
 
 matrix: ## the tests of the ops on the oldest, the pinned and the newest torch (gigabytes)
 	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py

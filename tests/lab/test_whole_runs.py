@@ -8,7 +8,8 @@ from tests.lab.whole_runs import Answered, Case, table
 def test_a_run_finds_the_head_that_is_much_better(monkeypatch):
     monkeypatch.setattr(whole_runs, "LAW", Law(300))
     (answered,) = whole_runs.run(Case("much better", 0.4), 0)
-    assert (answered.answer, answered.size, answered.repeats) == ("better", "beyond", 5)
+    assert (answered.answer, answered.size) == ("better", "beyond")
+    assert answered.repeats in (5, 10)  # the first looks
     assert 0.2 < answered.mean < 0.6
 
 
