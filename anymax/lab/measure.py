@@ -11,6 +11,7 @@ from typing import Literal
 # Rows of features to classify, or text whose next word is predicted.
 Task = Literal["classification", "text"]
 
+SMALLEST_PROBABILITY = 2.0**-52  # to which others are raised before their logarithm, as in scikit-learn's log_loss
 SMALL = 0.01  # below it three decimals would hide differences, as in the log-likelihoods of a rare class
 
 

@@ -24,7 +24,7 @@ from anymax.lab.api import compare
 from anymax.lab.training.methods import METHODS
 from tests.lab.planted_heads import OwnStart, next_class, planted, straight
 from tests.lab.statistics.cells import lines
-from tests.lab.statistics.simulate import write
+from tests.lab.statistics.simulate import put
 from tests.lab.statistics.trained import Law
 
 LAW = Law(2500)
@@ -109,11 +109,7 @@ def main() -> None:
         path = args.records / f"{case.name.replace(' ', '-')}.jsonl"
         kept = lines(partial(line, case), args.runs, path, args.processes)
         found.append((case, [[Answered(**one) for one in json.loads(each)] for each in kept]))
-    text = "\n".join(table(found))
-    if args.out:
-        write(args.out, text, "whole runs")
-    else:
-        print(text)
+    put("\n".join(table(found)), args.out, "whole runs")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ from anymax._core.sentences import first_of, of_path, quoted, shown
 from anymax.lab.data.formats import checked_frame
 from anymax.lab.data.load import read_cells
 from anymax.lab.errors import DataError, Option
+from anymax.lab.measure import SMALLEST_PROBABILITY
 
 ROW, PREDICTION = "row", "prediction"
 ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl")
 MOST_NAMED = 5
 ROUNDED = 0.02  # by how much probabilities that were written with few digits may miss a sum of 1
-SMALLEST = float(np.finfo(np.float64).eps)  # probability, as in scikit-learn's log_loss
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _probabilities(name: str, frame: pd.DataFrame, class_names: list[str]) -> np
         place = int(is_law.argmin())
         why = f"they sum to {found[place].sum():.3g}" if inside[place] else "one is no number from 0 to 1"
         raise _wrong(name, f"has no probabilities for row {frame.index[place]}: {why}")
-    found = np.maximum(found, SMALLEST)
+    found = np.maximum(found, SMALLEST_PROBABILITY)
     return found / found.sum(1, keepdims=True)
 
 

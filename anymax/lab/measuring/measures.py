@@ -114,6 +114,25 @@ def _ranking(
     return tuple(columns)  # type: ignore[return-value]
 
 
+def of_log_probs(targets: Tensor, log_probs: Tensor, *, scores: bool, ranks: bool) -> Outcome:
+    """What is known of log-probabilities that are there already, such as those of another library's classifier.
+
+    Args:
+        targets: (items,) class ids.
+        log_probs: (items, classes), normalised.
+        scores: whether to take the measures that need scores, which these are too.
+        ranks: as for `observe`.
+    """
+    return observe(
+        targets,
+        log_probs,
+        log_prob=lambda rows: rows,
+        predict=lambda rows: rows.topk(1),
+        scores=(lambda rows: rows) if scores else None,
+        ranks=ranks,
+    )
+
+
 def constant(targets: Tensor, log_probs: Tensor) -> Outcome:
     """The outcome of predicting the same probabilities (num_classes,) for every item."""
     log_probs = log_probs.double()

@@ -16,8 +16,6 @@ from anymax.lab.model.recipe import NotKept, Recipe
 from anymax.lab.training import backbones, machine, trial
 from anymax.lab.training.methods import METHODS
 
-ROWS_AT_A_TIME = 512
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -72,7 +70,7 @@ class Kept:
         """
         self.model.eval()
         head, classes, probabilities = self.model.head, [], []
-        for inputs in self.preparation.transform(columns).split(ROWS_AT_A_TIME):
+        for inputs in self.preparation.transform(columns).split(trial.EVALUATION_ROWS):
             features = self.model.backbone(trial.taken_by(self.model, inputs))
             classes.append(head.predict(features)[1][:, 0])  # pyright: ignore[reportCallIssue]: every head has it
             if self.defines_law:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from anymax.lab.data.dataset import Items
@@ -12,6 +11,7 @@ from anymax.lab.data.predictions import Predictions
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import DataInfo, Tested
+from anymax.lab.training import trial
 from anymax.lab.training.trial import Plan
 
 NAME = "baseline"
@@ -22,25 +22,8 @@ def measured(predictions: Predictions, plan: Plan, items: Items, info: DataInfo)
     ids, log_probs = predictions.of(items.row)
     outcome = measures.Outcome(items.target, ids, None)
     if log_probs is not None:
-        ranks = plan.decide_by == "average_precision" or measures.takes_average_precision(
-            info.class_counts, plan.measured_ids
-        )
-        outcome = measures.observe(
-            torch.from_numpy(items.target),
-            torch.from_numpy(log_probs),
-            log_prob=lambda rows: rows,
-            predict=lambda rows: rows.topk(1),
-            scores=lambda rows: rows,
-            ranks=ranks,
-        )
+        ranks = trial.takes_average_precision(plan, info.class_counts)
+        targets = torch.from_numpy(items.target)
+        outcome = measures.of_log_probs(targets, torch.from_numpy(log_probs), scores=True, ranks=ranks)
         outcome = replace(outcome, predictions=ids)  # which need not be the likeliest class
-    tested = measures.of_test_part(
-        outcome,
-        plan.task,
-        plan.measured_ids,
-        class_counts=info.class_counts,
-        class_names=info.class_names,
-        unknown_class=None,
-        scaled=None,
-    )
-    return tested, Answers(ids.astype(np.int32), measures.by_item(outcome, plan.task, plan.measured_ids))
+    return trial.measured(outcome, plan, info.class_counts, info)

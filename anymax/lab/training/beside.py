@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
 from anymax.lab.data.dataset import Part, Parts
-from anymax.lab.measure import MEASURES
+from anymax.lab.measure import MEASURES, SMALLEST_PROBABILITY
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import DataInfo, Tested
@@ -33,7 +33,6 @@ RATE, LEAVES = 0.2, 15  # as good on most tables as scikit-learn's 0.1 and 31, a
 LEAST_IN_LEAF = 20  # rows, as in scikit-learn
 PENALTY = 1.0  # on the values of leaves, where a class has fewer rows than a leaf: without one the trees diverge there
 MOST_CATEGORIES = 255  # that the trees split as categories
-SMALLEST = float(np.finfo(np.float64).eps)  # probability of a class that training did not see, as in sklearn's log_loss
 
 LogProbs = Callable[[Part], np.ndarray]  # of the rows of a part, (rows, num_classes)
 Standings = Callable[[LogProbs], Standing | None]  # on the validation part
@@ -67,21 +66,16 @@ def fit_and_test(
         value = measures.value(outcome, plan.decide_by, plan.measured_ids)
         return None if value is None or outcome.law is None else Standing(value, float(outcome.law.nll.mean()))
 
+    counts = parts.class_counts.tolist()
     with threadpool_limits(1):
         log_probs = classifier.fit(parts, standing, plan.decide_by, time.perf_counter() + seconds)
-        outcome = _outcome(log_probs, parts.test, scores=True, ranks=takes_average_precision(plan, parts))
-    return measured(outcome, plan, parts, info, unknown_class=None, scaled=None)
+        ranks = takes_average_precision(plan, counts)
+        outcome = _outcome(log_probs, parts.test, scores=True, ranks=ranks)
+    return measured(outcome, plan, counts, info)
 
 
 def _outcome(log_probs: LogProbs, part: Part, *, scores: bool, ranks: bool) -> measures.Outcome:
-    return measures.observe(
-        part.targets,
-        torch.from_numpy(log_probs(part)),
-        log_prob=lambda rows: rows,
-        predict=lambda rows: rows.topk(1),
-        scores=(lambda rows: rows) if scores else None,
-        ranks=ranks,
-    )
+    return measures.of_log_probs(part.targets, torch.from_numpy(log_probs(part)), scores=scores, ranks=ranks)
 
 
 def _logistic(parts: Parts, standing: Standings, decide_by: str, end: float) -> LogProbs:
@@ -161,8 +155,8 @@ def _of_all_classes(
     """Log-probabilities of every class, from the probabilities of those that training saw."""
 
     def log_probs(part: Part) -> np.ndarray:
-        found = np.full((len(part), len(parts.class_counts)), SMALLEST)
-        found[:, np.asarray(model.classes_)] = np.maximum(probs(part), SMALLEST)
+        found = np.full((len(part), len(parts.class_counts)), SMALLEST_PROBABILITY)  # of one that training did not see
+        found[:, np.asarray(model.classes_)] = np.maximum(probs(part), SMALLEST_PROBABILITY)
         return np.log(found)
 
     return log_probs

@@ -338,32 +338,32 @@ def look_at_test(
         predict: Any = model.head.predict
         temperature = calibration.fit(*_items(model, parts.validation), log_prob)
         scaled = calibration.scaled(temperature, targets, features, log_prob, predict) if temperature else None
-    outcome = _outcome(model, method, targets, features, scores=True, ranks=takes_average_precision(plan, parts))
-    return measured(outcome, plan, parts, info, unknown_class, scaled)
+    counts = parts.class_counts.tolist()
+    outcome = _outcome(model, method, targets, features, scores=True, ranks=takes_average_precision(plan, counts))
+    return measured(outcome, plan, counts, info, unknown_class, scaled)
 
 
-def takes_average_precision(plan: Plan, parts: Parts) -> bool:
+def takes_average_precision(plan: Plan, class_counts: list[int]) -> bool:
     """Whether average precision is taken on the test part."""
     return plan.task == "classification" and (
-        plan.decide_by == "average_precision"
-        or measures.takes_average_precision(parts.class_counts.tolist(), plan.measured_ids)
+        plan.decide_by == "average_precision" or measures.takes_average_precision(class_counts, plan.measured_ids)
     )
 
 
 def measured(
     outcome: measures.Outcome,
     plan: Plan,
-    parts: Parts,
+    class_counts: list[int],
     info: DataInfo,
-    unknown_class: int | None,
-    scaled: results.Scaled | None,
+    unknown_class: int | None = None,
+    scaled: results.Scaled | None = None,
 ) -> tuple[results.Tested, Answers]:
     """All that is taken of an outcome of the test part, and what is kept of its items."""
     tested = measures.of_test_part(
         outcome,
         plan.task,
         plan.measured_ids,
-        class_counts=parts.class_counts.tolist(),
+        class_counts=class_counts,
         class_names=info.class_names,
         unknown_class=unknown_class,
         scaled=scaled,

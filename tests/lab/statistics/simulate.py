@@ -301,8 +301,11 @@ def report(runs: Runs, chosen: Callable[[Cell], bool], command: str) -> str:
     return "\n\n".join((*parts, made))
 
 
-def write(path: Path, tables: str, name: str) -> None:
-    """The tables into the page, between the two marks of this name."""
+def put(tables: str, path: Path | None, name: str) -> None:
+    """The tables into the page, between the two marks of this name; printed where there is no page."""
+    if path is None:
+        print(tables)
+        return
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     page = path.read_text()
     between = re.compile(f"(?<={re.escape(begin)}\n).*(?={re.escape(end)})", re.DOTALL)
@@ -333,10 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     command = f"python -m tests.lab.statistics.simulate --runs {args.runs}"
     tables = report(runs, lambda cell: args.cells in cell.name, command)
-    if args.out:
-        write(args.out, tables, "simulated")
-    else:
-        print(tables)
+    put(tables, args.out, "simulated")
 
 
 if __name__ == "__main__":
