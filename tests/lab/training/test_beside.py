@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
 
 from anymax.lab.training import beside, schedule
 from anymax.lab.training.beside import CLASSIFIERS, OutOfTime, fit_and_test
 from anymax.lab.training.keeper import Memory
-from anymax.lab.training.trial import Plan
+from anymax.lab.training.trial import Plan, Standing
 from tests.lab.calls import read_table, run
 
 LOGISTIC, TREES = CLASSIFIERS
@@ -56,6 +58,42 @@ def test_the_penalty_is_chosen_on_the_validation_part(monkeypatch):
     assert outcome_of(LOGISTIC, clouds())[0].measures["top1"] > 0.85
     monkeypatch.setattr(beside, "STRENGTHS", (1e-9,))
     assert outcome_of(LOGISTIC, clouds())[0].measures["top1"] < 0.6
+
+
+@pytest.mark.parametrize("best", beside.STRENGTHS)
+@pytest.mark.parametrize("words", [0, 60])
+def test_logistic_regression_is_what_scikit_learn_fits_at_the_penalty_that_turned_out_best(monkeypatch, best, words):
+    """With columns that are nearly all 0, too, which the solver gets as sparse ones."""
+    dataset = clouds()
+    random = torch.Generator().manual_seed(0)
+    parts = {}
+    for name in ("train", "validation", "test"):
+        part = getattr(dataset.parts(0), name)
+        rare = (torch.rand(len(part), words, generator=random) < 0.01).float()
+        parts[name] = dataclasses.replace(part, inputs=torch.cat((part.inputs, rare), 1))
+    parts = dataclasses.replace(dataset.parts(0), **parts)
+    monkeypatch.setattr(
+        beside.LogisticRegression, "predict_proba", spoilt(beside.LogisticRegression.predict_proba, best)
+    )
+    log_probs = beside._logistic(parts, by_nll(parts.validation), "nll", np.inf)(parts.test)
+    monkeypatch.undo()
+    alone = LogisticRegression(C=best, tol=1e-8, max_iter=10_000).fit(parts.train.inputs, parts.train.targets)
+    np.testing.assert_allclose(np.exp(log_probs), alone.predict_proba(parts.test.inputs), atol=0.03)
+
+
+def spoilt(predict_proba, best):
+    """Uniform probabilities from every model but that of this strength."""
+    return lambda model, inputs: (
+        predict_proba(model, inputs) if best == model.C else np.full((inputs.shape[0], 3), 1 / 3)
+    )
+
+
+def by_nll(part):
+    def standing(log_probs):
+        nll = -log_probs(part)[np.arange(len(part)), part.targets].mean()
+        return Standing(nll, nll)
+
+    return standing
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: classifier.name)
