@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env kernels test slow lint types format compare bench accuracy simulate matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare bench accuracy simulate dimbugs matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ accuracy: env ## the errors of the ops, into docs/accuracy.md
 simulate: env ## how often verdicts are right, into docs/how-sure-a-verdict-is.md; hours, goes on where it stopped
 	$(PYTHON) -m tests.lab.statistics.simulate --runs 1000 --out docs/how-sure-a-verdict-is.md
 	$(PYTHON) -m tests.lab.whole_runs --runs 200 --out docs/how-sure-a-verdict-is.md
+
+dimbugs: env ## what each engine finds of the buggy and fixed pairs of tests/dimbugs
+	$(PYTHON) -m tests.dimbugs.score
 
 matrix: ## the tests of the ops on the oldest, the pinned and the newest torch (gigabytes)
 	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py
