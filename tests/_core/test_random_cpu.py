@@ -1,9 +1,5 @@
 """Random words by the CPU kernel: those of the reference, bit for bit."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -75,21 +71,3 @@ def test_a_batch_of_seeds_under_vmap_is_the_reference_s():
 def test_who_makes_the_words_can_be_asked():
     x, target = torch.zeros(3, 4), torch.tensor([0, 1, 2])
     assert "random.words:\n  cpu: taken" in anymax.explain_backend(gumbel_softmax_loss, x, target)
-
-
-@pytest.mark.parametrize("level", native.levels)
-def test_every_instruction_set(level):
-    program = (
-        "from anymax._core.native import native; from tests._core import test_random_cpu as tests\n"
-        f"assert native.level == {level!r}, native.level\n"
-        "for value in tests.SEEDS:\n"
-        "    for count in tests.COUNTS:\n"
-        "        tests.agree(value, count)\n"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "ANYMAX_INSTRUCTION_SET": level},
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stderr
