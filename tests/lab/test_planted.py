@@ -20,6 +20,8 @@ from anymax.lab.training.methods import METHODS
 from tests.lab.calls import load
 from tests.lab.planted_heads import Bent, OwnStart, next_class, planted, straight, times_eight
 
+pytestmark = pytest.mark.usefixtures("heads_alone")
+
 
 def plant(monkeypatch, name, head, *arguments):
     monkeypatch.setitem(methods.METHODS, name, planted(name, head, *arguments))

@@ -8,6 +8,8 @@ import pytest
 
 from anymax.lab.api import compare
 
+pytestmark = pytest.mark.usefixtures("heads_alone")
+
 ROWS = 400
 
 

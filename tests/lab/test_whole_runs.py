@@ -1,10 +1,13 @@
 """The longer command that takes heads through the whole of `compare`: a run of it, and what its table counts."""
 
+import pytest
+
 from tests.lab import whole_runs
 from tests.lab.statistics.trained import Law
 from tests.lab.whole_runs import Answered, Case, table
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_a_run_finds_the_head_that_is_much_better(monkeypatch):
     monkeypatch.setattr(whole_runs, "LAW", Law(300))
     (answered,) = whole_runs.run(Case("much better", 0.4), 0)

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,58 @@ def write(comparison: Comparison, path: Path) -> None:
 
 def render(comparison: Comparison) -> str:
     """The report of `comparison` as HTML. All of its text is escaped: names of columns and classes are data."""
+    differences = comparison.verdict.differences if comparison.verdict else []
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            comparison=comparison,
+            data=comparison.data,
+            never_found=summary.never_found_note(comparison, _isolated),
+            notes=comparison.data.notes[:MOST_NOTES],
+            notes_left=max(0, len(comparison.data.notes) - MOST_NOTES),
+            columns=comparison.data.columns[:MOST_COLUMNS],
+            columns_left=max(0, len(comparison.data.columns) - MOST_COLUMNS),
+            kinds=Counter(column.kind for column in comparison.data.columns),
+            verdict=comparison.verdict,
+            deciding=comparison.deciding,
+            repeats=comparison.repeats,
+            measures=[MEASURES[key] for key in comparison.measure_keys],
+            rows=_rows(comparison),
+            undecided=[each.method for each in differences if not each.decided],
+            tuning_repeats=comparison.options["tuning_repeats"],
+            judged=[_judged(found) for found in (differences, summary.beside(comparison)) if found],
+            learning_rates=_learning_rates(comparison),
+            tuning=_tuning(comparison),
+            strengths=summary.strength_notes(comparison),
+            edges=summary.edge_notes(comparison),
+            costs=summary.cost_columns(comparison),
+            untimed=summary.untimed_note(comparison),
+            scaled=_scaled(comparison),
+            log_z=[(name, f"{mean:.2f}", f"{spread:.2f}") for name, mean, spread in summary.log_z_rows(comparison)],
+            measured_classes=summary.measured_classes_note(comparison),
+            beside=summary.beside_note(comparison) if comparison.beside else None,
+            quality_against_time=_source(plots.quality_against_time(comparison)),
+            reliability=_source(plots.reliability_diagram(comparison)),
+            recall=_source(plots.recall_against_frequency(comparison)),
+            cost_against_quality=_source(plots.cost_against_quality(comparison)),
+            calibrated=_calibrated(comparison),
+            intervals=_intervals(comparison),
+            gaps=summary.gaps(comparison),
+            classes=_classes(comparison),
+            code=code_of(comparison),
+            least_found=[(each.name, f"{each.recall:.3f}") for each in summary.least_found(comparison)[:MOST_LEAST]],
+            confusions=_confusions(comparison),
+            missed=_missed(comparison),
+            missed_note=summary.missed_note(comparison),
+            took=summary.seconds(comparison.total_seconds),
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Made once, since it keeps the templates that it has compiled."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("anymax.lab.report"),
         autoescape=True,
@@ -43,51 +96,9 @@ def render(comparison: Comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    differences = comparison.verdict.differences if comparison.verdict else []
     environment.filters["shown"] = lambda name: shown(name, LONGEST_NAME)
     environment.filters["label"] = lambda name: shown(name, LONGEST_LABEL)
-    return environment.get_template("report.html.jinja").render(
-        comparison=comparison,
-        data=comparison.data,
-        never_found=summary.never_found_note(comparison, _isolated),
-        notes=comparison.data.notes[:MOST_NOTES],
-        notes_left=max(0, len(comparison.data.notes) - MOST_NOTES),
-        columns=comparison.data.columns[:MOST_COLUMNS],
-        columns_left=max(0, len(comparison.data.columns) - MOST_COLUMNS),
-        kinds=Counter(column.kind for column in comparison.data.columns),
-        verdict=comparison.verdict,
-        deciding=comparison.deciding,
-        repeats=comparison.repeats,
-        measures=[MEASURES[key] for key in comparison.measure_keys],
-        rows=_rows(comparison),
-        undecided=[each.method for each in differences if not each.decided],
-        tuning_repeats=comparison.options["tuning_repeats"],
-        judged=[_judged(found) for found in (differences, summary.beside(comparison)) if found],
-        learning_rates=_learning_rates(comparison),
-        tuning=_tuning(comparison),
-        strengths=summary.strength_notes(comparison),
-        edges=summary.edge_notes(comparison),
-        costs=summary.cost_columns(comparison),
-        untimed=summary.untimed_note(comparison),
-        scaled=_scaled(comparison),
-        log_z=[(name, f"{mean:.2f}", f"{spread:.2f}") for name, mean, spread in summary.log_z_rows(comparison)],
-        measured_classes=summary.measured_classes_note(comparison),
-        beside=summary.beside_note(comparison) if comparison.beside else None,
-        quality_against_time=_source(plots.quality_against_time(comparison)),
-        reliability=_source(plots.reliability_diagram(comparison)),
-        recall=_source(plots.recall_against_frequency(comparison)),
-        cost_against_quality=_source(plots.cost_against_quality(comparison)),
-        calibrated=_calibrated(comparison),
-        intervals=_intervals(comparison),
-        gaps=summary.gaps(comparison),
-        classes=_classes(comparison),
-        code=code_of(comparison),
-        least_found=[(each.name, f"{each.recall:.3f}") for each in summary.least_found(comparison)[:MOST_LEAST]],
-        confusions=_confusions(comparison),
-        missed=_missed(comparison),
-        missed_note=summary.missed_note(comparison),
-        took=summary.seconds(comparison.total_seconds),
-    )
+    return environment
 
 
 def _source(svg: str | None) -> str | None:

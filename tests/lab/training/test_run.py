@@ -161,6 +161,7 @@ def test_events_tell_the_plan_and_every_training(whole):
     assert [repeat for repeat, _, _ in later] == [0] * 4 + [1] * 4
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_a_run_repeats_exactly(wine, whole):
     again = run(wine, methods=["softmax", "nce"], repeats=2, epochs=3, device="cpu")
     for name in ("softmax", "nce"):
@@ -169,6 +170,7 @@ def test_a_run_repeats_exactly(wine, whole):
         assert [without_times(trial) for trial in ours] == [without_times(trial) for trial in theirs]
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_one_head_under_two_names_gets_equal_results(wine, monkeypatch):
     for original in ("softmax", "nce"):
         twin = dataclasses.replace(METHODS[original], name="twin", title="twin")
@@ -201,6 +203,7 @@ class Misled(nn.Module):
         return self.inner(input, torch.where(misled, (target + 1) % self.num_classes, target))
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_a_head_that_is_better_by_a_known_margin_comes_out_better_by_it(monkeypatch):
     # told the next class in 60 % of rows, a head answers with the next class: the margin is the whole accuracy
     generator = np.random.default_rng(0)
@@ -257,6 +260,7 @@ def test_text_is_tuned_in_its_first_repeat_and_judged_by_blocks(text):
     assert (difference.level, difference.repeats) == (0.05, 3)
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_rates_are_chosen_in_the_first_round_and_later_repeats_train_once(wine):
     events = []
     comparison = run(wine, methods=["softmax"], repeats=6, epochs=1, device="cpu", progress=events.append)
@@ -267,6 +271,7 @@ def test_rates_are_chosen_in_the_first_round_and_later_repeats_train_once(wine):
 
 
 @pytest.mark.parametrize("best", [0.1, 0.2, 0.3])
+@pytest.mark.usefixtures("heads_alone")
 def test_the_strength_follows_the_validation_part_at_the_rate_that_was_chosen_before(wine, monkeypatch, best):
     class Strong(Misled):
         def __init__(self, in_features, class_counts, strength):
@@ -294,6 +299,7 @@ def test_the_strength_follows_the_validation_part_at_the_rate_that_was_chosen_be
     assert frame["strength"].tolist() == [best, best]
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_the_choice_of_rates_does_not_see_the_test_part(wine, monkeypatch):
     whole = run(wine, methods=["softmax", "nce"], repeats=2, epochs=2, device="cpu")
     look = one_trial.look_at_test
@@ -309,6 +315,7 @@ def test_the_choice_of_rates_does_not_see_the_test_part(wine, monkeypatch):
         assert (ours.learning_rate, ours.best_epoch) == (theirs.learning_rate, theirs.best_epoch)
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_repeats_go_on_until_all_is_decided(monkeypatch):
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"x": random.normal(size=120), "y": random.choice(["a", "b"], 120)})
@@ -328,6 +335,7 @@ def test_repeats_go_on_until_all_is_decided(monkeypatch):
     assert [event for event in events if isinstance(event, Looked)] == [Looked(5, [], 10, 20)]
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_a_rare_class_makes_macro_f1_decide():
     generator = np.random.default_rng(0)
     frame = pd.DataFrame({"x": generator.normal(size=400), "y": ["common"] * 388 + ["rare"] * 12})
@@ -435,6 +443,7 @@ def test_epochs_and_batches_suit_the_number_of_rows(rows, batch, epochs):
     assert forecast.batch_size(info) == batch
 
 
+@pytest.mark.usefixtures("heads_alone")
 def test_threads_are_as_before(wine):
     before = torch.get_num_threads()
     run(wine, methods=["softmax"], repeats=1, epochs=1, learning_rate=1e-2, device="cpu")
