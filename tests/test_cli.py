@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -411,48 +412,78 @@ def test_every_command_has_help(monkeypatch, capsys, command):
     assert f"Usage: anymax {command} " in capsys.readouterr().out
 
 
-def program(*arguments: str, missing: str = "") -> subprocess.CompletedProcess[str]:
-    """`anymax` in a process of its own, in which the modules of `missing` are not installed."""
-    code = (
-        f"import sys; sys.modules |= dict.fromkeys({missing.split()!r}); sys.argv[0] = 'anymax';"
-        "from anymax.cli import main; main()"
-    )
+EXTRAS = (
+    "filelock jinja2 lightning lightning_fabric matplotlib numpy pandas pyarrow pydantic rich safetensors sklearn "
+    "scipy skops torchmetrics typer"
+)
+REFUSED = (["compare", "wine"], ["compare", "--help"], ["report", "anymax-wine"], ["bench"])
+EXPLAINED = (["explain", "2,3"], ["explain", "2,3", "--dim", "0"])
+HELP = (["--help"], ["--version"], ["explain", "--help"])
+# Each call in a process of its own, which has the `first` imports from the one that starts it.
+PROGRAM = """
+import os, sys
+sys.modules |= dict.fromkeys({missing})
+import {first}
+for number, (missing_too, arguments) in enumerate({calls}):
+    child = os.fork()
+    if child == 0:
+        for stream in (1, 2):
+            os.dup2(os.open(f"{{number}}-{{stream}}", os.O_CREAT | os.O_WRONLY), stream)
+        sys.modules |= dict.fromkeys(missing_too)
+        sys.argv = ["anymax", *arguments]
+        from anymax.cli import main
+        sys.exit(main())
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def called(*calls: tuple[list[str], list[str]], missing: str = "", first: str = "torch") -> list[tuple[int, str, str]]:
+    """Status, output and errors of `anymax` for each call: the modules that it lacks too, and its arguments."""
+    code = PROGRAM.format(missing=missing.split(), first=first, calls=calls)
     # torch's own, at its import; and that of an installation without kernels
     quiet = (
         "-Wignore:Failed to initialize NumPy:UserWarning",
         "-Wignore:anymax runs without its CPU kernels:UserWarning",
     )
-    return subprocess.run([sys.executable, *quiet, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, *quiet, "-c", code],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return [
+            (int(status), *(Path(folder, f"{number}-{stream}").read_text() for stream in (1, 2)))
+            for number, status in enumerate(done.stdout.split())
+        ]
 
 
-EXTRAS = (
-    "filelock jinja2 lightning lightning_fabric matplotlib numpy pandas pyarrow pydantic rich safetensors sklearn "
-    "scipy skops torchmetrics typer"
-)
+@pytest.fixture(scope="module")
+def without_extras() -> dict[tuple[str, ...], tuple[int, str, str]]:
+    """How each call ends where torch alone is installed."""
+    calls = [*REFUSED, *EXPLAINED, *HELP]
+    ends = called(*(([], arguments) for arguments in calls), missing=EXTRAS)
+    return dict(zip(map(tuple, calls), ends, strict=True))
 
 
-@pytest.mark.parametrize(
-    "arguments", [["compare", "wine"], ["compare", "--help"], ["report", "anymax-wine"], ["bench"]]
-)
-def test_without_the_extra_one_line_says_what_to_install(arguments):
-    done = program(*arguments, missing=EXTRAS)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f'anymax: {arguments[0]} needs more than torch; pip install "anymax[lab]" brings it.\n'
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_without_the_extra_one_line_says_what_to_install(without_extras, arguments):
+    status, out, err = without_extras[tuple(arguments)]
+    assert (status, out) == (2, "")
+    assert err == f'anymax: {arguments[0]} needs more than torch; pip install "anymax[lab]" brings it.\n'
 
 
-@pytest.mark.parametrize(("options", "dim"), [(["--dim", "0"], 0), ([], None)])
-def test_explain_needs_torch_alone(options, dim):
-    done = program("explain", "2,3", *options, missing=EXTRAS)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{explain((2, 3), dim)}\n"
+@pytest.mark.parametrize(("arguments", "dim"), [(EXPLAINED[0], None), (EXPLAINED[1], 0)])
+def test_explain_needs_torch_alone(without_extras, arguments, dim):
+    assert without_extras[tuple(arguments)] == (0, f"{explain((2, 3), dim)}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["explain", "--help"]])
-def test_help_is_the_same_without_the_extra(monkeypatch, capsys, arguments):
-    done = program(*arguments, missing=EXTRAS)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("arguments", HELP)
+def test_help_is_the_same_without_the_extra(without_extras, monkeypatch, capsys, arguments):
     assert anymax(monkeypatch, *arguments) == 0
-    assert done.stdout == capsys.readouterr().out
+    assert without_extras[tuple(arguments)] == (0, capsys.readouterr().out, "")
 
 
 @pytest.mark.parametrize(
@@ -486,12 +517,11 @@ print((set(sys.modules) - before).intersection({EXTRAS.split()}))
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("module", ["jinja2", "skops"])
-def test_an_extra_that_only_the_end_needs_is_missed_before_training(tmp_path, monkeypatch, module):
-    monkeypatch.chdir(tmp_path)
-    done = program("compare", "wine", missing=module)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"anymax: '{module}' is not installed; pip install \"anymax[lab]\" brings it.\n"
+def test_an_extra_that_only_the_end_needs_is_missed_before_training():
+    modules = ("jinja2", "skops")
+    first = "lightning_fabric, matplotlib.figure, pandas, pyarrow, scipy.stats, sklearn.ensemble, sklearn.linear_model"
+    for module, end in zip(modules, called(*(([m], ["compare", "wine"]) for m in modules), first=first), strict=True):
+        assert end == (2, "", f"anymax: '{module}' is not installed; pip install \"anymax[lab]\" brings it.\n")
 
 
 def test_the_core_needs_none_of_the_extras():

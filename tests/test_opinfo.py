@@ -108,11 +108,18 @@ def more_samples(op: str, dtype: torch.dtype) -> Iterator[Call]:
         yield Call(op, empty, (torch.zeros_like(empty, requires_grad=False),))
 
 
-def samples(info: Any, dtype: torch.dtype) -> Iterator[Call]:
-    torch.manual_seed(0)
-    for sample in info.sample_inputs("cpu", dtype, requires_grad=dtype.is_floating_point):
-        yield Call(info.name, sample.input, tuple(sample.args), dict(sample.kwargs))
-    yield from more_samples(info.name, dtype)
+MADE: dict[tuple[str, torch.dtype], list[Call]] = {}
+
+
+def samples(info: Any, dtype: torch.dtype) -> list[Call]:
+    """Made once, since nobody writes to them and each row of the table asks for all."""
+    key = (info.formatted_name, dtype)
+    if key not in MADE:
+        torch.manual_seed(0)
+        made = info.sample_inputs("cpu", dtype, requires_grad=dtype.is_floating_point)
+        calls = [Call(info.name, sample.input, tuple(sample.args), dict(sample.kwargs)) for sample in made]
+        MADE[key] = [*calls, *more_samples(info.name, dtype)]
+    return MADE[key]
 
 
 def rows_for(call: Call) -> list[Difference]:
