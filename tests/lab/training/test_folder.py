@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from anymax.lab import storage
 from anymax.lab.errors import OptionError
 from anymax.lab.report.page import write
+from anymax.lab.training import beside
 from anymax.lab.training.events import EpochDone, Planned, RepeatDone, TrainingDone
 from anymax.lab.training.folder import REPORT, RESULTS, RUN, TRAININGS, Folder
 from tests.lab.calls import load, run
@@ -64,11 +66,26 @@ def timeless(value):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(wine, tmp_path_factory):
+def finished(wine, tmp_path_factory):
+    """The folder of a whole run."""
     path = tmp_path_factory.mktemp("whole") / "folder"
     carry_out(wine, path)
     assert sorted(os.listdir(path)) == [".lock", REPORT, RESULTS, TRAININGS]
-    return timeless(json.loads((path / RESULTS).read_text()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def begun(wine, tmp_path_factory):
+    """The folder of a run that was stopped after its first training."""
+    path = tmp_path_factory.mktemp("begun") / "folder"
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(wine, path, stop_at(TrainingDone, 1))
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished):
+    return timeless(json.loads((finished / RESULTS).read_text()))
 
 
 def stop_at(kind, number):
@@ -133,36 +150,28 @@ def test_one_run_at_a_time(wine, tmp_path):
         (ASKED, "other", "with other data"),
     ],
 )
-@pytest.mark.parametrize("finished", [False, True])
-def test_other_data_and_options_are_refused_by_name(wine, tmp_path, asked, fingerprint, sentence, finished):
-    if finished:
-        carry_out(wine, tmp_path)
-    else:
-        with pytest.raises(KeyboardInterrupt):
-            carry_out(wine, tmp_path, stop_at(TrainingDone, 1))
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+@pytest.mark.parametrize("kept", ["begun", "finished"])
+def test_other_data_and_options_are_refused_by_name(request, wine, asked, fingerprint, sentence, kept):
+    folder = request.getfixturevalue(kept)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(OptionError) as refusal:
-        Folder(tmp_path, asked, fingerprint or wine.info().fingerprint).__enter__()
+        Folder(folder, asked, fingerprint or wine.info().fingerprint).__enter__()
     assert sentence in str(refusal.value)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_a_long_option_of_another_run_is_cut(wine, tmp_path):
-    fingerprint = wine.info().fingerprint
-    with pytest.raises(KeyboardInterrupt):
-        carry_out(wine, tmp_path, stop_at(TrainingDone, 1))
+def test_a_long_option_of_another_run_is_cut(wine, begun):
     with (
         pytest.raises(OptionError, match="holds a run with no methods=, and this run has methods=") as caught,
-        Folder(tmp_path, ASKED | {"methods": ["m\x1b" * 5_000_000]}, fingerprint),
+        Folder(begun, ASKED | {"methods": ["m\x1b" * 5_000_000]}, wine.info().fingerprint),
     ):
         pass
     assert len(str(caught.value)) < 1500
     assert str(caught.value).isprintable()
 
 
-def test_an_older_version_is_refused(wine, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        carry_out(wine, tmp_path, stop_at(TrainingDone, 1))
+def test_an_older_version_is_refused(wine, begun, tmp_path):
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     settled = json.loads((tmp_path / TRAININGS / RUN).read_text())
     (tmp_path / TRAININGS / RUN).write_text(json.dumps(settled | {"version": "0.0.1"}))
     with pytest.raises(OptionError, match=r"anymax 0\.0\.1"):
@@ -246,17 +255,29 @@ def test_a_run_that_grows_equals_one_in_one_go(wine, tmp_path):
     assert grown.verdict.differences[0].repeats == 7
 
 
+STRENGTHS = {"methods": ["softmax", "prior"], "decide_by": "nll"}
+
+
+@pytest.fixture(scope="module")
+def with_strengths(wine, tmp_path_factory):
+    """A run in one go of six repeats, of which a method has a strength; no other classifier is beside the heads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beside, "CLASSIFIERS", ())
+        return of_a_run(carry_out(wine, tmp_path_factory.mktemp("strengths") / "whole", repeats=6, **STRENGTHS))
+
+
 @pytest.mark.parametrize("stopped_at", [7, 19, 21])  # at the rates, at the strengths of the first and second repeat
-def test_a_stopped_and_grown_run_chooses_its_strengths_anew_from_all_its_repeats(wine, tmp_path, stopped_at):
-    options = {"methods": ["softmax", "prior"], "decide_by": "nll"}
-    whole = carry_out(wine, tmp_path / "whole", repeats=6, **options)
+@pytest.mark.usefixtures("heads_alone")
+def test_a_stopped_and_grown_run_chooses_its_strengths_anew_from_all_its_repeats(
+    wine, with_strengths, tmp_path, stopped_at
+):
     with pytest.raises(KeyboardInterrupt):
-        carry_out(wine, tmp_path / "grown", stop_at(TrainingDone, stopped_at), ASKED | {"seeds": 3}, 3, **options)
+        carry_out(wine, tmp_path / "grown", stop_at(TrainingDone, stopped_at), ASKED | {"seeds": 3}, 3, **STRENGTHS)
     for seeds, trainings in ((3, 3 * (6 + 2) - stopped_at), (6, None)):
         events = []
-        grown = carry_out(wine, tmp_path / "grown", events.append, ASKED | {"seeds": seeds}, seeds, **options)
+        grown = carry_out(wine, tmp_path / "grown", events.append, ASKED | {"seeds": seeds}, seeds, **STRENGTHS)
         assert trainings in (None, sum(isinstance(event, TrainingDone) for event in events))
-    assert of_a_run(grown) == of_a_run(whole)
+    assert of_a_run(grown) == with_strengths
     assert [len(trial.strengths) for trial in grown.of("prior")] == [3] * 5 + [0]
     (kept,) = {(trial.learning_rate, trial.strength) for trial in grown.of("prior")}
     assert (tmp_path / "grown" / TRAININGS / "5" / "prior@{!r}@{!r}.npz".format(*kept)).exists()
