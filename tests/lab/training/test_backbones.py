@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import json
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -572,34 +570,3 @@ def test_a_last_batch_of_one_row_joins_the_one_before():
     assert sizes(18, 4, world_size=2) == [4, 4, 4, 6]
     assert sizes(19, 4, world_size=2) == [4, 4, 4, 4, 3]
     assert sizes(1, 4, world_size=1) == [1]
-
-
-NETS = """
-from torch import nn
-
-class Wide(nn.Module):
-    def __init__(self, in_features):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(in_features, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU())
-        self.unused = nn.Linear(1, 1)
-
-    def forward(self, input):
-        return self.layers(input)
-"""
-OPTIONS = ["compare", "wine", "--methods", "softmax", "--epochs", "1", "--lr", "0.01", "--device", "cpu"]
-
-
-def test_processes_share_an_own_backbone(tmp_path):
-    """With a parameter that nothing depends on, which would stop a plain data-parallel training."""
-    (tmp_path / "nets.py").write_text(NETS.replace("WIDTH", "8"))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "anymax"]
-    done = subprocess.run(
-        [*torchrun, *OPTIONS, "--seeds", "1", "--backbone", "nets:Wide", "--output", "out"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    written = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert written["asked"]["backbone"] == written["options"]["backbone"] == "nets:Wide"
-    assert written["trials"][0]["parameters"] == 13 * 8 + 8 + 8 + 8 + 2 + 8 * 3 + 3
