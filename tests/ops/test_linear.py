@@ -354,7 +354,7 @@ def test_compiled_gradients(rows: int) -> None:
             z_loss=0.1,
             temperature=temperature,
             mask=mask,
-            chunks=16,
+            chunks=4,
         )
 
     loss = torch.compile(function, backend="aot_eager", fullgraph=True)(*inputs)
