@@ -15,7 +15,7 @@ from anymax.lab.data.load import read_cells
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import SMALLEST_PROBABILITY
 
-ROW, PREDICTION = "row", "prediction"
+ROW, PREDICTION, PROBABILITY = "row", "prediction", "probability of"
 ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl")
 MOST_NAMED = 5
 ROUNDED = 0.02  # by how much probabilities that were written with few digits may miss a sum of 1
@@ -52,6 +52,14 @@ class Predictions:
         return self.prediction[places], probabilities
 
 
+def columns_of(class_names: list[str]) -> list[str]:
+    """The names of the columns that hold the probabilities: the classes, or where one of them is called as another
+    column each `probability of` its class."""
+    if {ROW, PREDICTION}.isdisjoint(class_names):
+        return class_names
+    return [f"{PROBABILITY} {name}" for name in class_names]
+
+
 def read_predictions(source: str | Path | pd.DataFrame, rows: np.ndarray, class_names: list[str]) -> Predictions:
     """Read a file or frame with the columns `row` and `prediction`, or `row` and one for each class, or all of them.
 
@@ -74,12 +82,14 @@ def read_predictions(source: str | Path | pd.DataFrame, rows: np.ndarray, class_
     if ROW not in frame.columns:
         raise _wrong(name, f"has no column {quoted(ROW)} that numbers the rows of the data from 0")
     frame = _by_row(name, frame, rows)
-    classes = [column for column in frame.columns if column not in (ROW, PREDICTION)]
-    if unknown := sorted(set(classes) - set(class_names)):
-        raise _wrong(name, f"has the column {quoted(unknown[0])}, which is no class of the data")
-    if not classes and PREDICTION not in frame.columns:
+    expected = columns_of(class_names)
+    others = [column for column in frame.columns if column not in (ROW, PREDICTION)]
+    if unknown := sorted(set(others) - set(expected)):
+        listed = first_of([quoted(each) for each in (ROW, PREDICTION, *expected)], MOST_NAMED)
+        raise _wrong(name, f"has the column {quoted(unknown[0])}, which is none of {listed}")
+    if not others and PREDICTION not in frame.columns:
         raise _wrong(name, f"has neither a column {quoted(PREDICTION)} nor one for each class")
-    probabilities = _probabilities(name, frame, class_names) if classes else None
+    probabilities = _probabilities(name, frame, expected) if others else None
     if PREDICTION in frame.columns:
         prediction = _predictions(name, frame, class_names)
     else:
@@ -118,12 +128,12 @@ def _predictions(name: str, frame: pd.DataFrame, class_names: list[str]) -> np.n
     return ids
 
 
-def _probabilities(name: str, frame: pd.DataFrame, class_names: list[str]) -> np.ndarray:
-    lacking = [each for each in class_names if each not in frame.columns]
+def _probabilities(name: str, frame: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    lacking = [each for each in columns if each not in frame.columns]
     if lacking:
         listed = first_of([quoted(each) for each in lacking], MOST_NAMED)
-        raise _wrong(name, f"has columns for some classes and none for {listed}")
-    found = frame[class_names].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        raise _wrong(name, f"has columns for some classes and no {listed}")
+    found = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     inside = np.all((found >= 0) & (found <= 1 + ROUNDED), axis=1)
     is_law = inside & (np.abs(found.sum(1) - 1) <= ROUNDED)
     if not is_law.all():

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from anymax.lab.data.predictions import PREDICTION, ROW
+from anymax.lab.data.predictions import PREDICTION, ROW, columns_of
 from anymax.lab.model.classifier import UnfitCellsWarning, load
 
 
@@ -37,7 +37,7 @@ def predict(folder: Path, rows: Path, *, encoding: str | None, backbone: str | N
     names = [ROW, PREDICTION]
     if probabilities is not None:
         columns += list(probabilities.T)
-        names += class_names
+        names += columns_of(class_names)
     content = io.BytesIO()
     csv.write_csv(pa.table([pa.array(column) for column in columns], names), content)
     return content.getvalue(), notes

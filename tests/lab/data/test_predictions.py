@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anymax.lab.data.predictions import read_predictions
+from anymax.lab.data.predictions import columns_of, read_predictions
 from anymax.lab.errors import DataError
 
 CLASSES = ["a", "b", "c"]
@@ -47,6 +47,15 @@ def test_a_prediction_beside_probabilities_is_the_answer(tmp_path):
     assert found.probabilities is not None
 
 
+def test_classes_that_are_called_as_the_columns_beside_them_have_columns_of_their_own(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("row,prediction,probability of row,probability of prediction\n0,row,.6,.4\n1,row,.3,.7\n")
+    found = read_predictions(path, np.arange(2), ["row", "prediction"])
+    assert list(found.prediction) == [0, 0]
+    np.testing.assert_allclose(found.probabilities, [[0.6, 0.4], [0.3, 0.7]])
+    assert len(set(columns_of(["probability of row", "row", "a"])) | {"row", "prediction"}) == 5
+
+
 def test_a_frame_with_numbers_as_classes():
     frame = pd.DataFrame({"row": [0, 1], "prediction": [1, 0]})
     assert list(read_predictions(frame, np.arange(2), ["0", "1"]).prediction) == [1, 0]
@@ -74,8 +83,8 @@ def test_the_fingerprint_follows_the_predictions(tmp_path):
         ("row,prediction\n0,a\n,b\n3,d\n", "has '' in the column 'row', a number from 0."),
         ("id,prediction\n0,a\n1,b\n3,a\n", "has no column 'row' that numbers the rows of the data from 0."),
         ("row\n0\n1\n3\n", "has neither a column 'prediction' nor one for each class."),
-        ("row,prediction,score\n0,a,1\n1,b,1\n3,a,1\n", "has the column 'score', which is no class of the data."),
-        ("row,a,b\n0,.5,.5\n1,.5,.5\n3,.5,.5\n", "has columns for some classes and none for 'c'."),
+        ("row,score\n0,1\n1,1\n3,1\n", "has the column 'score', which is none of 'row', 'prediction', 'a', 'b', 'c'."),
+        ("row,a,b\n0,.5,.5\n1,.5,.5\n3,.5,.5\n", "has columns for some classes and no 'c'."),
         ("row,a,b,c\n0,.5,.5,0\n1,.5,.1,.1\n3,1,0,0\n", "has no probabilities for row 1: they sum to 0.7."),
         ("row,a,b,c\n0,.5,.5,0\n1,1.5,-.5,0\n3,1,0,0\n", "for row 1: one is no number from 0 to 1."),
         ("row,a,b,c\n0,.5,.5,0\n1,.5,.5,\n3,1,0,0\n", "for row 1: one is no number from 0 to 1."),

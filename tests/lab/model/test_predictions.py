@@ -1,10 +1,15 @@
 """`anymax predict`: what it writes, and what it refuses."""
 
 import csv
+import json
+import shutil
 
 import numpy as np
 import pytest
 
+from anymax.lab import load
+from anymax.lab.data.predictions import read_predictions
+from anymax.lab.model.folder import FACTS
 from tests.lab.model.conftest import a_table
 from tests.test_cli import anymax, refusal
 
@@ -31,6 +36,20 @@ def test_classes_and_probabilities_go_to_a_file(of_table, rows, tmp_path, monkey
         assert probabilities.sum() == pytest.approx(1)
         assert line[1] == header[2 + probabilities.argmax()]
     assert capsys.readouterr() == ("", "")
+
+
+def test_classes_that_are_called_as_the_columns_beside_them_are_read_as_they_were_written(
+    of_table, rows, tmp_path, monkeypatch
+):
+    model, out = shutil.copytree(of_table / "model", tmp_path / "model"), tmp_path / "out.csv"
+    class_names = ["prediction", "row", "probability of row"]
+    (model / FACTS).write_text(json.dumps(json.loads((model / FACTS).read_text()) | {"class_names": class_names}))
+    assert anymax(monkeypatch, "predict", str(model), str(rows), "--output", str(out)) == 0
+    assert lines_of(out)[0] == ["row", "prediction", *(f"probability of {name}" for name in class_names)]
+    found = read_predictions(out, np.arange(7), class_names)
+    classes, probabilities = load(model).answer(rows)
+    assert list(found.prediction) == list(classes)
+    np.testing.assert_allclose(found.probabilities, probabilities)
 
 
 def test_a_method_without_a_law_gives_classes_alone(of_arrays, arrays, tmp_path, monkeypatch):
