@@ -150,26 +150,17 @@ def train(
         on_epoch: told the epoch (from 1) and its validation value.
     """
     began = time.perf_counter()
-    model = untrained(method, plan, parts, repeat, strength)
-    _, batch_seed, noise_seed = _seeds(repeat)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
-    wrapped, optimizer = fabric.setup(model, optimizer)
-    inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
-    batch_order = torch.Generator().manual_seed(batch_seed)
-    torch.manual_seed(noise_seed + fabric.global_rank)
-
+    model, step, batches = _begun(method, plan, parts, repeat, learning_rate, strength, fabric)
     training = Training(learning_rate, _learned(model), strength=strength)
     clock = _StepClock(fabric.device)
     best_state = copy.deepcopy(model.state_dict())
-    batches = _batches(len(inputs), plan.batch_size, batch_order, fabric.world_size)
     for evaluation in itertools.count(1):
         model.train()
         loss = torch.tensor(torch.nan)
         look_at = clock.seconds + (plan.budget or math.inf) / LOOKS_PER_BUDGET
         clock.start()
         for rows, ends_epoch in batches:
-            own = _own_share(rows, fabric).to(fabric.device)
-            loss = _step(plan, wrapped, optimizer, fabric, inputs[own], targets[own])
+            loss = step(rows)
             clock.step()
             if ends_epoch or (plan.budget is not None and fabric.broadcast(clock.now() >= look_at)):
                 break
@@ -220,21 +211,40 @@ def train_for(
         strength: the method's; None for its usual one.
         fabric: the device and precision, of one process.
     """
-    model = untrained(method, plan, parts, repeat=0, strength=strength)
-    _, batch_seed, noise_seed = _seeds(repeat=0)
-    wrapped, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True))
-    inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
-    torch.manual_seed(noise_seed)
+    model, step, batches = _begun(method, plan, parts, 0, learning_rate, strength, fabric)
     model.train()
     loss = torch.tensor(torch.nan)
-    seen, to_see = 0, epochs * len(inputs)
-    for rows, _ in _batches(len(inputs), plan.batch_size, torch.Generator().manual_seed(batch_seed), world_size=1):
-        rows = rows.to(fabric.device)
-        loss = _step(plan, wrapped, optimizer, fabric, inputs[rows], targets[rows])
+    seen, to_see = 0, epochs * len(parts.train)
+    for rows, _ in batches:
+        loss = step(rows)
         seen += len(rows)
         if seen >= to_see:
             break
     return model if bool(torch.isfinite(loss)) else None
+
+
+def _begun(
+    method: Method,
+    plan: Plan,
+    parts: Trained,
+    repeat: int,
+    learning_rate: float,
+    strength: float | None,
+    fabric: Fabric,
+) -> tuple[Model, Callable[[Tensor], Tensor], Iterator[tuple[Tensor, bool]]]:
+    """A model at its start, what takes a step on a batch of rows and gives its loss, and the batches."""
+    model = untrained(method, plan, parts, repeat, strength)
+    _, batch_seed, noise_seed = _seeds(repeat)
+    wrapped, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True))
+    inputs, targets = parts.train.inputs.to(fabric.device), parts.train.targets.to(fabric.device)
+    batch_order = torch.Generator().manual_seed(batch_seed)
+    torch.manual_seed(noise_seed + fabric.global_rank)
+
+    def step(rows: Tensor) -> Tensor:
+        own = _own_share(rows, fabric).to(fabric.device)
+        return _step(plan, wrapped, optimizer, fabric, inputs[own], targets[own])
+
+    return model, step, _batches(len(inputs), plan.batch_size, batch_order, fabric.world_size)
 
 
 def _learned(model: Model) -> int:
