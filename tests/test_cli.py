@@ -16,15 +16,18 @@ import pytest
 
 from anymax import __version__, cli, explain
 from anymax.lab import api
+from anymax.lab.data.predictions import Predictions
 from anymax.lab.errors import DataError, MethodError, Option
 from anymax.lab.training import folder
 from tests.lab.comparisons import make_comparison, verdict_of
 
 
 class Asked(list):
-    """The keyword arguments of every run that was asked for, and the folders that were to keep a model."""
+    """The keyword arguments of every run that was asked for, the predictions that were to stand beside it, and the
+    folders that were to keep a model."""
 
     def __init__(self):
+        self.baselines: list[Predictions | None] = []
         self.kept: list[Path] = []
 
 
@@ -35,6 +38,7 @@ def asked(monkeypatch, tmp_path) -> Asked:
 
     def fake_run(dataset, options, *, backbone, predictions, keeper, progress):
         asked.append(dataclasses.asdict(options) | {"backbone": backbone})
+        asked.baselines.append(predictions)
         if options.methods == ("nonsense",):
             raise MethodError("There is no method 'nonsense'.")
         if options.epochs == 666:
@@ -147,6 +151,15 @@ def test_a_model_is_kept_unless_nobody_wants_it(asked, monkeypatch):
     assert asked.kept == []
     assert anymax(monkeypatch, "compare", "wine") == 0
     assert asked.kept == [Path("anymax-wine")]
+
+
+def test_predictions_that_are_there_already_arrive(asked, monkeypatch):
+    Path("mine.csv").write_text("row,prediction\n" + "".join(f"{i},class_{i % 3}\n" for i in range(178)))
+    assert anymax(monkeypatch, "compare", "wine", "--baseline", "mine.csv") == 0
+    (given,) = asked.baselines
+    assert given.name == "mine.csv"
+    assert list(given.prediction) == [i % 3 for i in range(178)]
+    assert json.loads(Path("anymax-wine/results.json").read_text())["asked"]["baseline"] == "mine.csv"
 
 
 def test_the_target_arrives_and_a_file_names_the_folder(asked, monkeypatch):
@@ -270,6 +283,7 @@ def test_ctrl_c(asked, monkeypatch, capsys):
         (["compare", "wine", "--as", "alcohol"], "COLUMN=KIND"),
         (["compare", "wine", "--backbone", "nets"], "A backbone is named package.module:factory, got 'nets'."),
         (["compare", "wine", "--backbone", "no_nets:make"], "No module named 'no_nets'"),
+        (["compare", "wine", "--baseline", "nowhere.csv"], "--baseline needs a .csv, .tsv, .parquet, .jsonl file"),
         (["compair", "wine"], "compair"),
         (["report", "nowhere"], "cannot be read"),
         (["bench", "--ops", "softmax,sofmax"], "There is no op 'sofmax' to measure: expected some of softmax,"),

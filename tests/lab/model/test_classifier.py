@@ -131,7 +131,7 @@ def test_it_is_not_fitted_again_but_taken_as_it_is(model):
     with pytest.raises(TypeError, match="not fitted again"):
         model.fit(table, table["kind"])
     calibrated = CalibratedClassifierCV(FrozenEstimator(model)).fit(table, table["kind"])
-    assert calibrated.predict_proba(table).shape == (len(table), 3)
+    assert calibrated.score(table, table["kind"]) > 0.8
 
 
 def test_loading_leaves_the_random_numbers_alone(of_table):

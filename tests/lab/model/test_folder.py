@@ -1,10 +1,12 @@
 """A kept model's folder: it comes back as it was, and nothing that stands in it is run."""
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -29,13 +31,13 @@ def model(of_table, tmp_path):
 
 
 class RunsCode:
-    """What a pickle runs where it is read: it makes a file."""
+    """What a pickle runs where it is read: it makes a folder."""
 
     def __init__(self, path):
         self.path = path
 
     def __reduce__(self):
-        return open, (str(self.path), "w")
+        return os.mkdir, (str(self.path),)
 
 
 def leaves_a_trace(values):
@@ -98,6 +100,18 @@ def test_what_no_model_of_ours_holds_is_not_read(model, table_file, made):
         load(model).predict(table_file)
 
 
+def test_a_loader_that_no_model_of_ours_needs_is_not_run(model):
+    """Even where it is to make what is trusted."""
+    with zipfile.ZipFile(model / COLUMNS) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["schema.json"] = members["schema.json"].replace(b'"ListNode"', b'"SetNode"')
+    with zipfile.ZipFile(model / COLUMNS, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError, match=r"SetNode.*, which no model that anymax keeps holds"):
+        read(model)
+
+
 def test_the_list_of_trusted_types_is_not_the_file_s(model, monkeypatch):
     """Not even the check that comes before skops' own lets skops build what it does not trust."""
     skops.dump(Pipeline([("made", FunctionTransformer(leaves_a_trace))]), model / COLUMNS)
@@ -118,7 +132,6 @@ def test_a_pickle_under_the_name_of_a_file_is_not_unpickled(model, tmp_path, nam
 def test_new_rows_are_not_unpickled(of_arrays, tmp_path):
     trace = tmp_path / "trace"
     np.savez(tmp_path / "rows.npz", X=np.array([[RunsCode(trace)] * 4], dtype=object))
-    trace.unlink(missing_ok=True)
     with pytest.raises(DataError, match="without Python objects"):
         load(of_arrays).predict(tmp_path / "rows.npz")
     assert not trace.exists()

@@ -13,6 +13,7 @@ from anymax.lab.model.folder import COLUMNS, FACTS, FIRST_ROWS, WEIGHTS, facts_o
 from anymax.lab.training import trial
 from anymax.lab.training.events import FinalTraining, FoundFinished, NoModel
 from anymax.lab.training.folder import RESULTS
+from tests.lab.model.conftest import a_table
 
 OPTIONS = {"methods": ["sigmoid"], "epochs": 2, "lr": 0.01, "device": "cpu"}
 
@@ -164,6 +165,14 @@ def test_a_model_of_double_precision_comes_back_as_such(arrays, tmp_path):
     model = load(tmp_path)
     assert next(model.kept.model.parameters()).dtype is torch.float64
     np.testing.assert_allclose(model.predict_proba(arrays[0][:100]), kept["probabilities"], rtol=0, atol=1e-12)
+
+
+def test_a_model_whose_columns_are_all_embedded_needs_nothing_that_was_fitted_on_others(tmp_path):
+    table = a_table()[["shop", "kind"]]
+    compare(table, target="kind", seeds=3, output=tmp_path, kinds={"shop": "category"}, **OPTIONS)
+    assert sorted(os.listdir(tmp_path / "model")) == [FIRST_ROWS, FACTS, WEIGHTS]
+    kept = np.load(tmp_path / "model" / FIRST_ROWS, allow_pickle=False)
+    assert list(load(tmp_path).answer(table)[0][kept["row"]]) == list(kept["class"])
 
 
 def test_the_others_that_torchrun_started_keep_none(arrays, tmp_path, monkeypatch):

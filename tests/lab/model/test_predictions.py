@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -109,10 +110,14 @@ def test_a_backbone_of_the_user_s_is_found_in_the_folder_of_the_command(arrays, 
     (tmp_path / "nets_of_mine.py").write_text("import torch\n\ndef make(n):\n    return torch.nn.Linear(n, 3)\n")
     np.savez(tmp_path / "data.npz", X=arrays[0], y=arrays[1])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
     options = ["--seeds", "3", "--epochs", "1", "--lr", "0.01", "--methods", "softmax", "--device", "cpu"]
     backbone = ["--backbone", "nets_of_mine:make"]
     assert anymax(monkeypatch, "compare", "data.npz", *options, *backbone, "--output", "out") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "out/model"
+    # as in a process of its own, which has not found it yet
+    del sys.modules["nets_of_mine"]
+    sys.path.remove(str(tmp_path))
     assert anymax(monkeypatch, "predict", "out", "data.npz") == 2
     assert "stands on a backbone of your own, nets_of_mine:make: name it with --backbone." in refusal(capsys)
     assert anymax(monkeypatch, "predict", "out", "data.npz", *backbone, "--output", "answers.csv") == 0

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from anymax.lab.model.recipe import NotKept, recipe_of
+from anymax.lab.model.recipe import NotKept, Recipe, recipe_of
 from anymax.lab.results import Curve
 from tests.lab.comparisons import make_comparison, verdict_of
 
@@ -68,12 +68,21 @@ def test_a_method_without_a_law_has_no_temperature():
 
 
 def test_all_that_was_chosen_is_in_it():
-    comparison = judged(rates={"softmax": 1e-2})
+    comparison = with_trials(judged(rates={"softmax": 1e-2}), strength=[0.5] * 4, best_epoch=[2] * 4)
     comparison.asked = {"backbone": "module:factory"}
-    recipe = recipe_of(comparison)
-    assert (recipe.method, recipe.learning_rate, recipe.batch_size, recipe.repeats) == ("softmax", 1e-2, 30, 4)
-    assert recipe.own_backbone
-    assert recipe.data == "a fingerprint"
+    assert recipe_of(comparison) == Recipe(
+        method="softmax",
+        learning_rate=1e-2,
+        strength=0.5,
+        epochs=2,
+        temperature=1.25,
+        batch_size=30,
+        precision="32-true",
+        backbone="module:factory",
+        own_backbone=True,
+        repeats=4,
+        data="a fingerprint",
+    )
 
 
 @pytest.mark.parametrize(

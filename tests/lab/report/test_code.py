@@ -59,6 +59,8 @@ def test_the_report_ends_in_it(of_table):
     page = render(of_table)
     shown = page[page.index("<pre><code>") + len("<pre><code>") : page.index("</code></pre>")]
     assert html.unescape(shown) == code_of(of_table)
+    assert "<" in code_of(of_table)
+    assert "<" not in shown
     assert "<h2>" not in page[page.index("</code></pre>") :]
 
 
@@ -132,6 +134,13 @@ def test_every_head_is_made_as_in_the_comparison(method, num_classes):
     assert mine.keys() == other.keys()
     started_later = {"weight", "bias"} if method == "prior" else {"weight"}
     assert all(torch.equal(mine[name], other[name]) for name in mine.keys() - started_later)
+    ours.load_state_dict(other)
+    rows, targets = torch.randn(8, 5, generator=torch.Generator().manual_seed(0)), torch.arange(8) % num_classes
+    losses = []
+    for head in (ours, theirs):
+        torch.manual_seed(0)
+        losses.append(head(rows, targets))
+    torch.testing.assert_close(*losses)
 
 
 def test_the_prior_s_answers_and_probabilities_are_those_of_the_comparison():
