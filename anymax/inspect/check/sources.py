@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import bisect
+import codecs
 import io
 import json
 import os
@@ -11,7 +12,7 @@ import re
 import sys
 import tokenize
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
@@ -86,15 +87,17 @@ class Source:
 
     Attributes:
         path: as it is shown. text: what stands in the file; of a notebook the code cells, one after the other.
-        tree: of that text, magics of IPython left out. cells: of a notebook. unread: its cells that are no Python.
+        tree: of that text, magics of IPython left out. raw: the whole file as text; encoding: and as bytes.
+        cells: of a notebook. unread: its cells that are no Python.
     """
 
     path: str
     text: str
     tree: ast.Module
+    raw: str = field(default="", repr=False)
+    encoding: str = "utf-8"
     cells: tuple[Cell, ...] = ()
     unread: tuple[Unreadable, ...] = ()
-    notebook: dict[str, Any] | None = field(default=None, repr=False)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -117,6 +120,12 @@ class Source:
         end_offset = node.col_offset if node.end_col_offset is None else node.end_col_offset
         start = self.starts[node.lineno - 1] + self.column(node.lineno, node.col_offset)
         return start, self.starts[end_line - 1] + self.column(end_line, end_offset)
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of a character of the text, both from 1; in a notebook within the cell."""
+        line = bisect.bisect_right(self.starts, offset)
+        cell = self.cell_of(line)
+        return line - (cell.first_line if cell else 0), offset - self.starts[line - 1] + 1
 
     def segment(self, node: ast.expr | ast.stmt) -> str:
         """A node as it is written."""
@@ -152,67 +161,58 @@ class Source:
         return any(not codes or code in codes for codes in marks)
 
 
-def find(paths: Sequence[str], exclude: Sequence[str] = ()) -> Iterator[str]:
-    """The files in these paths: a file that is named is taken whatever it is called, folders are searched.
-
-    `exclude` holds names or patterns of paths, as for a shell; it and SKIPPED hold for what a folder contains.
-    """
+def find(paths: Sequence[str], is_excluded: Callable[[str], bool]) -> Iterator[str]:
+    """The files in these paths, each once: those that are named whatever they are called, folders are searched."""
+    seen = set()
     for path in paths:
-        if os.path.isdir(path):
-            yield from _walk(path, exclude)
-        else:
-            yield path
+        for file in _walk(path, is_excluded) if os.path.isdir(path) else [path]:
+            if (real := os.path.realpath(file)) not in seen:
+                seen.add(real)
+                yield file
 
 
-def _walk(folder: str, exclude: Sequence[str]) -> Iterator[str]:
+def _walk(folder: str, is_excluded: Callable[[str], bool]) -> Iterator[str]:
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if name not in SKIPPED and not _is_excluded(os.path.join(root, name), exclude)
-        )
+        kept = (name for name in folders if name not in SKIPPED and not is_excluded(os.path.join(root, name)))
+        folders[:] = sorted(kept)
         for name in sorted(files):
             path = os.path.normpath(os.path.join(root, name))
-            if name.endswith(SUFFIXES) and not _is_excluded(path, exclude):
+            if name.endswith(SUFFIXES) and not is_excluded(path):
                 yield path
-
-
-def _is_excluded(path: str, exclude: Sequence[str]) -> bool:
-    return any(matches(path, pattern) for pattern in exclude)
 
 
 def matches(path: str, pattern: str) -> bool:
     """Whether a pattern names this path, its last part, or a folder above it."""
-    path = os.path.normpath(path)
+    path, pattern = os.path.normpath(path), os.path.normpath(pattern)
     parts = Path(path).parts
-    whole = [os.path.join(*parts[:length]) for length in range(1, len(parts) + 1)]
-    absolute = os.path.abspath(path)
-    pattern = os.path.normpath(pattern)
-    return any(fnmatch(each, pattern) for each in (*parts, *whole, absolute))
+    folders = (os.path.join(*parts[:length]) for length in range(1, len(parts) + 1))
+    return any(fnmatch(each, pattern) for each in (*parts, *folders))
 
 
-def read(path: str) -> Source | Unreadable:
-    """Read and parse one file."""
+def read(path: str, instead: str | None = None) -> Source | Unreadable:
+    """Read and parse one file; `instead` is taken for its text where it is given."""
     try:
-        content = Path(path).read_bytes()
-        text = _decode(content)
+        on_disk, encoding = _decode(Path(path).read_bytes())
+        raw = on_disk if instead is None else instead
         if path.endswith(".ipynb"):
-            return _notebook(path, text)
-        return Source(path, text, _parse(text, path))
+            return _notebook(path, raw, encoding)
+        return Source(path, raw, _parse(raw, path), raw, encoding)
     except OSError as error:
         return Unreadable(path, error.strerror or str(error))
-    except (UnicodeDecodeError, LookupError):
-        return Unreadable(path, "its encoding is not the one it declares (UTF-8 where it declares none)")
+    except UnicodeDecodeError:
+        return Unreadable(path, "its encoding is not the one it declares, or UTF-8 where it declares none")
     except SyntaxError as error:
         return Unreadable(path, f"it is no Python {PYTHON}: {error.msg}", error.lineno)
     except (ValueError, RecursionError, MemoryError) as error:
         return Unreadable(path, f"it cannot be parsed: {error or type(error).__name__}")
 
 
-def _decode(content: bytes) -> str:
-    """The text of a file, with its line ends as they are."""
+def _decode(content: bytes) -> tuple[str, str]:
+    """The text of a file, with its line ends as they are, and its encoding."""
     encoding = "utf-8"
-    if content.startswith(b"\xef\xbb\xbf") or CODING.search(content[:400]):
+    if content.startswith(codecs.BOM_UTF8) or CODING.search(content[:400]):
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
-    return content.decode(encoding)
+    return content.decode(encoding), encoding
 
 
 def _parse(text: str, path: str) -> ast.Module:
@@ -222,9 +222,9 @@ def _parse(text: str, path: str) -> ast.Module:
         return ast.parse(text, path)
 
 
-def _notebook(path: str, text: str) -> Source | Unreadable:
+def _notebook(path: str, raw: str, encoding: str) -> Source | Unreadable:
     try:
-        notebook = json.loads(text)
+        notebook = json.loads(raw)
         written = [(number, cell) for number, cell in enumerate(notebook["cells"], 1) if cell["cell_type"] == "code"]
         codes = [(number, "".join(cell["source"])) for number, cell in written]
     except (ValueError, KeyError, TypeError):
@@ -243,14 +243,8 @@ def _notebook(path: str, text: str) -> Source | Unreadable:
             reason = f"it is no Python {PYTHON}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
             unread.append(Unreadable(path, reason, getattr(error, "lineno", None), number))
             read.append("\n" * (lines - 1))
-    return Source(
-        path,
-        "\n".join(code for _, code in codes),
-        _parse("\n".join(read), path),
-        tuple(cells),
-        tuple(unread),
-        notebook,
-    )
+    text = "\n".join(code for _, code in codes)
+    return Source(path, text, _parse("\n".join(read), path), raw, encoding, tuple(cells), tuple(unread))
 
 
 def _language(notebook: dict[str, Any]) -> str:

@@ -31,6 +31,17 @@ class Rule:
     text: str | None
     check: Callable[[Seen], Iterator[Finding]] | None
 
+    @property
+    def documentation(self) -> str:
+        """The rule's page: code, name and level, then the docstring of its file."""
+        return f"# {self.code} {self.name} ({self.level})\n\n{(self.text or '').strip()}"
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of what it does."""
+        paragraph = (self.text or "").partition("\n\n")[0].partition("\n")[2]
+        return " ".join(paragraph.split())
+
     def finding(
         self,
         source: Source,

@@ -1,0 +1,247 @@
+"""A report as text, JSON, SARIF or annotations of GitHub."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from anymax._core.sentences import printable
+from anymax.inspect.check.findings import Edit, Finding
+from anymax.inspect.check.rules import all_rules
+from anymax.inspect.check.run import Report
+from anymax.inspect.check.sources import Source, read
+
+COLOURS = {"error": "31", "warning": "33", "info": "36"}
+# of SARIF and of GitHub for ours
+SARIF_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+GITHUB_LEVELS = {"error": "error", "warning": "warning", "info": "notice"}
+TAB = "    "
+LONGEST_LINE = 160
+
+
+def text(report: Report) -> str:
+    """For people: each finding with its line and a caret under it, then what was looked at and what was not."""
+    return "\n".join([*(_with_line(finding) for finding in report.findings), *summary(report)])
+
+
+def _with_line(finding: Finding) -> str:
+    place = f"cell {finding.cell}:" if finding.cell else ""
+    level = _coloured(finding.level, COLOURS[finding.level])
+    where = _coloured(f"{printable(finding.path)}:{place}{finding.line}:{finding.column}", "1")
+    fixable = " (--fix)" if finding.fix else ""
+    head = f"{where}: {level} {finding.code}{fixable} {printable(finding.message)}"
+    line = _line_of(finding)
+    if line is None:
+        return head
+    start = finding.column - 1
+    end = finding.end_column - 1 if finding.end_line == finding.line else len(line)
+    # a line of data is shown around the finding
+    first = max(0, start - LONGEST_LINE // 2) if len(line) > LONGEST_LINE else 0
+    shown = line[first : first + LONGEST_LINE].rstrip()
+    before, under = _shown(line[first:start]), _shown(line[start : min(end, first + LONGEST_LINE)].rstrip())
+    number = str(finding.line)
+    caret = _coloured("^" * max(1, _width(under)), COLOURS[finding.level])
+    return f"{head}\n {number} | {_shown(shown)}\n {' ' * len(number)} | {' ' * _width(before)}{caret}\n"
+
+
+def _line_of(finding: Finding) -> str | None:
+    source = _source(finding.path)
+    if source is None:
+        return None
+    before = next((cell.first_line for cell in source.cells if cell.number == finding.cell), 0)
+    return source.lines[before + finding.line - 1]
+
+
+@cache
+def _source(path: str) -> Source | None:
+    source = read(path)
+    return source if isinstance(source, Source) else None
+
+
+def _shown(line: str) -> str:
+    return printable(line.replace("\t", TAB))
+
+
+def _width(line: str) -> int:
+    """The columns that a terminal takes for it."""
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in line
+    )
+
+
+def _coloured(words: str, colour: str) -> str:
+    return f"\033[{colour}m{words}\033[0m" if _has_colours() else words
+
+
+def _has_colours() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def summary(report: Report) -> Iterator[str]:
+    """What was looked at, and what was not."""
+    yield from not_looked_at(report)
+    levels = Counter(finding.level for finding in report.findings)
+    parts = ", ".join(f"{levels[level]} {level}" for level in COLOURS if levels[level])
+    found = f"{_count(len(report.findings), 'finding')} ({parts})" if parts else "No findings"
+    unread = len({each.path for each in (*report.unread, *report.failed)})
+    not_read = f"{_count(unread, 'file')} in whole or in part (named above), and " if unread else ""
+    yield (
+        f"{found}. Looked at: {_count(len(report.looked_at), 'file')}. Not looked at: {not_read}"
+        "what only a run knows, such as most shapes; silence is no proof."
+    )
+
+
+def not_looked_at(report: Report) -> Iterator[str]:
+    """The files and cells that could not be read, a line each."""
+    for each in sorted((*report.unread, *report.failed), key=lambda each: (each.path, each.cell or 0)):
+        place = f":cell {each.cell}" if each.cell else ""
+        line = f":{each.line}" if each.line else ""
+        yield printable(f"{each.path}{place}{line}: not looked at: {each.reason}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def as_json(report: Report) -> str:
+    """A list of objects with the names that ruff gives their fields, and `level`."""
+    return json.dumps([_as_object(finding) for finding in report.findings], indent=2)
+
+
+def _as_object(finding: Finding) -> dict[str, Any]:
+    fix = finding.fix
+    edits = [_edit_as_object(edit, finding) for edit in fix.edits] if fix else []
+    return {
+        "cell": finding.cell,
+        "code": finding.code,
+        "end_location": {"row": finding.end_line, "column": finding.end_column},
+        "filename": os.path.abspath(finding.path),
+        "fix": {"applicability": "safe", "edits": edits, "message": fix.message} if fix else None,
+        "level": finding.level,
+        "location": {"row": finding.line, "column": finding.column},
+        "message": finding.message,
+        "name": all_rules()[finding.code].name,
+        "noqa_row": finding.line,
+        "url": None,
+    }
+
+
+def _edit_as_object(edit: Edit, finding: Finding) -> dict[str, Any]:
+    source = _source(finding.path)
+    start, end = (_location(source, offset) for offset in (edit.start, edit.end))
+    return {"content": edit.replacement, "end_location": end, "location": start}
+
+
+def _location(source: Source | None, offset: int) -> dict[str, int] | None:
+    if source is None:
+        return None
+    line, column = source.position(offset)
+    return {"row": line, "column": column}
+
+
+def sarif(report: Report) -> str:
+    """SARIF 2.1.0: the rules with their documentation, the findings, and what could not be read as notifications."""
+    from importlib.metadata import version  # which takes a fifth of the start and is asked for here alone
+
+    rules = list(all_rules().values())
+    driver = {
+        "name": "anymax check",
+        "semanticVersion": version("anymax"),
+        "rules": [
+            {
+                "id": rule.code,
+                "name": rule.name,
+                "shortDescription": {"text": rule.summary},
+                "help": {"text": rule.documentation, "markdown": rule.documentation},
+                "defaultConfiguration": {"level": SARIF_LEVELS[rule.level]},
+            }
+            for rule in rules
+        ],
+    }
+    index = {rule.code: at for at, rule in enumerate(rules)}
+    notifications = [
+        {
+            "level": "error" if each in report.failed else "warning",
+            "message": {"text": f"not looked at: {each.reason}"},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(each.path)}}}],
+        }
+        for each in (*report.unread, *report.failed)
+    ]
+    results = [
+        {
+            "ruleId": finding.code,
+            "ruleIndex": index[finding.code],
+            "level": SARIF_LEVELS[finding.level],
+            "message": {"text": _in_cell(finding)},
+            "locations": [{"physicalLocation": _physical(finding)}],
+        }
+        for finding in report.findings
+    ]
+    invocation = {"executionSuccessful": not report.failed, "toolExecutionNotifications": notifications}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [invocation],
+        "results": results,
+    }
+    return json.dumps(
+        {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}, indent=2
+    )
+
+
+def _physical(finding: Finding) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(finding.path)}}
+    if finding.cell is None:
+        place["region"] = {
+            "startLine": finding.line,
+            "startColumn": finding.column,
+            "endLine": finding.end_line,
+            "endColumn": finding.end_column,
+        }
+    return place
+
+
+def _uri(path: str) -> str:
+    """A path for a file of results: relative where it lies below the current folder."""
+    relative = os.path.relpath(path)
+    if relative.startswith(os.pardir):
+        return f"file://{quote(os.path.abspath(path))}"
+    return quote(relative.replace(os.sep, "/"))
+
+
+def _in_cell(finding: Finding) -> str:
+    """The message; of a notebook, whose lines are not those of its file, with the place in front."""
+    if finding.cell is None:
+        return finding.message
+    return f"cell {finding.cell}, line {finding.line}: {finding.message}"
+
+
+def github(report: Report) -> str:
+    """Commands that GitHub's runner turns into annotations."""
+    return "\n".join(map(_annotation, report.findings))
+
+
+def _annotation(finding: Finding) -> str:
+    fields = {"title": f"anymax {finding.code}", "file": os.path.relpath(finding.path)}
+    if finding.cell is None:
+        fields |= {"line": str(finding.line), "endLine": str(finding.end_line)}
+        if finding.line == finding.end_line:
+            fields |= {"col": str(finding.column), "endColumn": str(finding.end_column)}
+    properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in fields.items())
+    return f"::{GITHUB_LEVELS[finding.level]} {properties}::{_escaped(f'{finding.code} {_in_cell(finding)}')}"
+
+
+def _escaped(value: str, more: str = "") -> str:
+    for sign in f"%\r\n{more}":
+        value = value.replace(sign, f"%{ord(sign):02X}")
+    return value
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {"text": text, "json": as_json, "sarif": sarif, "github": github}
