@@ -1,19 +1,28 @@
 """Everything between scores and probabilities in PyTorch."""
 
-from anymax import nn, noise
-from anymax._core.backends import backends
-from anymax._core.dims import ImplicitDimWarning
-from anymax._core.dispatch import explain_backend, use_backend
-from anymax._core.native import MissingKernelsWarning
-from anymax.inspect.explain import explain
-from anymax.ops.binary.api import binary_cross_entropy_with_logits
-from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
-from anymax.ops.entropy.api import entropy
-from anymax.ops.gumbel.api import gumbel_softmax, sample
-from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
-from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
-from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
-from anymax.ops.truncation.api import keep_mask
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or sys.modules.get("torch"):
+    from anymax import nn, noise
+    from anymax._core.backends import backends
+    from anymax._core.dims import ImplicitDimWarning
+    from anymax._core.dispatch import explain_backend, use_backend
+    from anymax._core.native import MissingKernelsWarning
+    from anymax.inspect.explain import explain
+    from anymax.ops.binary.api import binary_cross_entropy_with_logits
+    from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
+    from anymax.ops.entropy.api import entropy
+    from anymax.ops.gumbel.api import gumbel_softmax, sample
+    from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
+    from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
+    from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
+    from anymax.ops.truncation.api import keep_mask
+else:
+    # `anymax check` reads code and needs no torch; docs/design.md says what these lines wait for, and why
+    from anymax._core.waiting import wait
+
+    wait(sys.modules[__name__])
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,5 @@
-"""The command line: `anymax compare DATA`, `anymax predict DIR ROWS`, `anymax report DIR`, `anymax bench` and, with
-torch alone, `anymax explain SHAPE`.
+"""The command line: `anymax compare DATA`, `anymax predict DIR ROWS`, `anymax report DIR`, `anymax bench`; with torch
+alone, `anymax explain SHAPE`; without even that, `anymax check PATH`.
 
 Whatever is wrong with a request is one sentence on standard error and exit status 2; nothing is written then.
 """
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     import typer
 
     from anymax.lab.errors import Option
-else:
-    try:
-        import typer
-    except ImportError:  # torch alone was installed
-        typer = None
 
 INSTALL = 'pip install "anymax[lab]"'
 WRONG_ANSWER = 1
@@ -50,6 +45,8 @@ def main() -> None:
         print(f"anymax {__version__}")
     elif name == "explain":
         explain(arguments)
+    elif name == "check":
+        status = check(arguments)
     elif name in _OF_EXTRA:
         status = _of_extra(name, arguments)
     else:
@@ -65,7 +62,7 @@ def _help() -> str:
         "",
         "Commands:",
     ]
-    for command in (*_OF_EXTRA.values(), explain):
+    for command in (*_OF_EXTRA.values(), explain, check):
         label = f"  {command.__name__:9}"
         lines += textwrap.wrap(label + (command.__doc__ or ""), 79, subsequent_indent=" " * len(label))
     return "\n".join([*lines, "", "Run anymax COMMAND --help for more, anymax --version for the version."])
@@ -73,7 +70,11 @@ def _help() -> str:
 
 def _of_extra(name: str, arguments: list[str]) -> int:
     """Run a command that needs the extra; the exit status."""
-    if typer is None:
+    # typer takes longer than the commands that do without; it reads the annotations below in this module's names
+    global typer
+    try:
+        import typer
+    except ImportError:
         _stop(f"{name} needs more than torch; {INSTALL} brings it.")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(_OF_EXTRA[name])
@@ -339,6 +340,14 @@ def explain(arguments: list[str]) -> None:
         from anymax import explain as explanation
 
         print(explanation(_shape(" ".join(shape)), None if options.dim is None else _dim(options.dim)))
+
+
+def check(arguments: list[str]) -> int:
+    """Read code, without running it, and find softmaxes over the wrong axis and losses that get probabilities."""
+    with _one_sentence():
+        from anymax.inspect.check.main import main as check_code
+
+        return check_code(arguments)
 
 
 # The commands that need more than torch.

@@ -515,7 +515,7 @@ def test_help_is_the_same_without_the_extra(without_extras, monkeypatch, capsys,
     ],
 )
 def test_refusals_without_the_extra(monkeypatch, capsys, arguments, expected):
-    monkeypatch.setattr(cli, "typer", None)
+    monkeypatch.setitem(sys.modules, "typer", None)
     assert anymax(monkeypatch, *arguments) == 2
     assert refusal(capsys) == expected
 
