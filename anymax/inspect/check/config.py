@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,8 +107,3 @@ def _strings(value: object, key: str, path: Path) -> tuple[str, ...]:
 def codes(text: str) -> tuple[str, ...]:
     """The prefixes in "AMX1,AMX401"."""
     return tuple(part.strip().upper() for part in text.split(",") if part.strip())
-
-
-def patterns(texts: Sequence[str]) -> tuple[str, ...]:
-    """The patterns of an option that may be repeated."""
-    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())

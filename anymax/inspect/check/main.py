@@ -14,8 +14,10 @@ from anymax._core.sentences import of_path, printable, quoted
 from anymax.inspect.check import config as configuration
 from anymax.inspect.check import fixes, output, sources
 from anymax.inspect.check.config import Config, ConfigError
+from anymax.inspect.check.fixes import Fixed
 from anymax.inspect.check.rules import all_rules
 from anymax.inspect.check.run import Report, check
+from anymax.inspect.check.sources import Source, Unreadable
 
 CLEAN = 0
 FOUND = 1
@@ -44,11 +46,48 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     config = _config(options)
-    paths = _files(options.paths, config)
-    report = check(paths, config)
+    for path in options.paths:
+        if not os.path.exists(path):
+            raise ConfigError(f"There is no {of_path(path)}.")
+    # a hook names every file that is committed, those too that are excluded
+    excluded = [path for path in options.paths if config.is_excluded(path)]
+    asked = [path for path in options.paths if path not in excluded]
+    paths = list(sources.find(asked, config.is_excluded))
+
+    def checked() -> Report:
+        report = check(paths, config)
+        report.unread += [Unreadable(path, "it is excluded") for path in excluded]
+        return report
+
+    report = checked()
     if options.diff or options.fix:
-        return _fix(options, config, paths, report)
+        fixed = fixes.fix(report.findings, config)
+        for refused in fixed.refused:
+            print(printable(f"{refused.path}: {refused.reason}"), file=sys.stderr)
+        if options.diff:
+            return _show_diff(fixed)
+        if fixed.texts:
+            _write(fixed)
+            report = checked()
     return _show(options, report)
+
+
+def _show_diff(fixed: Fixed) -> int:
+    for path, after in fixed.texts.items():
+        before = sources.read(path)
+        if isinstance(before, Source):
+            sys.stdout.write(fixes.diff(before.raw, after, path))
+    return FOUND if fixed.texts else CLEAN
+
+
+def _write(fixed: Fixed) -> None:
+    for path, after in fixed.texts.items():
+        try:
+            fixes.write(path, after)
+        except OSError as error:
+            raise ConfigError(f"{of_path(path)} cannot be written: {error.strerror or error}.") from None
+    found, files = output.count(fixed.count, "finding"), output.count(len(fixed.texts), "file")
+    print(f"Fixed {found} in {files}.", file=sys.stderr)
 
 
 def _show(options: argparse.Namespace, report: Report) -> int:
@@ -67,28 +106,6 @@ def _status(report: Report) -> int:
     return FOUND if report.findings else CLEAN
 
 
-def _fix(options: argparse.Namespace, config: Config, paths: Sequence[str], report: Report) -> int:
-    fixed = fixes.fix(report.findings, config)
-    for refused in fixed.refused:
-        print(printable(f"{refused.path}: {refused.reason}"), file=sys.stderr)
-    if options.diff:
-        for path, after in fixed.texts.items():
-            before = sources.read(path)
-            if isinstance(before, sources.Source):
-                sys.stdout.write(fixes.diff(before.raw, after, path))
-        return FOUND if fixed.texts else CLEAN
-    for path, after in fixed.texts.items():
-        try:
-            fixes.write(path, after)
-        except OSError as error:
-            raise ConfigError(f"{of_path(path)} cannot be written: {error.strerror or error}.") from None
-    if fixed.texts:
-        found = f"{fixed.count} finding{'' if fixed.count == 1 else 's'}"
-        print(f"Fixed {found} in {len(fixed.texts)} file{'' if len(fixed.texts) == 1 else 's'}.", file=sys.stderr)
-        report = check(paths, config)
-    return _show(options, report)
-
-
 def _config(options: argparse.Namespace) -> Config:
     config = configuration.load(Path.cwd())
     if options.select is not None:
@@ -97,13 +114,6 @@ def _config(options: argparse.Namespace) -> Config:
         config = replace(config, ignore=configuration.codes(options.ignore))
     config.rules()  # a prefix that begins no code is said before any work
     return config
-
-
-def _files(paths: Sequence[str], config: Config) -> list[str]:
-    for path in paths:
-        if not os.path.exists(path):
-            raise ConfigError(f"There is no {of_path(path)}.")
-    return list(sources.find(paths, config.is_excluded))
 
 
 def _documentation(code: str) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 
 
 @dataclass(frozen=True)
 class Import:
-    """One name of an import statement: what it is bound to, and the qualified name it asks for."""
+    """One name of an import statement: the name that it binds, what that stands for, and the name that it asks for.
+
+    The two differ for `import torch.nn`, which binds `torch`.
+    """
 
     node: ast.alias
     bound: str
+    means: str
     qualified: str
 
 
@@ -26,12 +31,23 @@ class Names:
     """
 
     def __init__(self, tree: ast.Module, package: str = "") -> None:
-        self.imports: list[Import] = []
+        self._tree = tree
+        self._package = package
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        """Every name of every import, in the order of the tree."""
+        return [each for node in _statements(self._tree) for each in _imports(node, self._package)]
+
+    @cached_property
+    def _table(self) -> dict[str, str]:
         bound: dict[str, set[str | None]] = {}
-        for node in ast.walk(tree):
-            for name, qualified in self._bindings(node, package):
-                bound.setdefault(name, set()).add(qualified)
-        self._table = {name: next(iter(all_)) for name, all_ in bound.items() if len(all_) == 1}
+        for each in self.imports:
+            bound.setdefault(each.bound, set()).add(each.means)
+        for node in ast.walk(self._tree):
+            if name := _bound_otherwise(node):
+                bound.setdefault(name, set()).add(None)
+        return {name: means for name, all_ in bound.items() if len(all_) == 1 and (means := next(iter(all_)))}
 
     def qualified(self, node: ast.expr) -> str | None:
         """The qualified name of a name or a chain of attributes, or None where it is not known."""
@@ -41,26 +57,37 @@ class Names:
             return f"{owner}.{node.attr}"
         return None
 
-    def _bindings(self, node: ast.AST, package: str) -> Iterator[tuple[str, str | None]]:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                first = alias.name.partition(".")[0]
-                bound, qualified = (alias.asname, alias.name) if alias.asname else (first, first)
-                self.imports.append(Import(alias, bound, alias.name))
-                yield bound, qualified
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level:
-                parts = package.split(".") if package else []
-                kept = parts[: len(parts) - node.level + 1]
-                module = ".".join([*kept, *([module] if module else [])]) if len(parts) >= node.level else "?"
-            for alias in node.names:
-                qualified = f"{module}.{alias.name}"
-                self.imports.append(Import(alias, alias.asname or alias.name, qualified))
-                yield alias.asname or alias.name, qualified
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            yield node.id, None
-        elif isinstance(node, ast.arg):
-            yield node.arg, None
-        elif isinstance(node, _NAMED) and node.name:
-            yield node.name, None
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements inside a node, which are a tenth of what `ast.walk` goes through."""
+    for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+        inside = getattr(node, part, None)
+        for each in inside if isinstance(inside, list) else ():
+            yield each
+            yield from _statements(each)
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[Import]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            first = alias.name.partition(".")[0]
+            yield Import(alias, alias.asname or first, alias.name if alias.asname else first, alias.name)
+    elif isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        if node.level:
+            # "?" above the outermost package that is known
+            parts = package.split(".") if package else []
+            above = parts[: len(parts) - node.level + 1] if len(parts) >= node.level else ["?"]
+            module = ".".join([*above, *([module] if module else [])])
+        for alias in node.names:
+            qualified = f"{module}.{alias.name}"
+            yield Import(alias, alias.asname or alias.name, qualified, qualified)
+
+
+def _bound_otherwise(node: ast.AST) -> str | None:
+    """The name that this node binds, other than by an import."""
+    if isinstance(node, ast.Name):
+        return None if isinstance(node.ctx, ast.Load) else node.id
+    if isinstance(node, ast.arg):
+        return node.arg
+    return node.name if isinstance(node, _NAMED) else None

@@ -89,11 +89,11 @@ def summary(report: Report) -> Iterator[str]:
     yield from not_looked_at(report)
     levels = Counter(finding.level for finding in report.findings)
     parts = ", ".join(f"{levels[level]} {level}" for level in COLOURS if levels[level])
-    found = f"{_count(len(report.findings), 'finding')} ({parts})" if parts else "No findings"
+    found = f"{count(len(report.findings), 'finding')} ({parts})" if parts else "No findings"
     unread = len({each.path for each in (*report.unread, *report.failed)})
-    not_read = f"{_count(unread, 'file')} in whole or in part (named above), and " if unread else ""
+    not_read = f"{count(unread, 'file')} in whole or in part (named above), and " if unread else ""
     yield (
-        f"{found}. Looked at: {_count(len(report.looked_at), 'file')}. Not looked at: {not_read}"
+        f"{found}. Looked at: {count(len(report.looked_at), 'file')}. Not looked at: {not_read}"
         "what only a run knows, such as most shapes; silence is no proof."
     )
 
@@ -106,7 +106,8 @@ def not_looked_at(report: Report) -> Iterator[str]:
         yield printable(f"{each.path}{place}{line}: not looked at: {each.reason}")
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """So many of them, in words."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -227,9 +227,9 @@ def _notebook(path: str, raw: str, encoding: str) -> Source | Unreadable:
         notebook = json.loads(raw)
         written = [(number, cell) for number, cell in enumerate(notebook["cells"], 1) if cell["cell_type"] == "code"]
         codes = [(number, "".join(cell["source"])) for number, cell in written]
-    except (ValueError, KeyError, TypeError):
+        language = _language(notebook)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Unreadable(path, "it is no notebook of format 4 (JSON with cells)")
-    language = _language(notebook)
     if language != "python":
         return Unreadable(path, f"its language is {language}")
     cells, unread, read, line = [], [], [], 0
