@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from anymax.inspect.check import config as configuration
 from anymax.inspect.check import output, run
 from anymax.inspect.check.main import main
 from anymax.inspect.check.rules import HEADINGS, all_rules
@@ -56,6 +57,23 @@ def test_text_has_the_line_a_caret_and_what_was_looked_at(folder, capsys):
         "1 finding (1 error). Looked at: 1 file. Not looked at: 1 file in whole or in part (named above), and what "
         "only a run knows, such as most shapes; silence is no proof.\n"
     )
+
+
+def test_the_page_shows_what_the_command_prints(folder, capsys):
+    page = (ROOT / "docs" / "checking-code.md").read_text(encoding="utf-8")
+    code, printed = re.findall(r"\$ cat train.py\n(.*?)\$ anymax check train.py\n(.*?)```", page, re.DOTALL)[0]
+    (folder / "train.py").write_text(code)
+    assert main(["train.py"]) == 1
+    assert capsys.readouterr().out == printed
+
+
+def test_the_settings_on_the_page_are_settings(folder):
+    page = (ROOT / "docs" / "checking-code.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (folder / "pyproject.toml").write_text(table)
+    settings = configuration.load(folder)
+    assert settings.exclude == ("legacy", "experiments/*.py")
+    assert settings.per_file_ignores == {"tests/*": ("AMX2",)}
 
 
 def test_without_findings_the_status_is_0_and_the_last_line_says_that_silence_is_no_proof(folder, capsys):
