@@ -10,6 +10,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax._core.dispatch import explain_backend, use_backend
     from anymax._core.native import MissingKernelsWarning
     from anymax.inspect.explain import explain
+    from anymax.inspect.watching import MisuseWarning, watch
     from anymax.ops.binary.api import binary_cross_entropy_with_logits
     from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
     from anymax.ops.entropy.api import entropy
@@ -30,6 +31,7 @@ __all__ = [
     "ImplicitDimWarning",
     "LogProb",
     "MissingKernelsWarning",
+    "MisuseWarning",
     "backends",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
@@ -51,4 +53,5 @@ __all__ = [
     "softmax",
     "softmin",
     "use_backend",
+    "watch",
 ]

@@ -112,6 +112,7 @@ WITHOUT_EXAMPLE = {
     "anymax.ImplicitDimWarning",
     "anymax.LogProb",
     "anymax.MissingKernelsWarning",
+    "anymax.MisuseWarning",
     "anymax.noise.Noise",
 }
 

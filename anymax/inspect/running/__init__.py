@@ -1,0 +1,1 @@
+"""What is seen of calls while a program runs, for watch."""

@@ -1,0 +1,529 @@
+"""What may be wrong with what a loss or a sampler is given."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Categorical
+
+from anymax._core.dims import resolve
+from anymax._core.dispatch import OPS
+from anymax.inspect.running.maps import Handler, has_masked_row, has_nan
+from anymax.inspect.running.places import Place, caller
+from anymax.inspect.running.propagation import CARRIERS, argument
+from anymax.inspect.running.provenance import Origin
+from anymax.inspect.running.record import Losses, Record, readable
+
+# what a target's probabilities may be off by: they come from other devices, in other dtypes, through mixes
+SUM_TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 2e-2}
+
+_NO_PROBABILITIES = {
+    "scores": "scores straight from a layer",
+    "log_softmax": "log-probabilities",
+    "logsigmoid": "log-probabilities",
+}
+
+
+# cross-entropy
+
+
+def _cross_entropy(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    scores, target = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "target")
+    if not (isinstance(scores, Tensor) and isinstance(target, Tensor)) or scores.ndim == 0:
+        return function(*args, **kwargs)
+    place = caller()
+    name = function.__name__
+    at = _class_axis(scores, kwargs.get("dim"))
+    origin = _look_up(record, scores)
+    if origin is not None and at is not None:
+        if origin.kind in ("softmax", "log_softmax"):
+            _say_double(record, name, origin, scores.shape[at], place)
+        _check_classes_last(record, name, scores, origin, at, kwargs, place)
+        _check_batch(record, name, origin, at, place)
+    if at is not None and scores.shape[at] == 1:
+        record.say(
+            "AMX103",
+            "warning",
+            f"{name} of scores of shape {tuple(scores.shape)} has one class on axis {at}, so the loss is 0 whatever "
+            "the scores. For a yes/no decision write binary_cross_entropy_with_logits",
+            place,
+        )
+    result = function(*args, **kwargs)
+    if at is not None and isinstance(result, Tensor) and readable(scores, target, result):
+        if target.is_floating_point():
+            _check_simplex(record, name, target, at, place)
+        if not _is_nan(record, name, scores, target, kwargs, result, at, place) and result.ndim == 0:
+            _note_loss(record, scores, target, args, kwargs, result.item(), at, place)
+    return result
+
+
+def _class_axis(scores: Tensor, dim: Any) -> int | None:
+    """The axis that holds the classes; None where several do."""
+    if dim is None:
+        return 0 if scores.ndim == 1 else 1
+    axes = resolve(dim, scores.ndim).axes
+    return axes[0] if len(axes) == 1 else None
+
+
+def _look_up(record: Record, scores: Tensor) -> Origin | None:
+    """The origin of what a loss is given, and a note of where nothing is known."""
+    record.seen["loss"] += 1
+    origin = record.origins.get(scores)
+    if origin is None:
+        record.unknown["loss"] += 1
+        if "CompiledFunction" in type(scores.grad_fn).__name__:
+            record.compiled = True
+    return origin
+
+
+def _say_double(record: Record, name: str, origin: Origin, num_classes: int, place: Place) -> None:
+    if origin.kind == "log_softmax":
+        record.say(
+            "AMX201",
+            "info",
+            f"{name} of log_softmax's result, from {origin.place}: the loss is the same as of the scores, and takes "
+            "a pass more. Give it the scores, or write nll_loss",
+            place,
+        )
+        return
+    record.say(
+        "AMX201",
+        "error",
+        f"{name} was given probabilities, which a softmax made at {origin.place}: it applies a softmax itself, so "
+        f"with {num_classes} classes the loss cannot fall below {floor(num_classes):.3f} and gradients are small. Give "
+        "it the scores, and apply softmax only to read probabilities",
+        place,
+    )
+
+
+def floor(num_classes: int) -> float:
+    """The cross-entropy of a perfect prediction that went through a softmax before: -log softmax of a one-hot row."""
+    return math.log(math.e + num_classes - 1) - 1
+
+
+def _check_classes_last(
+    record: Record, name: str, scores: Tensor, origin: Origin, at: int, kwargs: dict[str, Any], place: Place
+) -> None:
+    """The sizes fit both ways; which axis a layer made tells them apart."""
+    if at != 1 or kwargs.get("dim") is not None or scores.ndim < 3 or scores.shape[1] != scores.shape[-1]:
+        return
+    read, last = origin.axes[1], origin.axes[-1]
+    if read is not None and last is not None and last.is_features and not read.is_features:
+        record.say(
+            "AMX109",
+            "warning",
+            f"{name} reads the classes from axis 1 of scores of shape {tuple(scores.shape)}, but a layer put its "
+            "outputs into the last axis; the sizes are equal, so nothing complains. Write "
+            f"anymax.cross_entropy(scores, target, dim={scores.ndim - 1}), or move the axis: scores.movedim(-1, 1)",
+            place,
+        )
+
+
+def _check_batch(record: Record, name: str, origin: Origin, at: int, place: Place) -> None:
+    """The samples of the loss must not have competed, and those that competed must be the classes."""
+    if len(origin.axes) < 2:
+        return
+    made = origin.made_by
+    if made is not None and origin.axes[at] is not None and origin.axes[at] not in made.axes:
+        over = next((axis for axis, one in enumerate(origin.axes) if one in made.axes), None)
+        if over is not None:
+            _say_other_axis(record, name, over, at, made.place, place)
+            return
+    samples = origin.axes[0]
+    if at == 0 or samples is None:
+        return
+    for made in origin.mixed:
+        if samples in made.axes:
+            record.say(
+                "AMX102",
+                "warning",
+                f"the samples of {name}, axis 0, went through a softmax over that axis at {made.place}: what is "
+                "predicted for one depends on the others. Normalise over an axis within a sample",
+                made.place,
+            )
+
+
+def _say_other_axis(record: Record, name: str, over: int, at: int, made: Place, place: Place) -> None:
+    if over == 0:
+        record.say(
+            "AMX102",
+            "error",
+            f"a softmax normalised over axis 0, and {name} at {place} reads the classes from axis {at} and the "
+            f"samples from axis 0: the samples of a batch compete with each other. Write dim={at} there",
+            made,
+        )
+    else:
+        record.say(
+            "AMX106",
+            "error",
+            f"a softmax normalised over axis {over}, and {name} at {place} reads the classes from axis {at}: "
+            f"positions compete instead of classes. Write dim={at} there",
+            made,
+        )
+
+
+def _check_simplex(record: Record, name: str, target: Tensor, at: int, place: Place) -> None:
+    target = target.detach()
+    sums = target.sum(at, dtype=torch.float32)
+    off = (sums - 1).abs() > SUM_TOLERANCE.get(target.dtype, 1e-3)
+    # a row of zeros is how some leave a row out
+    wrong = (off & (sums != 0)) | (target < 0).any(at)
+    if bool(wrong.any()):
+        record.say(
+            "AMX209",
+            "warning",
+            f"{name} was given class probabilities as targets whose sums over axis {at} range from "
+            f"{sums.min().item():.3g} to {sums.max().item():.3g}: rows count by their sums, and the loss has no "
+            "minimum where the prediction equals the target. Divide by the sums, or for several labels per sample "
+            "write binary_cross_entropy_with_logits",
+            place,
+        )
+
+
+def _is_nan(
+    record: Record,
+    name: str,
+    scores: Tensor,
+    target: Tensor,
+    kwargs: dict[str, Any],
+    result: Tensor,
+    at: int,
+    place: Place,
+) -> bool:
+    """True where the loss is NaN; then the reason is said, where it is one of ours."""
+    if not has_nan(result):
+        return False
+    if has_nan(scores):
+        return True
+    ignored = kwargs.get("ignore_index", -100)
+    if not target.is_floating_point() and target.numel() and bool((target == ignored).all()):
+        record.say(
+            "AMX211",
+            "error",
+            f"every target of {name} is ignore_index={ignored}, so the mean is over nothing: NaN, and NaN gradients. "
+            "Skip such batches, or write reduction='sum' and divide by the number of targets that count, at least 1",
+            place,
+        )
+    elif has_masked_row(scores, (at,)):
+        record.say(
+            "AMX304",
+            "error",
+            f"{name} met rows of scores that are nothing but -inf: the loss is NaN, and so is every gradient. Keep "
+            "at least one class of each row, the target's",
+            place,
+        )
+    return True
+
+
+def _note_loss(
+    record: Record,
+    scores: Tensor,
+    target: Tensor,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    value: float,
+    at: int,
+    place: Place,
+) -> None:
+    """Values near the floor of a double softmax, for `after_last_step`."""
+    plain = argument(args, kwargs, 2, "weight") is None and not kwargs.get("label_smoothing")
+    num_classes = scores.shape[at]
+    if not plain or target.is_floating_point() or num_classes < 2 or kwargs.get("reduction") == "sum":
+        return
+    losses = record.losses.setdefault(place, Losses(num_classes))
+    near = abs(value - floor(num_classes)) <= NEAR * floor(num_classes)
+    losses.values.append(value)
+    losses.right.append((scores.detach().argmax(at) == target).float().mean().item() if near else 0.0)
+
+
+# how far above its floor a loss still counts as stuck there, and how many predictions are right by then
+NEAR = 0.05
+RIGHT = 0.9
+FEWEST = 3
+
+
+def after_last_step(record: Record) -> None:
+    """A loss at the floor of a double softmax while nearly all predictions are right."""
+    for place, losses in record.losses.items():
+        lowest = floor(losses.num_classes)
+        values, right = losses.values[-FEWEST:], losses.right[-FEWEST:]
+        if (
+            len(values) == FEWEST
+            and all(abs(value - lowest) <= NEAR * lowest for value in values)
+            and min(right) > RIGHT
+        ):
+            record.say(
+                "AMX210",
+                "warning",
+                f"the loss stays at {values[-1]:.3f} while {100 * right[-1]:.0f} % of the predictions are right; "
+                f"{lowest:.3f} is what {losses.num_classes} classes give where scores went through a softmax before "
+                "cross_entropy applies its own: look for one at the end of the model, and leave it out",
+                place,
+            )
+
+
+# nll_loss
+
+
+def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    inputs, target = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "target")
+    if not (isinstance(inputs, Tensor) and isinstance(target, Tensor)) or inputs.ndim == 0:
+        return function(*args, **kwargs)
+    place = caller()
+    origin = _look_up(record, inputs)
+    kind = None if origin is None else origin.kind
+    at = 0 if inputs.ndim == 1 else 1
+    if origin is not None:
+        _check_batch(record, "nll_loss", origin, at, place)
+    if origin is not None and kind in ("softmax", "sigmoid"):
+        record.say(
+            "AMX203",
+            "error",
+            f"nll_loss was given probabilities, which {kind} made at {origin.place}: it takes no log, so the loss is "
+            "negative and gradients do not grow where the model is wrong. Write log_softmax there, or cross_entropy "
+            "of the scores",
+            place,
+        )
+    elif kind == "scores":
+        record.say(
+            "AMX203",
+            "warning",
+            "nll_loss was given scores straight from a layer: it takes neither a log nor a softmax, so the loss falls "
+            "without end as scores grow. Write cross_entropy",
+            place,
+        )
+    result = function(*args, **kwargs)
+    if isinstance(result, Tensor) and readable(inputs, target, result):
+        if kind is None and inputs.numel() and inputs.detach().max().item() > 0:
+            record.say(
+                "AMX203",
+                "error",
+                "nll_loss was given positive numbers, and logs of probabilities are never positive. Write log_softmax "
+                "before it, or cross_entropy of the scores",
+                place,
+            )
+        _is_nan(record, "nll_loss", inputs, target, kwargs, result, at, place)
+    return result
+
+
+# binary cross-entropies, kl_div
+
+
+def _with_logits(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    scores, target = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "target")
+    if not (isinstance(scores, Tensor) and isinstance(target, Tensor)):
+        return function(*args, **kwargs)
+    name = "binary_cross_entropy_with_logits"
+    origin = _look_up(record, scores)
+    if origin is not None and origin.kind in ("sigmoid", "softmax", "logsigmoid", "log_softmax"):
+        record.say(
+            "AMX202",
+            "error" if origin.kind in ("sigmoid", "logsigmoid") else "warning",
+            f"{name} was given {origin.kind}'s result, from {origin.place}, and applies a sigmoid itself: of "
+            "probabilities it sees yes everywhere, 0.5 to 0.73. Give it the scores, and apply sigmoid only to read "
+            "probabilities",
+        )
+    _check_binary_target(record, name, target)
+    return function(*args, **kwargs)
+
+
+def _binary(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    probs, target = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "target")
+    if not (isinstance(probs, Tensor) and isinstance(target, Tensor)):
+        return function(*args, **kwargs)
+    origin = _look_up(record, probs)
+    kind = None if origin is None else origin.kind
+    if origin is not None and kind == "sigmoid":
+        record.say(
+            "AMX204",
+            "info",
+            f"binary_cross_entropy of sigmoid's values, from {origin.place}: the same loss from the scores loses no "
+            "digits where a probability is near 0 or 1: binary_cross_entropy_with_logits",
+        )
+    elif kind in _NO_PROBABILITIES:
+        record.say(
+            "AMX204",
+            "warning" if kind == "scores" else "error",
+            f"binary_cross_entropy takes probabilities and was given {_NO_PROBABILITIES[kind]}. Write "
+            "binary_cross_entropy_with_logits of the scores",
+        )
+    _check_binary_target(record, "binary_cross_entropy", target)
+    return function(*args, **kwargs)
+
+
+def _check_binary_target(record: Record, name: str, target: Tensor) -> None:
+    if target.numel() and readable(target):
+        lowest, highest = (value.item() for value in target.detach().aminmax())
+        if lowest < 0 or highest > 1:
+            record.say(
+                "AMX209",
+                "error",
+                f"{name} was given targets from {lowest:.3g} to {highest:.3g}, and they have to lie between 0 and 1: "
+                "the loss has no minimum, and falls below 0. For class ids write cross_entropy, else scale them",
+            )
+
+
+def _kl_div(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    inputs, target = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "target")
+    if not (isinstance(inputs, Tensor) and isinstance(target, Tensor)):
+        return function(*args, **kwargs)
+    place = caller()
+    origin, goal = _look_up(record, inputs), record.origins.get(target)
+    kind = None if origin is None else origin.kind
+    logs = bool(kwargs.get("log_target", False))
+    if kind in ("softmax", "sigmoid", "scores"):
+        record.say(
+            "AMX205",
+            "warning" if kind == "scores" else "error",
+            f"kl_div takes the log-probabilities of the prediction first, and was given "
+            f"{'scores straight from a layer' if kind == 'scores' else 'probabilities'}: the result is no divergence. "
+            "Write F.kl_div(log_softmax(scores, dim), target, reduction='batchmean')",
+            place,
+        )
+    elif kind is None and inputs.numel() and readable(inputs) and inputs.detach().max().item() > 0:
+        record.say(
+            "AMX205",
+            "error",
+            "kl_div takes the log-probabilities of the prediction first, and was given positive numbers, which no log "
+            "of a probability is. Write F.kl_div(log_softmax(scores, dim), target, reduction='batchmean')",
+            place,
+        )
+    if goal is not None and goal.kind == ("softmax" if logs else "log_softmax"):
+        record.say(
+            "AMX205",
+            "error",
+            f"kl_div with log_target={logs} was given {'probabilities' if logs else 'log-probabilities'} as its "
+            f"target. Write log_target={not logs}",
+            place,
+        )
+    if kwargs.get("reduction", "mean") == "mean" and inputs.ndim > 1:
+        record.say(
+            "AMX205",
+            "info",
+            "kl_div with reduction='mean' divides by the number of entries, not of samples, which is no mean of "
+            "divergences. Write reduction='batchmean'",
+            place,
+        )
+    return function(*args, **kwargs)
+
+
+# samplers and decisions
+
+
+def _multinomial(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    probs = argument(args, kwargs, 0, "input")
+    origin = record.origins.get(probs)
+    if origin is not None and origin.kind in _NO_PROBABILITIES:
+        record.say(
+            "AMX208",
+            "error",
+            "multinomial draws in proportion to probabilities and was given "
+            f"{_NO_PROBABILITIES[origin.kind]}. Write multinomial(softmax(scores, dim=-1), ...), or "
+            "anymax.sample(scores, dim)",
+        )
+    return function(*args, **kwargs)
+
+
+def _sample(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    origin = record.origins.get(argument(args, kwargs, 0, "input"))
+    if origin is not None and origin.kind in ("softmax", "sigmoid"):
+        record.say(
+            "AMX208",
+            "error",
+            f"sample takes scores and was given {origin.kind}'s values, from {origin.place}: it draws from a softmax "
+            "of them, which is nearly uniform. Give it the scores",
+        )
+    return function(*args, **kwargs)
+
+
+def _inside_categorical(
+    record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What `Categorical` does first with what it was given: `probs.sum(-1)` or `logits.logsumexp(-1)`."""
+    origin = record.origins.get(args[0]) if args else None
+    if origin is not None and origin.kind is not None and sys._getframe(2).f_code is Categorical.__init__.__code__:
+        if function is Tensor.logsumexp and origin.kind in ("softmax", "sigmoid"):
+            record.say(
+                "AMX208",
+                "error",
+                f"Categorical(logits=...) was given {origin.kind}'s values, from {origin.place}: it draws from a "
+                "softmax of them, which is nearly uniform. Write Categorical(probs=...), or give it the scores",
+            )
+        elif function is Tensor.sum and origin.kind in _NO_PROBABILITIES:
+            record.say(
+                "AMX208",
+                "error",
+                f"Categorical(probs=...) was given {_NO_PROBABILITIES[origin.kind]}: divided by their sum they are no "
+                "probabilities. Write Categorical(logits=...)",
+            )
+    result = function(*args, **kwargs)
+    CARRIERS[function](record.origins, args, kwargs, result)
+    return result
+
+
+def _argmax(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    tensor, dim = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "dim")
+    origin = record.origins.get(tensor)
+    if dim is None:
+        if isinstance(tensor, Tensor) and tensor.ndim > 1:
+            record.origins.put(result, Origin((), "choice", place=caller()))
+    elif origin is not None and origin.made_by is not None:
+        axis, made = origin.axes[dim], origin.made_by
+        if axis is not None and axis not in made.axes and any(one in made.axes for one in origin.axes):
+            over = next(at for at, one in enumerate(origin.axes) if one in made.axes)
+            record.say(
+                "AMX107",
+                "warning",
+                f"argmax over axis {dim % tensor.ndim} of probabilities that compete along axis {over}, at "
+                f"{made.place}: it compares entries of different distributions. Write argmax(dim={over})",
+            )
+    return result
+
+
+def _equal(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    for one, other in (args[:2], args[1::-1]):
+        origin = record.origins.get(one) if isinstance(one, Tensor) else None
+        if origin is not None and origin.kind == "choice" and isinstance(other, Tensor) and other.ndim > 0:
+            record.say(
+                "AMX107",
+                "error",
+                f"argmax without dim, at {origin.place}, gives one position in the whole tensor, and is compared with "
+                f"labels of shape {tuple(other.shape)}. Write argmax(dim=1), or the axis of the classes",
+            )
+    return function(*args, **kwargs)
+
+
+def _handlers() -> dict[Any, Handler]:
+    found: dict[Any, Handler] = {
+        F.cross_entropy: _cross_entropy,
+        F.nll_loss: _nll_loss,
+        F.binary_cross_entropy: _binary,
+        F.binary_cross_entropy_with_logits: _with_logits,
+        F.kl_div: _kl_div,
+        torch.multinomial: _multinomial,
+        Tensor.multinomial: _multinomial,
+        Tensor.sum: _inside_categorical,
+        Tensor.logsumexp: _inside_categorical,
+        torch.argmax: _argmax,
+        Tensor.argmax: _argmax,
+        Tensor.__eq__: _equal,
+        Tensor.eq: _equal,
+        torch.eq: _equal,
+    }
+    ours = {
+        "cross_entropy": _cross_entropy,
+        "log_prob": _cross_entropy,
+        "binary_cross_entropy_with_logits": _with_logits,
+        "sample": _sample,
+    }
+    return {**found, **{OPS[name].function: handler for name, handler in ours.items()}}
+
+
+HANDLERS = _handlers()

@@ -1,0 +1,368 @@
+"""What may be wrong with a softmax, a sigmoid or a log, and what a softmax is multiplied with."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anymax._core.dims import implicit, resolve
+from anymax._core.dispatch import OPS
+from anymax.inspect.running.places import Place, call_at, caller
+from anymax.inspect.running.propagation import CARRIERS, argument, einsum_letters, einsum_operands, product
+from anymax.inspect.running.provenance import Axis, Competition, Origin
+from anymax.inspect.running.record import Calls, Record, readable
+
+Handler = Callable[[Record, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+# softmax and its kin
+
+
+def _normalises(name: str, kind: str, scores_name: str = "input", at: int = 1) -> Handler:
+    """The handler of a function that normalises `scores_name` over its argument `dim`, the `at`-th."""
+
+    def handle(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = function(*args, **kwargs)
+        scores, dim = argument(args, kwargs, 0, scores_name), argument(args, kwargs, at, "dim")
+        if isinstance(scores, Tensor) and isinstance(result, Tensor) and scores.ndim > 0:
+            place = caller()
+            axes = _axes(record, name, scores, dim, place)
+            if axes is not None:
+                _after_softmax(record, name, kind, scores, dim, axes, result, place)
+        return result
+
+    return handle
+
+
+def _axes(record: Record, name: str, scores: Tensor, dim: Any, place: Place) -> tuple[int, ...] | None:
+    """The axes that competed, and what is to be said of a dim that was not given."""
+    ndim = scores.ndim
+    if name == "gumbel_softmax":
+        if ndim >= 3 and _gumbel_dim_is_left_out(dim, place):
+            record.say(
+                "AMX108",
+                "warning",
+                f"gumbel_softmax without dim took the last axis, of size {scores.shape[-1]}, of a tensor of shape "
+                f"{tuple(scores.shape)}; where the classes are not last, something else is drawn. Write dim= with the axis of the classes",
+                place,
+            )
+        return resolve(-1 if dim is None else dim, ndim).axes
+    if dim is not None:
+        return resolve(dim, ndim).axes
+    axes = implicit(ndim).axes
+    record.say(
+        "AMX101",
+        "info" if ndim == 1 else "warning",
+        f"{name} without dim took axis {axes[0]} of a tensor of shape {tuple(scores.shape)}, by a rule that depends on "
+        f"the number of axes alone (0 for one or three, else 1). Write dim={axes[0]} to keep it, or the axis that is "
+        "meant",
+        place,
+    )
+    return axes
+
+
+def _gumbel_dim_is_left_out(dim: Any, place: Place) -> bool:
+    """torch fills its default in before a mode sees the call, so the source has to say."""
+    if dim is None:
+        return True
+    call = call_at(place) if dim == -1 else None
+    if call is None or "gumbel" not in ast_name(call):
+        return False
+    starred = any(keyword.arg is None for keyword in call.keywords)
+    return not starred and len(call.args) < 5 and not any(keyword.arg == "dim" for keyword in call.keywords)
+
+
+def ast_name(call: ast.Call) -> str:
+    """The last part of the name that is called."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def _after_softmax(
+    record: Record,
+    name: str,
+    kind: str,
+    scores: Tensor,
+    dim: Any,
+    axes: tuple[int, ...],
+    result: Tensor,
+    place: Place,
+) -> None:
+    origin = record.origins.get(scores)
+    record.seen["softmax"] += 1
+    if origin is None:
+        record.unknown["softmax"] += 1
+        origin = record.origins.get_or_start(scores)
+    elif origin.kind == "softmax":
+        _say_twice(record, name, origin, axes, place)
+    elif origin.kind == "sigmoid":
+        record.say(
+            "AMX206",
+            "warning",
+            f"{name} of sigmoid's values, from {origin.place}: all scores lie between 0 and 1, so no probability can "
+            f"be more than e times another. Give {name} the scores themselves",
+            place,
+        )
+    _check_image(record, name, scores, origin, axes, place)
+    known = [origin.axes[at] or Axis() for at in axes]
+    all_axes = list(origin.axes)
+    for at, axis in zip(axes, known, strict=True):
+        all_axes[at] = axis
+    made = Competition(tuple(known), place, of_product=origin.kind == "product")
+    record.origins.put(result, Origin(tuple(all_axes), kind, made, place, (*origin.mixed, made)))
+    _count(record, name, scores, dim, axes, place)
+    if readable(result) and has_nan(result) and has_masked_row(scores, axes):
+        record.say(
+            "AMX304",
+            "error",
+            f"{name} met rows of nothing but -inf, which become NaN, and so does every parameter behind them. Keep one "
+            "entry of each row, or write anymax.softmax(scores, dim, mask=kept), which gives such rows zeros",
+            place,
+        )
+
+
+def _check_image(
+    record: Record, name: str, scores: Tensor, origin: Origin, axes: tuple[int, ...], place: Place
+) -> None:
+    """One of the axes that a convolution slid along, of an image whose channels are there."""
+    space = [at for at, axis in enumerate(origin.axes) if axis is not None and axis.is_space]
+    channels = [at for at, axis in enumerate(origin.axes) if axis is not None and axis.is_features]
+    if len(space) > 1 and len(channels) == 1 and len(axes) == 1 and axes[0] in space and scores.shape[axes[0]] > 1:
+        record.say(
+            "AMX106",
+            "warning",
+            f"{name} over axis {axes[0]} of {tuple(scores.shape)} normalises one of the {len(space)} spatial axes of "
+            f"an image: the pixels of a line compete. Write dim={channels[0]} if the channels are the classes, or "
+            f"anymax.softmax(x, {tuple(space)}) for a map over all pixels",
+            place,
+        )
+
+
+def _say_twice(record: Record, name: str, origin: Origin, axes: tuple[int, ...], place: Place) -> None:
+    again = tuple([origin.axes[at] for at in axes])
+    assert origin.made_by is not None
+    same = bool(set(again) & set(origin.made_by.axes) - {None})
+    record.say(
+        "AMX206",
+        "error" if same else "warning",
+        f"{name} of probabilities, which a softmax made at {origin.place}: "
+        + (
+            "a second softmax over the same axis flattens them, to at most e times the smallest. "
+            "Give it the scores, or leave it out"
+            if same
+            else "a softmax over one axis after another is no joint one, and the first no longer sums to 1. Write one "
+            "over both axes, anymax.softmax(scores, (2, 3)), or give each its own scores"
+        ),
+        place,
+    )
+
+
+def _count(record: Record, name: str, scores: Tensor, dim: Any, axes: tuple[int, ...], place: Place) -> None:
+    """For what can be said only when a step is over, from all its calls at this place."""
+    calls = record.softmaxes.get(place)
+    if calls is None:
+        calls = record.softmaxes[place] = Calls(name, dim)
+    calls.count += 1
+    calls.single += all(scores.shape[at] == 1 for at in axes)
+    if dim == calls.dim:
+        calls.shapes.setdefault(scores.ndim, tuple(scores.shape))
+
+
+def after_step(record: Record) -> None:
+    """What all calls of a softmax at one place have in common."""
+    for place, calls in record.softmaxes.items():
+        if calls.single == calls.count:
+            shape = next(iter(calls.shapes.values()), ())
+            record.say(
+                "AMX103",
+                "warning",
+                f"{calls.name} over an axis of size 1 (dim={calls.dim}, shape {shape}) is always {_of_one(calls.name)}"
+                ", so nothing is learned through it. For one score per sample write sigmoid, else the axis of the "
+                "entries that compete",
+                place,
+            )
+        if len(calls.shapes) > 1 and isinstance(calls.dim, int) and calls.dim != -1 and _is_literal(place):
+            _say_ranks(record, calls, place)
+
+
+def _of_one(name: str) -> str:
+    return "0" if name.startswith("log") else "1"
+
+
+def _is_literal(place: Place) -> bool:
+    """False where the source says that dim is computed, so that it may fit each rank."""
+    call = call_at(place)
+    if call is None or "softm" not in ast_name(call):
+        return True
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "dim"] or call.args[-1:]
+    return any(isinstance(getattr(value, "operand", value), ast.Constant) for value in given)
+
+
+def _say_ranks(record: Record, calls: Calls, place: Place) -> None:
+    shapes = " and ".join(str(shape) for shape in calls.shapes.values())
+    first = calls.dim == 0 and 1 in calls.shapes
+    record.say(
+        "AMX104",
+        "warning" if first else "info",
+        f"{calls.name} with dim={calls.dim} met tensors of different ranks, {shapes}"
+        + (": axis 0 holds the entries of the first and the samples of the other" if first else "")
+        + "; a number that is right for one rank may be wrong for another. Write a pattern such as "
+        '"... [class]", or a negative dim',
+        place,
+    )
+
+
+def has_nan(tensor: Tensor) -> bool:
+    """True where an entry is NaN; of a single number without a further op."""
+    return math.isnan(tensor.item()) if tensor.ndim == 0 else bool(tensor.detach().isnan().any())
+
+
+def has_masked_row(scores: Tensor, axes: tuple[int, ...]) -> bool:
+    """True where all entries that compete are -inf."""
+    return bool((scores.detach() == -torch.inf).all(axes[0]).any()) if len(axes) == 1 else False
+
+
+# sigmoid, log, exp
+
+
+def _sigmoid(kind: str) -> Handler:
+    def handle(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        scores = argument(args, kwargs, 0, "input")
+        origin = record.origins.get(scores)
+        if origin is not None and origin.kind == "sigmoid":
+            record.say(
+                "AMX206",
+                "error",
+                f"{kind} of sigmoid's values, from {origin.place}: the result lies between 0.5 and 0.73 and can say "
+                "neither yes nor no. Give it the scores",
+            )
+        result = function(*args, **kwargs)
+        if isinstance(result, Tensor):
+            axes = record.origins.get_or_start(result).axes if origin is None else origin.axes
+            mixed = () if origin is None else origin.mixed
+            record.origins.put(result, Origin(axes, kind, place=caller(), mixed=mixed))
+        return result
+
+    return handle
+
+
+def _log(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    origin = record.origins.get(argument(args, kwargs, 0, "input"))
+    if origin is None:
+        return result
+    instead = {"softmax": "log_softmax(scores, dim)", "sigmoid": "logsigmoid(scores)"}.get(origin.kind or "")
+    if instead is None:
+        record.origins.put(result, Origin(origin.axes, mixed=origin.mixed))
+        return result
+    record.say(
+        "AMX301",
+        "warning",
+        f"log of {origin.kind}'s values, from {origin.place}: a probability that underflows to 0 gives -inf, and NaN "
+        f"gradients. Write {instead}, which is exact",
+    )
+    kind = "log_softmax" if origin.kind == "softmax" else "logsigmoid"
+    record.origins.put(result, Origin(origin.axes, kind, origin.made_by, origin.place, origin.mixed))
+    return result
+
+
+def _exp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    origin = record.origins.get(argument(args, kwargs, 0, "input"))
+    if origin is not None:
+        kind = {"log_softmax": "softmax", "logsigmoid": "sigmoid"}.get(origin.kind or "")
+        kept = origin.made_by if kind else None
+        record.origins.put(result, Origin(origin.axes, kind, kept, origin.place, origin.mixed))
+    return result
+
+
+# what probabilities are multiplied with
+
+
+def _matmul(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    left, right = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other", kwargs.get("mat2"))
+    if not (isinstance(left, Tensor) and isinstance(right, Tensor)):
+        return result
+    for operand, contracted in ((left, -1), (right, -2)):
+        origin = record.origins.get(operand)
+        if origin is not None and origin.kind == "softmax" and operand.ndim > 1:
+            _check_contraction(record, origin, [origin.axes[contracted]], operand.ndim > 2)
+    product(record.origins, left, right, result)
+    return result
+
+
+def _einsum(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    CARRIERS[function](record.origins, args, kwargs, result)
+    operands = einsum_operands(args)
+    read = einsum_letters(args[0], operands) if isinstance(args[0], str) else None
+    if read is None:
+        return result
+    for operand, letters in zip(operands, read[0], strict=True):
+        origin = record.origins.get(operand)
+        if origin is not None and origin.kind == "softmax":
+            summed = [axis for axis, letter in zip(origin.axes, letters, strict=True) if letter not in read[1]]
+            others = "".join(some for other, some in zip(operands, read[0], strict=True) if other is not operand)
+            if summed:
+                _check_contraction(record, origin, summed, letters[0] in others)
+    return result
+
+
+def _check_contraction(record: Record, origin: Origin, summed: list[Axis | None], first_is_batch: bool) -> None:
+    """The axis that competes has to be the one that is summed, where weights meet values."""
+    made = origin.made_by
+    if made is None or None in summed or any(axis in made.axes for axis in summed):
+        return
+    at = next((at for at, axis in enumerate(origin.axes) if axis in made.axes), None)
+    if at is None:
+        return
+    if at == 0 and first_is_batch:
+        record.say(
+            "AMX102",
+            "warning",
+            f"weights that a softmax normalised over axis 0, at {made.place}, meet values in a product that keeps "
+            "axis 0 as its batch: each sample's weights depend on the other samples, and with a batch of one they are "
+            "all 1. Normalise over the axis that the product sums",
+        )
+    elif made.of_product:
+        record.say(
+            "AMX105",
+            "warning",
+            f"attention weights were normalised over axis {at}, at {made.place}, and the product sums over another: "
+            "the weights of a query do not sum to 1. Normalise over the axis that is summed, the keys: dim=-1 where "
+            "weights are (..., queries, keys)",
+        )
+
+
+def _ops() -> dict[Any, Handler]:
+    ours = {
+        "softmax": _normalises("softmax", "softmax"),
+        "softmin": _normalises("softmin", "softmax"),
+        "log_softmax": _normalises("log_softmax", "log_softmax"),
+        "gumbel_softmax": _normalises("gumbel_softmax", "softmax", "logits", 4),
+    }
+    found: dict[Any, Handler] = {OPS[name].function: handler for name, handler in ours.items()}
+    for name, handler in {
+        **ours,
+        "sigmoid": _sigmoid("sigmoid"),
+        "sigmoid_": _sigmoid("sigmoid"),
+        "expit": _sigmoid("sigmoid"),
+        "logsigmoid": _sigmoid("logsigmoid"),
+        **dict.fromkeys(("log", "log2", "log10"), _log),
+        "exp": _exp,
+        **dict.fromkeys(("matmul", "bmm", "mm"), _matmul),
+        "einsum": _einsum,
+    }.items():
+        for home in (F, torch, Tensor, torch.special):
+            if hasattr(home, name):
+                found[getattr(home, name)] = handler
+    return found
+
+
+HANDLERS = _ops()

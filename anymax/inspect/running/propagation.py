@@ -1,0 +1,466 @@
+"""How origins travel through torch's functions: views, casts, entrywise functions, layers, products.
+
+A carrier is called after torch's function has run, with the arguments and the result, and writes down the result's
+origin. A function without a carrier gives tensors of unknown origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anymax.inspect.running.provenance import Axes, Axis, Competition, Origin, Origins
+
+Carrier = Callable[[Origins, tuple[Any, ...], dict[str, Any], Any], None]
+CARRIERS: dict[Any, Carrier] = {}
+
+
+def argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str, default: Any = None) -> Any:
+    """An argument, wherever it was given."""
+    return args[position] if len(args) > position else kwargs.get(name, default)
+
+
+def _carries(*names: str) -> Callable[[Carrier], Carrier]:
+    """Register a carrier for torch's functions and methods of these names."""
+
+    def register(carrier: Carrier) -> Carrier:
+        for name in names:
+            for home in (torch, torch.Tensor, F, torch.special):
+                function = getattr(home, name, None)
+                if function is not None:
+                    CARRIERS[function] = carrier
+        return carrier
+
+    return register
+
+
+def before(origins: Origins, tensor: Any, result: Any) -> Origin | None:
+    """The origin that a tensor had before a function that may have written to it."""
+    return origins.get(tensor, int(tensor is result))
+
+
+def joined(origins: Iterable[Origin | None]) -> tuple[Competition, ...]:
+    """Every competition that one of these went through."""
+    found: tuple[Competition, ...] = ()
+    for origin in origins:
+        if origin is not None and origin.mixed:
+            found += tuple(competition for competition in origin.mixed if competition not in found)
+    return found
+
+
+# the same entries in the same places
+
+
+@_carries(
+    *("detach", "clone", "contiguous", "to", "type", "float", "double", "half", "bfloat16", "cpu", "cuda", "alias"),
+    *("requires_grad_", "type_as", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "detach_"),
+    *("feature_dropout", "clamp", "clip", "clamp_min", "clamp_max", "nan_to_num", "pin_memory", "dropout_"),
+    *("masked_fill", "masked_fill_", "threshold"),
+)
+def _same(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    origin = before(origins, argument(args, kwargs, 0, "input"), result)
+    if origin is not None:
+        origins.put(result, origin)
+
+
+# the same axes, other entries
+
+
+@_carries(
+    *("relu", "relu_", "relu6", "gelu", "silu", "elu", "selu", "leaky_relu", "celu", "mish", "hardtanh", "hardswish"),
+    *("softplus", "tanh", "tanh_", "square", "sqrt", "rsqrt", "abs", "neg", "normalize", "layer_norm", "rms_norm"),
+    *("group_norm", "instance_norm", "batch_norm", "cumsum", "flip", "roll", "erf", "sin", "cos", "prelu", "round"),
+)
+def _entrywise(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor = args[0] if args else kwargs["input"]
+    origin = origins.get(tensor, int(tensor is result))
+    if origin is not None:
+        plain = origin.kind is None and origin.made_by is None
+        origins.put(result, origin if plain else Origin(origin.axes, None, None, None, origin.mixed))
+
+
+# kinds that survive arithmetic: a product stays one when it is scaled or masked
+_SCALABLE = ("product", "scores")
+
+
+@_carries(
+    *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "rsub", "__rsub__", "pow"),
+    *("__rdiv__", "__rtruediv__", "where", "addcmul", "maximum", "minimum", "lerp"),
+    *("__rmul__", "__radd__", "add_", "sub_", "mul_", "div_"),
+)
+def _combined(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    known = [(operand, before(origins, operand, result)) for operand in operands]
+    if not isinstance(result, Tensor) or not any(origin for _, origin in known):
+        return
+    axes: list[Axis | None] = [None] * result.ndim
+    for operand, origin in known:
+        if origin is None or len(origin.axes) != operand.ndim:
+            continue
+        offset = result.ndim - operand.ndim
+        for at, axis in enumerate(origin.axes):
+            if axes[offset + at] is None and operand.shape[at] == result.shape[offset + at]:
+                axes[offset + at] = axis
+    kinds = {origin.kind for _, origin in known if origin is not None}
+    alone = len(operands) == 1
+    kept = "product" if "product" in kinds else ("scores" if alone and "scores" in kinds else None)
+    origins.put(result, Origin(tuple(axes), kept, mixed=joined(origin for _, origin in known)))
+
+
+def _shifted(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Where a small number is added, as before a log, probabilities stay what they are."""
+    origin = before(origins, args[0], result) if args else None
+    if origin is None or origin.kind in (None, *_SCALABLE) or not _is_slight(args, kwargs):
+        _combined(origins, args, kwargs, result)
+    else:
+        origins.put(result, origin)
+
+
+def _is_slight(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """True for `+ eps`."""
+    other = argument(args, kwargs, 1, "other")
+    return isinstance(other, float) and abs(other) <= 1e-3
+
+
+for _name in ("add", "add_", "__radd__"):
+    CARRIERS[getattr(torch.Tensor, _name)] = _shifted
+CARRIERS[torch.add] = _shifted
+
+
+# views that move axes
+
+
+def _moved(origins: Origins, tensor: Any, result: Any, axes_of: Callable[[Origin], Axes]) -> None:
+    origin = origins.get(tensor)
+    if origin is not None and isinstance(result, Tensor):
+        axes = axes_of(origin)
+        origins.put(result, origin.moved(axes if len(axes) == result.ndim else (None,) * result.ndim))
+
+
+@_carries("transpose", "swapaxes", "swapdims", "transpose_")
+def _transpose(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor = argument(args, kwargs, 0, "input")
+    one = argument(args, kwargs, 1, "dim0", kwargs.get("axis0"))
+    two = argument(args, kwargs, 2, "dim1", kwargs.get("axis1"))
+
+    def swapped(origin: Origin) -> Axes:
+        axes = list(origin.axes)
+        axes[one], axes[two] = axes[two], axes[one]
+        return tuple(axes)
+
+    _moved(origins, tensor, result, swapped)
+
+
+def _reversed(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    _moved(origins, args[0], result, lambda origin: origin.axes[::-1])
+
+
+def _last_two(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    _moved(origins, args[0], result, lambda origin: (*origin.axes[:-2], *origin.axes[-2:][::-1]))
+
+
+for _property, _carrier in (("T", _reversed), ("H", _reversed), ("mT", _last_two), ("mH", _last_two), ("data", _same)):
+    CARRIERS[getattr(torch.Tensor, _property).__get__] = _carrier
+for _transposing in (torch.t, torch.Tensor.t):
+    CARRIERS[_transposing] = _reversed
+
+
+@_carries("permute")
+def _permute(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    order = kwargs.get("dims", args[1:])
+    if len(order) == 1 and not isinstance(order[0], int):
+        order = order[0]
+    _moved(origins, args[0], result, lambda origin: tuple([origin.axes[at] for at in order]))
+
+
+@_carries("movedim", "moveaxis")
+def _movedim(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    origin = origins.get(args[0])
+    if origin is None or len(args) != 3:
+        return
+    # torch itself says which axis went where: axes are told apart by their size in a tensor of our own
+    count = len(origin.axes)
+    probe = torch.empty(tuple(range(2, 2 + count)), device="meta")
+    order = [size - 2 for size in torch.movedim(probe, *args[1:]).shape]
+    _moved(origins, args[0], result, lambda origin: tuple([origin.axes[at] for at in order]))
+
+
+@_carries("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "ravel", "view_as", "reshape_as")
+def _reshape(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor = argument(args, kwargs, 0, "input")
+    _moved(origins, tensor, result, lambda origin: regrouped(origin.axes, tensor.shape, result.shape))
+
+
+def regrouped(axes: Axes, old: Sequence[int], new: Sequence[int]) -> Axes:
+    """Which axes are left after a reshape: those that were neither merged nor split.
+
+    Axes of size 1 come and go without moving an entry, so they match nothing but an axis of size 1 at the same end.
+    """
+    if 0 in old:
+        return (None,) * len(new)
+    found: list[Axis | None] = [None] * len(new)
+    before, after = 0, 0
+    while before < len(old) and after < len(new):
+        if old[before] == new[after]:
+            found[after] = axes[before]
+            before, after = before + 1, after + 1
+        elif old[before] == 1:
+            before += 1
+        elif new[after] == 1:
+            after += 1
+        else:
+            before, after = _end_of_group(old, new, before, after)
+    return tuple(found)
+
+
+def _end_of_group(old: Sequence[int], new: Sequence[int], before: int, after: int) -> tuple[int, int]:
+    """Behind the axes from here on that hold the same entries before and after."""
+    left, right = old[before], new[after]
+    before, after = before + 1, after + 1
+    while left != right:
+        if left < right:
+            left, before = left * old[before], before + 1
+        else:
+            right, after = right * new[after], after + 1
+    return before, after
+
+
+@_carries("expand", "expand_as", "broadcast_to", "repeat")
+def _expand(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor = args[0]
+
+    def spread(origin: Origin) -> Axes:
+        offset = result.ndim - tensor.ndim
+        same = [axis if tensor.shape[at] == result.shape[offset + at] else None for at, axis in enumerate(origin.axes)]
+        return (*(None,) * offset, *same)
+
+    _moved(origins, tensor, result, spread)
+
+
+# parts of a tensor
+
+
+@_carries("__getitem__")
+def _getitem(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    _moved(origins, args[0], result, lambda origin: _indexed(origin.axes, args[1]))
+
+
+def _indexed(axes: Axes, index: Any) -> Axes:
+    """The axes behind `tensor[index]`; the empty tuple where an index is a tensor beside others."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    taken = sum(part is not None and part is not Ellipsis for part in parts)
+    if any(isinstance(part, (Tensor, list, range)) for part in parts):
+        # one list of rows along the first axis leaves the others as they are
+        one_list = len(parts) == 1 and getattr(torch.as_tensor(parts[0]), "ndim", 0) == 1
+        return (None, *axes[1:]) if one_list else ()
+    if not any(part is Ellipsis for part in parts):
+        parts.append(Ellipsis)
+    left, found = list(axes), []
+    for part in parts:
+        if part is None:
+            found.append(None)
+        elif part is Ellipsis:
+            rest = len(axes) - taken
+            found, left = [*found, *left[:rest]], left[rest:]
+        elif isinstance(part, slice):
+            # a part of an axis is still that axis: what competes in it did
+            found.append(left.pop(0))
+        elif isinstance(part, bool):
+            return ()
+        else:
+            left.pop(0)
+    return tuple(found)
+
+
+@_carries("select", "select_copy")
+def _select(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    dim = argument(args, kwargs, 1, "dim")
+    _moved(origins, args[0], result, lambda origin: _without(origin.axes, (dim,)))
+
+
+@_carries("narrow", "masked_select", "take_along_dim", "index_select", "gather")
+def _part(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    _moved(origins, argument(args, kwargs, 0, "input"), result, lambda origin: origin.axes)
+
+
+@_carries("chunk", "split", "tensor_split", "unsafe_chunk", "unsafe_split", "split_with_sizes")
+def _split(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    for piece in result:
+        _moved(origins, args[0], piece, lambda origin: origin.axes)
+
+
+@_carries("unbind")
+def _unbind(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    dim = argument(args, kwargs, 1, "dim", 0)
+    for piece in result:
+        _moved(origins, args[0], piece, lambda origin: _without(origin.axes, (dim,)))
+
+
+@_carries("cat", "concat", "concatenate", "stack", "hstack", "vstack")
+def _cat(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensors = argument(args, kwargs, 0, "tensors")
+    known = [origins.get(tensor) for tensor in tensors]
+    kinds = {origin.kind if origin is not None else None for origin in known}
+    if None in known or not known:
+        return
+    first = known[0]
+    assert first is not None
+    same_rank = result.ndim == len(first.axes)
+    axes: list[Axis | None] = [None] * result.ndim
+    if same_rank:
+        shared = [
+            all(other is not None and other.axes[at] is axis for other in known) for at, axis in enumerate(first.axes)
+        ]
+        axes = [axis if same else None for axis, same in zip(first.axes, shared, strict=True)]
+    kind = first.kind if len(kinds) == 1 else None
+    origins.put(result, Origin(tuple(axes), kind, place=first.place, mixed=joined(known)))
+
+
+# sums and means over axes
+
+
+@_carries("sum", "mean", "amax", "amin", "logsumexp")
+def _reduced(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor = argument(args, kwargs, 0, "input")
+    origin = origins.get(tensor)
+    if origin is None or not isinstance(result, Tensor):
+        return
+    dims = argument(args, kwargs, 1, "dim", kwargs.get("axis"))
+    dims = (dims,) if isinstance(dims, int) else dims
+    if not dims:
+        return
+    axes = _without(origin.axes, dims)
+    if argument(args, kwargs, 2, "keepdim", False):
+        gone = {at % tensor.ndim for at in dims}
+        axes = tuple([None if at in gone else axis for at, axis in enumerate(origin.axes)])
+    if len(axes) == result.ndim:
+        origins.put(result, Origin(axes, mixed=origin.mixed))
+
+
+def _without(axes: Axes, dims: Sequence[int]) -> Axes:
+    gone = {at % len(axes) for at in dims}
+    return tuple([axis for at, axis in enumerate(axes) if at not in gone])
+
+
+# layers
+
+
+@_carries("linear", "bilinear")
+def _linear(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    origin = origins.get_or_start(args[0] if args else kwargs["input"])
+    origins.put(result, Origin((*origin.axes[:-1], Axis(True)), "scores", None, None, origin.mixed))
+
+
+@_carries("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def _convolution(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor, weight = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "weight")
+    origin = origins.get_or_start(tensor)
+    spatial = tuple([Axis(is_space=True) for _ in range(weight.ndim - 2)])
+    batch = origin.axes[:1] if tensor.ndim == weight.ndim else ()
+    origins.put(result, Origin((*batch, Axis(True), *spatial), "scores", mixed=origin.mixed))
+
+
+@_carries("embedding")
+def _embedding(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    # nn.Embedding is seen as F.embedding(ids, weight), torch.embedding(weight, ids) is not used
+    ids = argument(args, kwargs, 0, "input")
+    origins.put(result, Origin((*origins.get_or_start(ids).axes, Axis(True))))
+
+
+CARRIERS.pop(torch.embedding, None)
+
+
+@_carries(
+    *("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "interpolate", "pad"),
+    *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool2d"),
+)
+def _pooled(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor = argument(args, kwargs, 0, "input")
+    origin = origins.get(tensor)
+    if origin is None or not isinstance(result, Tensor) or result.ndim != tensor.ndim:
+        return
+    axes = [
+        axis if old == new else (None if axis is None else Axis(axis.is_features, axis.is_space))
+        for axis, old, new in zip(origin.axes, tensor.shape, result.shape, strict=True)
+    ]
+    origins.put(result, Origin(tuple(axes), mixed=origin.mixed))
+
+
+# products
+
+
+@_carries("matmul", "bmm", "mm")
+def _matmul(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    left, right = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other", kwargs.get("mat2"))
+    product(origins, left, right, result)
+
+
+@_carries("baddbmm", "addmm", "addbmm")
+def _added_product(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    if result.ndim == 3 or args[1].ndim == 2:
+        product(origins, args[1], args[2], result)
+
+
+def product(origins: Origins, left: Tensor, right: Tensor, result: Tensor) -> None:
+    """Rows of the left, columns of the right; the axes before them from whichever operand has them."""
+    if left.ndim < 2 or right.ndim < 2:
+        return
+    one, two = origins.get(left), origins.get(right)
+    if isinstance(right, nn.Parameter) and right.ndim == 2:
+        # a Linear that is written out
+        start = origins.get_or_start(left)
+        origins.put(result, Origin((*start.axes[:-1], Axis(True)), "scores", mixed=start.mixed))
+        return
+    one, two = origins.get_or_start(left), origins.get_or_start(right)
+    rows, columns = one.axes[-2], two.axes[-1]
+    outer = one.axes[:-2] if left.ndim >= right.ndim else two.axes[:-2]
+    if columns is rows:
+        # of self-attention: the keys are the same tokens as the queries, and another axis
+        columns = Axis()
+    # queries times keys, or weights times values: both are batches of matrices that the data made
+    kind = "product" if left.ndim > 2 and right.ndim > 2 else None
+    origins.put(result, Origin((*outer, rows, columns), kind, mixed=joined((one, two))))
+
+
+def einsum_letters(equation: str, operands: Sequence[Tensor]) -> tuple[list[str], str] | None:
+    """The letters of each operand and of the result; None where an ellipsis or a missing arrow hides them."""
+    equation = equation.replace(" ", "")
+    if "..." in equation or "->" not in equation:
+        return None
+    left, _, right = equation.partition("->")
+    letters = left.split(",")
+    if len(letters) != len(operands) or any(len(some) != one.ndim for some, one in zip(letters, operands, strict=True)):
+        return None
+    return letters, right
+
+
+def einsum_operands(args: tuple[Any, ...]) -> Sequence[Tensor]:
+    """The operands, given one by one or as a list."""
+    return args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
+
+
+@_carries("einsum")
+def _einsum(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    if not isinstance(args[0], str):
+        return
+    operands = einsum_operands(args)
+    read = einsum_letters(args[0], operands)
+    if read is None:
+        return
+    letters, out = read
+    axis_of: dict[str, Axis | None] = {}
+    known = [origins.get_or_start(operand) for operand in operands]
+    for some, origin in zip(letters, known, strict=True):
+        for letter, axis in zip(some, origin.axes, strict=True):
+            axis_of.setdefault(letter, axis)
+    data = [operand for operand in operands if not isinstance(operand, nn.Parameter)]
+    kind = "product" if len(data) == 2 == len(operands) and all(operand.ndim > 2 for operand in data) else None
+    axes: list[Axis | None] = []
+    for letter in out:
+        axis = axis_of.get(letter)
+        axes.append(axis if axis not in axes else Axis())
+    origins.put(result, Origin(tuple(axes), kind, mixed=joined(known)))
