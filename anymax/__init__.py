@@ -10,6 +10,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax._core.dispatch import explain_backend, use_backend
     from anymax._core.native import MissingKernelsWarning
     from anymax.inspect.explain import explain
+    from anymax.inspect.probing import probe
     from anymax.inspect.watching import MisuseWarning, watch
     from anymax.ops.binary.api import binary_cross_entropy_with_logits
     from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
@@ -48,6 +49,7 @@ __all__ = [
     "nce_loss",
     "nn",
     "noise",
+    "probe",
     "sample",
     "sampled_softmax_loss",
     "softmax",
