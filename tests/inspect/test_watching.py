@@ -7,6 +7,7 @@ import warnings
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -244,6 +245,46 @@ PAIRS = {
         lambda: F.cross_entropy(scores().masked_fill(torch.tensor([[True], [False], [False], [False]]), MASKED), IDS),
         lambda: F.cross_entropy(scores(), IDS),
     ),
+    "categorical over the batch": (
+        "AMX102",
+        lambda: Categorical(probs=scores().softmax(0)),
+        lambda: Categorical(probs=scores().softmax(1)).log_prob(IDS),
+    ),
+    "largest of another axis": (
+        "AMX107",
+        lambda: scores().softmax(0).max(1).indices == IDS,
+        lambda: scores().softmax(1).max(1).indices == IDS,
+    ),
+    "log_softmax by hand": (
+        "AMX302",
+        lambda: (lambda x: x - x.logsumexp(1, True))(scores()),
+        lambda: (lambda x: x - scores().logsumexp(1, True))(scores()),
+    ),
+    "log_softmax by hand, ours": (
+        "AMX302",
+        lambda: (lambda x: x - anymax.logsumexp(x, 1)[:, None])(scores()),
+        lambda: anymax.log_softmax(scores(), 1),
+    ),
+    "softmax by hand": (
+        "AMX303",
+        lambda: (lambda x: x / x.sum(1, keepdim=True))(scores().exp()),
+        lambda: (lambda x: x / x.sum(1, keepdim=True))((scores() - scores().amax(1, True)).exp()),
+    ),
+    "a mask that hides nothing": (
+        "AMX305",
+        lambda: scores().masked_fill(torch.eye(4, 5) > 0, 1e-9).softmax(1),
+        lambda: scores().masked_fill(torch.eye(4, 5) > 0, -1e9).softmax(1),
+    ),
+    "a mask that hides nothing, where": (
+        "AMX305",
+        lambda: (torch.where(torch.eye(4, 5) > 0, scores(), -5.0) / 2).softmax(1),
+        lambda: (torch.where(torch.eye(4, 5) > 0, scores(), MASKED) / 2).softmax(1),
+    ),
+    "a mask that overflows": (
+        "AMX305",
+        lambda: scores().half().masked_fill(torch.eye(4, 5) > 0, -1e9),
+        lambda: scores().half().masked_fill(torch.eye(4, 5) > 0, MASKED),
+    ),
     "no dim": ("AMX101", lambda: nn.Softmax()(scores()), lambda: nn.Softmax(dim=1)(scores())),
     "no dim, ours": ("AMX101", lambda: anymax.softmax(TOKENS), lambda: anymax.softmax(TOKENS, 2)),
     "over the batch, into a loss": (
@@ -394,6 +435,8 @@ def act():
     action = policy.sample()
     assert (policy.log_prob(action) * policy.entropy()).shape == (4,)
     assert policy.probs.argmax(-1).shape == (4,)
+    assert Categorical(probs=scores().softmax(-1)).logits.shape == (4, 5)
+    assert scores().softmax(1).max(0).values.shape == (5,)
 
 
 def normalise_by_hand():
@@ -640,9 +683,17 @@ def test_meta_and_fake_tensors_pass_through():
 
 
 def test_a_loss_at_the_floor_of_a_double_softmax():
-    def hidden(tensor):
+    class Hidden(torch.autograd.Function):
         """A softmax that is not seen."""
-        return (tensor - tensor.logsumexp(1, True)).exp()
+
+        @staticmethod
+        def forward(ctx, tensor):
+            powers = np.exp(tensor.detach().numpy())
+            return torch.from_numpy(powers / powers.sum(1, keepdims=True))
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
 
     certain = torch.full((4, 5), -20.0).scatter(1, IDS[:, None], 20.0).requires_grad_()
 
@@ -653,7 +704,7 @@ def test_a_loss_at_the_floor_of_a_double_softmax():
                     loss().backward()
 
     with pytest.warns(MisuseWarning, match=r"AMX210: the loss stays at 0\.905 while 100 % of the predictions"):
-        loop(watch(4), lambda: F.cross_entropy(hidden(certain), IDS))
+        loop(watch(4), lambda: F.cross_entropy(Hidden.apply(certain), IDS))
     loop(
         seen := watch(8),
         lambda: F.cross_entropy(certain, IDS),

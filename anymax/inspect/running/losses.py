@@ -14,7 +14,8 @@ from torch.distributions import Categorical
 
 from anymax._core.dims import resolve
 from anymax._core.dispatch import OPS
-from anymax.inspect.running.maps import Handler, has_masked_row, has_nan
+from anymax.inspect.running.maps import HANDLERS as _MAPS
+from anymax.inspect.running.maps import Handler, has_masked_row, has_nan, summed
 from anymax.inspect.running.places import Place, caller
 from anymax.inspect.running.propagation import CARRIERS, argument
 from anymax.inspect.running.provenance import Origin
@@ -442,29 +443,56 @@ def _sample(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
     return function(*args, **kwargs)
 
 
-def _inside_categorical(
-    record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """What `Categorical` does first with what it was given: `probs.sum(-1)` or `logits.logsumexp(-1)`."""
+def _sum(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     origin = record.origins.get(args[0]) if args else None
-    if origin is not None and origin.kind is not None and sys._getframe(2).f_code is Categorical.__init__.__code__:
-        if function is Tensor.logsumexp and origin.kind in ("softmax", "sigmoid"):
-            record.say(
-                "AMX208",
-                "error",
-                f"Categorical(logits=...) was given {origin.kind}'s values, from {origin.place}: it draws from a "
-                "softmax of them, which is nearly uniform. Write Categorical(probs=...), or give it the scores",
-            )
-        elif function is Tensor.sum and origin.kind in _NO_PROBABILITIES:
-            record.say(
-                "AMX208",
-                "error",
-                f"Categorical(probs=...) was given {_NO_PROBABILITIES[origin.kind]}: divided by their sum they are no "
-                "probabilities. Write Categorical(logits=...)",
-            )
+    if origin is None or origin.kind is None:
+        result = function(*args, **kwargs)
+        CARRIERS[function](record.origins, args, kwargs, result)
+        return result
+    if sys._getframe(2).f_code is Categorical.__init__.__code__:
+        _check_probs(record, origin)
     result = function(*args, **kwargs)
     CARRIERS[function](record.origins, args, kwargs, result)
+    if origin.kind == "exp":
+        summed(record, "sum of exp", args[0], argument(args, kwargs, 1, "dim"), result)
     return result
+
+
+def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    origin = record.origins.get(args[0]) if args else None
+    if sys._getframe(2).f_code is not Categorical.__init__.__code__:
+        return _MAPS[function](record, function, args, kwargs)
+    if origin is not None and origin.kind in ("softmax", "sigmoid"):
+        record.say(
+            "AMX208",
+            "error",
+            f"Categorical(logits=...) was given {origin.kind}'s values, from {origin.place}: it draws from a softmax "
+            "of them, which is nearly uniform. Write Categorical(probs=...), or give it the scores",
+        )
+    return function(*args, **kwargs)
+
+
+def _check_probs(record: Record, origin: Origin) -> None:
+    """What `Categorical` was given as `probs`, which it sums over the last axis first."""
+    made = origin.made_by
+    if origin.kind in _NO_PROBABILITIES:
+        record.say(
+            "AMX208",
+            "error",
+            f"Categorical(probs=...) was given {_NO_PROBABILITIES[origin.kind]}: divided by their sum they are no "
+            "probabilities. Write Categorical(logits=...)",
+        )
+    elif origin.kind == "softmax" and made is not None and origin.axes[-1] not in (None, *made.axes):
+        over = next((at for at, axis in enumerate(origin.axes) if axis in made.axes), None)
+        if over is not None:
+            record.say(
+                "AMX102" if over == 0 else "AMX106",
+                "error",
+                f"a softmax normalised over axis {over}, at {made.place}, and Categorical chooses along the last axis"
+                + (", so the samples of a batch compete" if over == 0 else "")
+                + ". Write dim=-1 there",
+                made.place,
+            )
 
 
 def _argmax(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -487,6 +515,18 @@ def _argmax(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
     return result
 
 
+def _max(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    tensor, dim = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "dim")
+    origin = record.origins.get(tensor)
+    if isinstance(dim, int) and origin is not None and origin.made_by is not None and origin.kind == "softmax":
+        made, axis = origin.made_by, origin.axes[dim]
+        if axis is not None and axis not in made.axes and any(one in made.axes for one in origin.axes):
+            # the largest probability over positions is a score; its index is no class
+            record.origins.put(result.indices, Origin((), "elsewhere", made, caller()))
+    return result
+
+
 def _equal(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     for one, other in (args[:2], args[1::-1]):
         origin = record.origins.get(one) if isinstance(one, Tensor) else None
@@ -496,6 +536,14 @@ def _equal(record: Record, function: Callable[..., Any], args: tuple[Any, ...], 
                 "error",
                 f"argmax without dim, at {origin.place}, gives one position in the whole tensor, and is compared with "
                 f"labels of shape {tuple(other.shape)}. Write argmax(dim=1), or the axis of the classes",
+            )
+        elif origin is not None and origin.kind == "elsewhere" and origin.made_by is not None:
+            record.say(
+                "AMX107",
+                "warning",
+                f"the indices of a maximum, at {origin.place}, are over another axis than the softmax of the same "
+                f"tensor, at {origin.made_by.place}: entries of different distributions are compared. Write the same "
+                "dim in both",
             )
     return function(*args, **kwargs)
 
@@ -509,8 +557,11 @@ def _handlers() -> dict[Any, Handler]:
         F.kl_div: _kl_div,
         torch.multinomial: _multinomial,
         Tensor.multinomial: _multinomial,
-        Tensor.sum: _inside_categorical,
-        Tensor.logsumexp: _inside_categorical,
+        Tensor.sum: _sum,
+        torch.sum: _sum,
+        Tensor.logsumexp: _logsumexp,
+        Tensor.max: _max,
+        torch.max: _max,
         torch.argmax: _argmax,
         Tensor.argmax: _argmax,
         Tensor.__eq__: _equal,

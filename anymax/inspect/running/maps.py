@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anymax._core.dims import implicit, resolve
 from anymax._core.dispatch import OPS
-from anymax.inspect.running.places import Place, call_at, caller
+from anymax.inspect.running.places import Place, call_at, caller, written_by_torch
 from anymax.inspect.running.propagation import CARRIERS, argument, einsum_letters, einsum_operands, product
 from anymax.inspect.running.provenance import Axis, Competition, Origin
 from anymax.inspect.running.record import Calls, Record, readable
@@ -49,7 +49,8 @@ def _axes(record: Record, name: str, scores: Tensor, dim: Any, place: Place) -> 
                 "AMX108",
                 "warning",
                 f"gumbel_softmax without dim took the last axis, of size {scores.shape[-1]}, of a tensor of shape "
-                f"{tuple(scores.shape)}; where the classes are not last, something else is drawn. Write dim= with the axis of the classes",
+                f"{tuple(scores.shape)}; where the classes are not last, something else is drawn. Write dim= with the "
+                "axis of the classes",
                 place,
             )
         return resolve(-1 if dim is None else dim, ndim).axes
@@ -109,6 +110,14 @@ def _after_softmax(
             place,
         )
     _check_image(record, name, scores, origin, axes, place)
+    if origin.filled is not None and math.isfinite(origin.filled) and origin.filled > SMALL_ENOUGH:
+        record.say(
+            "AMX305",
+            "warning",
+            f"{name} of scores that were masked with {origin.filled:g}: masked entries keep a weight. Write "
+            "float('-inf'), or anymax.softmax(x, dim, mask=kept)",
+            place,
+        )
     known = [origin.axes[at] or Axis() for at in axes]
     all_axes = list(origin.axes)
     for at, axis in zip(axes, known, strict=True):
@@ -124,6 +133,26 @@ def _after_softmax(
             "entry of each row, or write anymax.softmax(scores, dim, mask=kept), which gives such rows zeros",
             place,
         )
+
+
+# a masked score above this keeps a weight that counts
+SMALL_ENOUGH = -50.0
+
+
+def _masked_fill(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    tensor, value = argument(args, kwargs, 0, "input"), argument(args, kwargs, 2, "value")
+    if isinstance(value, (int, float)) and isinstance(tensor, Tensor) and tensor.is_floating_point():
+        limits = torch.finfo(tensor.dtype)
+        if math.isfinite(value) and not limits.min <= value <= limits.max:
+            record.say(
+                "AMX305",
+                "error",
+                f"a mask is filled with {value:g}, and {tensor.dtype} ends at {limits.min:g}. Write float('-inf'), or "
+                "anymax.softmax(x, dim, mask=kept)",
+            )
+    result = function(*args, **kwargs)
+    CARRIERS[function](record.origins, args, kwargs, result)
+    return result
 
 
 def _check_image(
@@ -254,7 +283,8 @@ def _sigmoid(kind: str) -> Handler:
 def _log(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = function(*args, **kwargs)
     origin = record.origins.get(argument(args, kwargs, 0, "input"))
-    if origin is None:
+    # torch.distributions takes logs of what it has clamped
+    if origin is None or written_by_torch():
         return result
     instead = {"softmax": "log_softmax(scores, dim)", "sigmoid": "logsigmoid(scores)"}.get(origin.kind or "")
     if instead is None:
@@ -275,10 +305,69 @@ def _exp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     result = function(*args, **kwargs)
     origin = record.origins.get(argument(args, kwargs, 0, "input"))
     if origin is not None:
-        kind = {"log_softmax": "softmax", "logsigmoid": "sigmoid"}.get(origin.kind or "")
-        kept = origin.made_by if kind else None
+        # scores from which something was taken are no longer "scores": they may have been shifted
+        kind = {"log_softmax": "softmax", "logsigmoid": "sigmoid", "scores": "exp"}.get(origin.kind or "")
+        kept = origin.made_by if kind == "softmax" else None
         record.origins.put(result, Origin(origin.axes, kind, kept, origin.place, origin.mixed))
     return result
+
+
+def summed(record: Record, kind: str, tensor: Tensor, dim: Any, result: Tensor) -> None:
+    """Note of which tensor, and over which axes, this is the sum."""
+    if dim is None or not isinstance(result, Tensor):
+        return
+    origin = record.origins.get_or_start(tensor)
+    over = tuple([origin.axes[at] for at in ((dim,) if isinstance(dim, int) else dim)])
+    carried = record.origins.get(result)
+    axes = carried.axes if carried is not None else (None,) * result.ndim
+    made = Competition(over, caller())
+    record.origins.put(result, Origin(axes, kind, made, mixed=origin.mixed, of=id(tensor)))
+
+
+def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    tensor = argument(args, kwargs, 0, "input")
+    if isinstance(tensor, Tensor) and not written_by_torch():
+        if function in CARRIERS:
+            CARRIERS[function](record.origins, args, kwargs, result)
+        dim = argument(args, kwargs, 1, "dim")
+        if isinstance(dim, (int, tuple, list)):
+            summed(record, "logsumexp", tensor, dim, result)
+    return result
+
+
+def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
+    """The handler of the function that joins a tensor and its own sum into what softmax or log_softmax would give."""
+
+    def handle(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = function(*args, **kwargs)
+        CARRIERS[function](record.origins, args, kwargs, result)
+        one, other = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other")
+        total = record.origins.get(other)
+        if total is not None and total.kind == sum_kind and total.of == id(one) and total.made_by is not None:
+            record.say(code, "warning", message)
+            origin = record.origins.get_or_start(one)
+            made = Competition(total.made_by.axes, caller())
+            record.origins.put(result, Origin(origin.axes, kind, made, made.place, (*origin.mixed, made)))
+        return result
+
+    return handle
+
+
+_sub = _by_hand(
+    "log_softmax",
+    "logsumexp",
+    "AMX302",
+    "x - logsumexp(x) loses the digits that both have in common: at scores around 1e7 it is off by 0.1. Write "
+    "log_softmax(x, dim), which shifts first",
+)
+_div = _by_hand(
+    "softmax",
+    "sum of exp",
+    "AMX303",
+    "exp(x) / exp(x).sum() is NaN as soon as a score passes 88 in float32, 11 in float16. Write softmax(x, dim), which "
+    "shifts first",
+)
 
 
 # what probabilities are multiplied with
@@ -346,6 +435,7 @@ def _ops() -> dict[Any, Handler]:
         "softmin": _normalises("softmin", "softmax"),
         "log_softmax": _normalises("log_softmax", "log_softmax"),
         "gumbel_softmax": _normalises("gumbel_softmax", "softmax", "logits", 4),
+        "logsumexp": _logsumexp,
     }
     found: dict[Any, Handler] = {OPS[name].function: handler for name, handler in ours.items()}
     for name, handler in {
@@ -357,6 +447,9 @@ def _ops() -> dict[Any, Handler]:
         **dict.fromkeys(("log", "log2", "log10"), _log),
         "exp": _exp,
         **dict.fromkeys(("matmul", "bmm", "mm"), _matmul),
+        **dict.fromkeys(("masked_fill", "masked_fill_"), _masked_fill),
+        **dict.fromkeys(("sub", "subtract"), _sub),
+        **dict.fromkeys(("div", "divide", "true_divide"), _div),
         "einsum": _einsum,
     }.items():
         for home in (F, torch, Tensor, torch.special):

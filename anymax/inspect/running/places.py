@@ -44,6 +44,15 @@ def caller() -> Place:
     return Place(frame.f_code.co_filename, line, column, end_line, end_column, module, frame.f_globals)
 
 
+def written_by_torch() -> bool:
+    """True where what a handler of a watch serves was called by torch's own Python code, not by the user's."""
+    # behind this, the handler and the mode that called it; a function in Python hands itself to the mode
+    frame: FrameType | None = sys._getframe(3)
+    if frame is not None and frame.f_globals.get("__name__") == "torch.overrides":
+        frame = frame.f_back and frame.f_back.f_back
+    return frame is not None and str(frame.f_globals.get("__name__")).startswith("torch.")
+
+
 def _is_ours(frame: FrameType) -> bool:
     return str(frame.f_globals.get("__name__")).partition(".")[0] in NOT_THE_USER
 

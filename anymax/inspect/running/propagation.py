@@ -59,7 +59,7 @@ def joined(origins: Iterable[Origin | None]) -> tuple[Competition, ...]:
     *("detach", "clone", "contiguous", "to", "type", "float", "double", "half", "bfloat16", "cpu", "cuda", "alias"),
     *("requires_grad_", "type_as", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "detach_"),
     *("feature_dropout", "clamp", "clip", "clamp_min", "clamp_max", "nan_to_num", "pin_memory", "dropout_"),
-    *("masked_fill", "masked_fill_", "threshold"),
+    "threshold",
 )
 def _same(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     origin = before(origins, argument(args, kwargs, 0, "input"), result)
@@ -89,7 +89,7 @@ _SCALABLE = ("product", "scores")
 
 @_carries(
     *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "rsub", "__rsub__", "pow"),
-    *("__rdiv__", "__rtruediv__", "where", "addcmul", "maximum", "minimum", "lerp"),
+    *("__rdiv__", "__rtruediv__", "addcmul", "maximum", "minimum", "lerp"),
     *("__rmul__", "__radd__", "add_", "sub_", "mul_", "div_"),
 )
 def _combined(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -108,7 +108,30 @@ def _combined(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], r
     kinds = {origin.kind for _, origin in known if origin is not None}
     alone = len(operands) == 1
     kept = "product" if "product" in kinds else ("scores" if alone and "scores" in kinds else None)
-    origins.put(result, Origin(tuple(axes), kept, mixed=joined(origin for _, origin in known)))
+    mixed = joined(origin for _, origin in known)
+    filled = known[0][1].filled if alone and known[0][1] is not None else None
+    origins.put(result, Origin(tuple(axes), kept, mixed=mixed, filled=filled))
+
+
+@_carries("masked_fill", "masked_fill_")
+def _masked_fill(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    _fill(origins, args[0], argument(args, kwargs, 2, "value"), result)
+
+
+@_carries("where")
+def _where(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    if len(args) == 3 and isinstance(args[1], Tensor) and isinstance(args[2], (int, float)):
+        _fill(origins, args[1], args[2], result)
+    else:
+        _combined(origins, args, kwargs, result)
+
+
+def _fill(origins: Origins, tensor: Tensor, value: Any, result: Tensor) -> None:
+    """Other entries stay what they are, so the kind does."""
+    origin = before(origins, tensor, result) or Origin((None,) * tensor.ndim)
+    number = float(value) if isinstance(value, (int, float)) else None
+    if len(origin.axes) == result.ndim:
+        origins.put(result, Origin(origin.axes, origin.kind, origin.made_by, origin.place, origin.mixed, number))
 
 
 def _shifted(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:

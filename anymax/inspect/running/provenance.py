@@ -48,11 +48,14 @@ class Origin:
 
     Attributes:
         axes: its axes, None where one is not known.
-        kind: what its entries are: "softmax", "log_softmax", "sigmoid", "logsigmoid", "scores" (straight from a layer),
-            "product" (scores of queries and keys), "choice" (a flat argmax); None for anything else.
+        kind: what its entries are, None for anything else: "softmax", "log_softmax", "sigmoid", "logsigmoid"; "scores"
+            (straight from a layer), "product" (scores of queries and keys); "exp", "sum of exp", "logsumexp"; "choice"
+            (a flat argmax), "elsewhere" (indices of a maximum over an axis along which nothing competed).
         made_by: the competition of a softmax or log_softmax; for other kinds None.
         place: where it became what `kind` says.
         mixed: every competition that this tensor's entries went through.
+        filled: what its masked entries were filled with.
+        of: of a "logsumexp" or a sum of "exp", the `id` of the tensor that was summed.
     """
 
     axes: Axes
@@ -60,10 +63,12 @@ class Origin:
     made_by: Competition | None = None
     place: Place | None = None
     mixed: tuple[Competition, ...] = ()
+    filled: float | None = None
+    of: int = 0
 
     def moved(self, axes: Axes) -> Origin:
         """The same entries, other axes."""
-        return Origin(axes, self.kind, self.made_by, self.place, self.mixed)
+        return Origin(axes, self.kind, self.made_by, self.place, self.mixed, self.filled, self.of)
 
 
 class _Entry(weakref.ref):
