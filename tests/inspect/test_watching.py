@@ -469,6 +469,25 @@ def test_a_warning_names_the_line_of_the_user_and_comes_once():
     assert line[finding.column - 1 : finding.end_column - 1] == "F.cross_entropy(out.softmax(1) if probs else out, IDS)"
 
 
+def test_habits_are_found_and_not_warned_of():
+    def nested():
+        F.nll_loss(F.log_softmax(scores(), 1), IDS)
+
+    def apart():
+        logs = F.log_softmax(scores(), 1)
+        F.nll_loss(logs, IDS)
+
+    assert codes(nested, level=("info",)) == {"AMX207"}
+    assert codes(apart, level=("info",)) == set()
+    assert codes(lambda: F.cross_entropy(scores().log_softmax(1), IDS), level=("info",)) == {"AMX201"}
+    assert codes(lambda: F.binary_cross_entropy(scores().sigmoid(), torch.ones(4, 5)), level=("info",)) == {"AMX204"}
+    assert codes(lambda: X[0].softmax(0), level=("info",)) == set()
+    assert codes(lambda: nn.Softmax()(X[0]), level=("info",)) == {"AMX101"}
+    with warnings.catch_warnings(), watch():
+        warnings.simplefilter("error")
+        nested()
+
+
 def test_each_watch_warns_anew():
     for _ in range(2):
         with pytest.warns(MisuseWarning), watch(steps=1):

@@ -299,6 +299,13 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
             "without end as scores grow. Write cross_entropy",
             place,
         )
+    if kind == "log_softmax" and origin is not None and origin.place is not None and place.holds(origin.place):
+        record.say(
+            "AMX207",
+            "info",
+            "nll_loss of log_softmax in one expression is cross_entropy. Write cross_entropy(scores, target)",
+            place,
+        )
     result = function(*args, **kwargs)
     if isinstance(result, Tensor) and readable(inputs, target, result):
         if kind is None and inputs.numel() and inputs.detach().max().item() > 0:

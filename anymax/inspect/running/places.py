@@ -28,6 +28,11 @@ class Place:
     # the names of the file's module, where Python notes which warnings it has shown
     names: dict[str, Any] = field(compare=False, repr=False)
 
+    def holds(self, other: Place) -> bool:
+        """True where the other is a part of this expression."""
+        start, end = (self.line, self.column), (self.end_line, self.end_column)
+        return self.path == other.path and start < (other.line, other.column) < end
+
     def __str__(self) -> str:
         return f"{os.path.basename(self.path)}:{self.line}"
 
