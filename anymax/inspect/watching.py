@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from types import TracebackType
 from typing import Any
@@ -20,7 +19,10 @@ __all__ = ["MisuseWarning", "Watch", "watch"]
 
 _HANDLERS: dict[Any, maps.Handler] = {**maps.HANDLERS, **losses.HANDLERS}
 # one look-up serves the many calls that nothing is known of
-_LOOKS: dict[Any, Any] = {**CARRIERS, **_HANDLERS}
+_LOOKS: dict[Any, tuple[bool, Any]] = {
+    **{function: (False, carrier) for function, carrier in CARRIERS.items()},
+    **{function: (True, handler) for function, handler in _HANDLERS.items()},
+}
 
 
 class _Mode(TorchFunctionMode):
@@ -38,10 +40,11 @@ class _Mode(TorchFunctionMode):
         if looks is None:
             return func(*args, **kwargs) if kwargs else func(*args)
         kwargs = kwargs or {}
-        if func in _HANDLERS:
-            return looks(self.record, func, args, kwargs)
+        is_handler, look = looks
+        if is_handler:
+            return look(self.record, func, args, kwargs)
         result = func(*args, **kwargs)
-        looks(self.record.origins, args, kwargs, result)
+        look(self.record.origins, args, kwargs, result)
         return result
 
 
@@ -59,7 +62,7 @@ class Watch:
         self.steps_seen = 0
         self._record = Record()
         self._mode: _Mode | None = None
-        self._thread = 0
+        self._is_paused = False
 
     @property
     def findings(self) -> list[Finding]:
@@ -72,7 +75,6 @@ class Watch:
             raise RuntimeError("watch: this watch is on already; make another one with anymax.watch()")
         if self.steps_seen < self.steps:
             self._mode = _Mode(self._record)
-            self._thread = threading.get_ident()
             self._mode.__enter__()
             steps.begin(self)
         return self
@@ -88,14 +90,26 @@ class Watch:
         """Watch no longer; harmless where the watch has stopped already."""
         if self._mode is None:
             return
-        _leave_stack(self._mode)
-        self._mode = None
+        mode, self._mode = self._mode, None
+        _leave_stack(mode)
         steps.end(self)
         losses.after_last_step(self._record)
         self._record.forget()
 
+    def pause(self) -> None:
+        """Called when an optimizer begins its step, which is many calls and none of interest."""
+        if self._mode is not None:
+            self._is_paused = _leave_stack(self._mode)
+
+    def go_on(self) -> None:
+        """Called when the optimizer has done it, and at the next `backward()` if it failed."""
+        if self._mode is not None and self._is_paused:
+            self._is_paused = False
+            self._mode.__enter__()
+
     def step_is_over(self) -> None:
         """Called behind each `backward()`."""
+        self.go_on()
         self.steps_seen += 1
         maps.after_step(self._record)
         if self.steps_seen >= self.steps:
@@ -130,16 +144,17 @@ class Watch:
         return lines
 
 
-def _leave_stack(mode: _Mode) -> None:
-    """Take a mode off this thread's stack, from under others if need be."""
-    above = []
-    while torch._C._len_torch_function_stack():
+def _leave_stack(mode: _Mode) -> bool:
+    """Take a mode off this thread's stack, from under others if need be; False if it was not on it."""
+    above, found = [], False
+    while torch._C._len_torch_function_stack() and not found:
         top = torch._C._pop_torch_function_stack()
-        if top is mode:
-            break
-        above.append(top)
+        found = top is mode
+        if not found:
+            above.append(top)
     for other in reversed(above):
         torch._C._push_on_torch_function_stack(other)
+    return found
 
 
 @named_after_function

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributions import Categorical
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 import anymax
 from anymax.inspect.running import losses, provenance
@@ -506,6 +507,8 @@ def assert_nothing_is_on():
     assert torch._C._len_torch_function_stack() == 0
     for home, name in ((torch.Tensor, "backward"), (torch.autograd, "backward")):
         assert not hasattr(getattr(home, name), "__wrapped__")
+    assert not _global_optimizer_pre_hooks
+    assert not _global_optimizer_post_hooks
 
 
 def test_it_stops_after_its_steps_within_the_block():
@@ -534,6 +537,46 @@ def test_a_step_ends_with_either_backward_and_not_with_grad():
         assert seen.steps_seen == 3
 
 
+@pytest.mark.parametrize("closure", [False, True])
+def test_an_optimizer_is_not_watched_and_its_closure_is(closure):
+    model = nn.Linear(6, 5)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    depths = []
+
+    def loss():
+        optimizer.zero_grad()
+        depths.append(torch._C._len_torch_function_stack())
+        value = F.cross_entropy(model(X).softmax(1), IDS)
+        value.backward()
+        return value
+
+    optimizer.register_step_pre_hook(lambda *_: depths.append(torch._C._len_torch_function_stack()))
+    with watch(steps=3) as seen:
+        if closure:
+            quietly(optimizer.step, loss)
+        else:
+            quietly(loss)
+            optimizer.step()
+        assert torch._C._len_torch_function_stack() == 1
+    assert depths == ([1, 1] if closure else [1, 0])
+    assert [one.code for one in seen.findings] == ["AMX201"]
+    assert_nothing_is_on()
+
+
+def test_an_optimizer_that_fails_does_not_end_the_watch():
+    model = nn.Linear(6, 5)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    optimizer.register_step_pre_hook(lambda *_: 1 / 0)
+    with watch(steps=3) as seen:
+        F.cross_entropy(model(X), IDS).backward()
+        with pytest.raises(ZeroDivisionError):
+            optimizer.step()
+        F.cross_entropy(model(X), IDS).backward()
+        quietly(lambda: F.cross_entropy(model(X).softmax(1), IDS).backward())
+    assert (seen.steps_seen, [one.code for one in seen.findings]) == (3, ["AMX201"])
+    assert_nothing_is_on()
+
+
 def test_numbers_and_random_state_are_as_without_a_watch():
     def run():
         torch.manual_seed(3)
@@ -555,22 +598,27 @@ def test_no_tensor_is_kept_alive():
         del hidden
         gc.collect()
         assert alive() is None
-        known = len(seen._record.origins)
-        for _ in range(5):
-            quietly(train, 1, probs=True)
-        gc.collect()
-        assert len(seen._record.origins) <= known + 2
     assert len(seen._record.origins) == 0
+
+
+def test_what_is_gone_is_forgotten_and_what_is_alive_is_not(monkeypatch):
+    monkeypatch.setattr(provenance, "MOST_ENTRIES", 20)
+    with watch() as seen:
+        kept = [LINEAR(X) for _ in range(15)]
+        for _ in range(100):
+            kept.append(LINEAR(X))
+            del kept[0]
+            assert len(seen._record.origins) <= 40
+        kept += [LINEAR(X) for _ in range(60)]
+        assert all(seen._record.origins.get(tensor) is not None for tensor in kept)
 
 
 def test_a_number_used_again_by_another_tensor_is_not_mistaken():
     origins = provenance.Origins()
     first = torch.zeros(3)
     origins.put(first, provenance.Origin((None,), "softmax"))
-    entry = origins._entries.pop(id(first))
     second = torch.ones(3)
-    entry.number = id(second)
-    origins._entries[id(second)] = entry
+    origins._entries[id(second)] = origins._entries.pop(id(first))
     assert origins.get(second) is None
 
 

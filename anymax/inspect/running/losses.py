@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Callable
@@ -103,6 +104,7 @@ def _say_double(record: Record, name: str, origin: Origin, num_classes: int, pla
     )
 
 
+@functools.cache
 def floor(num_classes: int) -> float:
     """The cross-entropy of a perfect prediction that went through a softmax before: -log softmax of a one-hot row."""
     return math.log(math.e + num_classes - 1) - 1
@@ -237,7 +239,9 @@ def _note_loss(
     num_classes = scores.shape[at]
     if not plain or target.is_floating_point() or num_classes < 2 or kwargs.get("reduction") == "sum":
         return
-    losses = record.losses.setdefault(place, Losses(num_classes))
+    losses = record.losses.get(place)
+    if losses is None:
+        losses = record.losses[place] = Losses(num_classes)
     near = abs(value - floor(num_classes)) <= NEAR * floor(num_classes)
     losses.values.append(value)
     losses.right.append((scores.detach().argmax(at) == target).float().mean().item() if near else 0.0)
@@ -299,7 +303,7 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
             "without end as scores grow. Write cross_entropy",
             place,
         )
-    if kind == "log_softmax" and origin is not None and origin.place is not None and place.holds(origin.place):
+    if origin is not None and kind == "log_softmax" and _is_nested(origin, place):
         record.say(
             "AMX207",
             "info",
@@ -318,6 +322,12 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
             )
         _is_nan(record, "nll_loss", inputs, target, kwargs, result, at, place)
     return result
+
+
+def _is_nested(origin: Origin, place: Place) -> bool:
+    """True where log_softmax itself, no log of a softmax, stands inside of the call."""
+    made = origin.made_by
+    return made is not None and made.place == origin.place and place.holds(made.place)
 
 
 # binary cross-entropies, kl_div

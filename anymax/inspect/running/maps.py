@@ -297,7 +297,7 @@ def _log(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
         f"gradients. Write {instead}, which is exact",
     )
     kind = "log_softmax" if origin.kind == "softmax" else "logsigmoid"
-    record.origins.put(result, Origin(origin.axes, kind, origin.made_by, origin.place, origin.mixed))
+    record.origins.put(result, Origin(origin.axes, kind, origin.made_by, caller(), origin.mixed))
     return result
 
 

@@ -37,6 +37,11 @@ class Place:
         return f"{os.path.basename(self.path)}:{self.line}"
 
 
+# a line is met again in every step
+_PLACES: dict[tuple[CodeType, int, int], Place] = {}
+_OURS: dict[CodeType, bool] = {}
+
+
 def caller() -> Place:
     """Where the user called."""
     frame: FrameType = sys._getframe(1)
@@ -45,8 +50,20 @@ def caller() -> Place:
         if not module and frame.f_code.co_name == "forward":
             module = id(frame.f_locals.get("self"))
         frame = frame.f_back
-    line, end_line, column, end_column = _span(frame)
-    return Place(frame.f_code.co_filename, line, column, end_line, end_column, module, frame.f_globals)
+    key = frame.f_code, frame.f_lasti, module
+    place = _PLACES.get(key)
+    if place is None or place.names is not frame.f_globals:
+        line, end_line, column, end_column = _span(frame)
+        place = Place(frame.f_code.co_filename, line, column, end_line, end_column, module, frame.f_globals)
+        _PLACES[key] = place
+    return place
+
+
+def forget() -> None:
+    """Let go of the code whose lines were named."""
+    _PLACES.clear()
+    _OURS.clear()
+    _spans.cache_clear()
 
 
 def written_by_torch() -> bool:
@@ -59,7 +76,11 @@ def written_by_torch() -> bool:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] in NOT_THE_USER
+    known = _OURS.get(frame.f_code)
+    if known is None:
+        known = str(frame.f_globals.get("__name__")).partition(".")[0] in NOT_THE_USER
+        _OURS[frame.f_code] = known
+    return known
 
 
 def _span(frame: FrameType) -> tuple[int, int, int, int]:

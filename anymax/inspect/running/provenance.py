@@ -8,7 +8,6 @@ objects, however many views lie between, and where one of them is unknown nothin
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,28 +70,18 @@ class Origin:
         return Origin(axes, self.kind, self.made_by, self.place, self.mixed, self.filled, self.of)
 
 
-class _Entry(weakref.ref):
-    """A weak reference that knows under which number it is kept."""
-
-    __slots__ = ("number", "origin", "version")
-    number: int
-    origin: Origin
-    version: int
+# entries of tensors that are gone are dropped when there are so many, or twice as many as tensors are alive
+MOST_ENTRIES = 1 << 12
 
 
 class Origins:
     """The origins of the tensors that are alive. It keeps none of them alive."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, _Entry] = {}
-        entries = self._entries
-
-        def forget(entry: Any) -> None:
-            # a newer tensor may have the number by now
-            if entries.get(entry.number) is entry:
-                del entries[entry.number]
-
-        self._forget: Callable[[Any], None] = forget
+        # by `id`; torch's count of writes says whether the tensor is still what it was. No callback of the reference
+        # forgets the entry, since a call for every tensor that goes would take longer than all the rest
+        self._entries: dict[int, tuple[weakref.ref[Tensor], Origin, int]] = {}
+        self._most = MOST_ENTRIES
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -100,9 +89,10 @@ class Origins:
     def get(self, tensor: Any, writes: int = 0) -> Origin | None:
         """The tensor's origin, unless it is unknown or the tensor was written to since, but for `writes` times."""
         entry = self._entries.get(id(tensor))
-        if entry is None or entry() is not tensor:
+        # another tensor may have the number by now
+        if entry is None or entry[0]() is not tensor:
             return None
-        return entry.origin if entry.version + writes == _version(tensor) else None
+        return entry[1] if entry[2] + writes == _version(tensor) else None
 
     def get_or_start(self, tensor: Tensor) -> Origin:
         """The tensor's origin; for one that was never seen, axes that are its own."""
@@ -113,12 +103,10 @@ class Origins:
         return origin
 
     def put(self, tensor: Tensor, origin: Origin) -> None:
-        entry = _Entry(tensor, self._forget)
-        entry.number, entry.origin, entry.version = id(tensor), origin, _version(tensor)
-        self._entries[entry.number] = entry
-
-    def drop(self, tensor: Tensor) -> None:
-        self._entries.pop(id(tensor), None)
+        self._entries[id(tensor)] = weakref.ref(tensor), origin, _version(tensor)
+        if len(self._entries) > self._most:
+            self._entries = {number: entry for number, entry in self._entries.items() if entry[0]() is not None}
+            self._most = max(MOST_ENTRIES, 2 * len(self._entries))
 
     def clear(self) -> None:
         self._entries.clear()

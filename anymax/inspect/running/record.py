@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from anymax._core.context import is_eager
 from anymax.inspect.check.findings import Finding, Level
+from anymax.inspect.running import places
 from anymax.inspect.running.places import Place, caller
 from anymax.inspect.running.provenance import Origins
 
@@ -80,6 +81,7 @@ class Record:
         self.origins.clear()
         self.softmaxes.clear()
         self.losses.clear()
+        places.forget()
 
 
 def readable(*tensors: Tensor) -> bool:
