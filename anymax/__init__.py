@@ -10,6 +10,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax._core.dispatch import explain_backend, use_backend
     from anymax._core.native import MissingKernelsWarning
     from anymax.inspect.explain import explain
+    from anymax.inspect.graph import check_model
     from anymax.inspect.probing import probe
     from anymax.inspect.watching import MisuseWarning, watch
     from anymax.ops.binary.api import binary_cross_entropy_with_logits
@@ -35,6 +36,7 @@ __all__ = [
     "MisuseWarning",
     "backends",
     "binary_cross_entropy_with_logits",
+    "check_model",
     "cross_entropy",
     "entropy",
     "explain",

@@ -1,0 +1,94 @@
+"""What is right on paper, and not in floating point: AMX301 to AMX305."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from torch.fx import Node
+
+from anymax.inspect.exported.rules.program import (
+    NORMALISATIONS,
+    Mistake,
+    Program,
+    behind,
+    is_written,
+    name_of,
+    op_of,
+    place_of,
+)
+
+# a masked score above this keeps a weight that counts
+_SMALL_ENOUGH = -50.0
+
+
+def log_of_link(program: Program) -> Iterator[Mistake]:
+    made = {step.node: step for step in program.steps}
+    for step in program.steps:
+        known = step.input
+        if known is None or known.what is None or known.kind not in ("probs", "sigmoid"):
+            continue
+        link = made.get(known.what.node)
+        if link is None or link.op not in NORMALISATIONS | {"sigmoid"}:
+            continue
+        if step.op in ("log", "log2", "log10") and is_written(step.node, "log", "log2", "log10"):
+            write = "logsigmoid(x)" if link.op == "sigmoid" else "log_softmax(x, dim)"
+            yield Mistake(
+                "AMX301",
+                "warning",
+                step.node,
+                f"log of the {name_of(link)} in {place_of(link.node)} is -inf, and its gradient NaN, where a "
+                f"probability rounds to 0; an epsilon inside changes the loss. Write {write}.",
+            )
+
+
+def own_softmax(program: Program) -> Iterator[Mistake]:
+    for step in program.steps:
+        if len(step.sources) != 2:
+            continue
+        first, second = step.sources[0], behind(step.sources[1])
+        if step.op == "sub" and is_written(step.node, "sub") and _is(second, "logsumexp", first):
+            yield Mistake(
+                "AMX302",
+                "warning",
+                step.node,
+                "x - logsumexp(x) loses the digits that both have in common: at scores around 1e7 it is off by 0.1. "
+                "Write log_softmax(x, dim), which shifts first.",
+            )
+        elif step.op == "div" and is_written(step.node, "div", "truediv") and _is(second, "sum", first):
+            # scores from which something was taken, such as their maximum, are shifted already
+            scores = _argument(first, 0)
+            if op_of(first) == "exp" and isinstance(scores, Node) and op_of(scores) != "sub":
+                yield Mistake(
+                    "AMX303",
+                    "warning",
+                    step.node,
+                    "exp(x) / exp(x).sum() is NaN as soon as a score passes 88 in float32, 11 in float16. Write "
+                    "softmax(x, dim), which shifts first.",
+                )
+
+
+def _is(node: Node, op: str, of: Node) -> bool:
+    return op_of(node) == op and node.args[0] is of
+
+
+def weak_mask(program: Program) -> Iterator[Mistake]:
+    for step, known, _ in program.normalised():
+        mask = behind(step.sources[0], through=("div", "mul", "dropout"))
+        value = _argument(mask, 2)
+        if op_of(mask) not in ("masked_fill", "where") or not is_written(mask, "masked_fill", "where"):
+            continue
+        if isinstance(value, (int, float)) and math.isfinite(value) and value > _SMALL_ENOUGH:
+            yield Mistake(
+                "AMX305",
+                "warning",
+                step.node,
+                f"the scores {program.shown(known)} of this {name_of(step)} are masked with {value:g} in "
+                f"{place_of(mask)}: masked entries keep a weight. Write float('-inf'), or "
+                "anymax.softmax(x, dim, mask=kept).",
+            )
+
+
+def _argument(node: Node, at: int) -> Any:
+    return node.args[at] if len(node.args) > at else None

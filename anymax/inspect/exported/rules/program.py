@@ -1,0 +1,120 @@
+"""What all rules ask of a program, and how their messages call its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import sympy
+import torch
+from torch.fx import Node
+
+from anymax.inspect.exported.axes import Axis, Sizes
+from anymax.inspect.exported.flow import Known, Step
+from anymax.inspect.exported.trace import call_of
+
+# error: it follows from the graph; warning: likely; info: right, and another call is better
+Level = Literal["error", "warning", "info"]
+
+NORMALISATIONS = frozenset({"softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax"})
+NLL = frozenset({"nll_loss", "nll_loss_nd", "nll_loss2d", "nll_loss_forward", "nll_loss2d_forward"})
+LOSSES = NLL | {"cross_entropy_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"}
+ATTENTION = "scaled_dot_product_attention"
+
+_DTYPES = {
+    torch.float32: "f32",
+    torch.float64: "f64",
+    torch.float16: "f16",
+    torch.bfloat16: "bf16",
+    torch.int64: "i64",
+    torch.int32: "i32",
+}
+_VIEWS = ("view", "reshape", "unsqueeze", "expand", "expand_as", "to", "contiguous", "clone", "detach", "alias")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake, and the node that it is about."""
+
+    code: str
+    level: Level
+    node: Node
+    message: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """The steps of a program, and the symbol of its batch."""
+
+    steps: Sequence[Step]
+    batch: sympy.Symbol
+
+    def shown(self, known: Known) -> str:
+        """`f32[batch, 5]`"""
+        sizes = (str(size.subs(self.batch, sympy.Symbol("batch"))) for size in known.sizes)
+        return f"{_DTYPES.get(known.dtype, str(known.dtype).removeprefix('torch.'))}[{', '.join(sizes)}]"
+
+    def said(self, step: Step) -> str:
+        """`softmax over dim 0 of f32[batch, 5]`"""
+        assert step.input is not None
+        return f"{name_of(step)} over dim {dim_of(step)} of {self.shown(step.input)}"
+
+    def batch_dims(self, sizes: Sizes) -> list[int]:
+        return [dim for dim, size in enumerate(sizes) if self.batch in size.free_symbols]
+
+    def normalised(self) -> Iterator[tuple[Step, Known, int]]:
+        """Each normalisation, with its input and the axis that competes."""
+        for step in self.steps:
+            if step.op in NORMALISATIONS and step.input is not None and step.input.axes:
+                yield step, step.input, dim_of(step)
+
+
+def name_of(step: Step) -> str:
+    """The function that the user called, where it is known."""
+    return step.call.function.strip("_") if step.call and not step.call.within else step.op.strip("_")
+
+
+def dim_of(step: Step) -> int:
+    """The axis of a normalisation, from the front."""
+    assert step.input is not None
+    return step.arguments["dim"] % len(step.input.axes)
+
+
+def dims_of(known: Known, wanted: frozenset[Axis]) -> list[int]:
+    """Where these axes are in a tensor, alone or merged with others."""
+    return [dim for dim, axis in enumerate(known.axes) if axis.atoms() & wanted]
+
+
+def in_loss(node: Node) -> bool:
+    """Whether the node belongs to the loss, and not to the model."""
+    return "L__self___model" not in (node.meta.get("nn_module_stack") or {})
+
+
+def place_of(node: Node) -> str:
+    """`line 12 of model.py`"""
+    call = call_of(node)
+    return f"line {call.line} of {Path(call.file).name}" if call else "the model"
+
+
+def is_written(node: Node, *functions: str) -> bool:
+    """Whether the user's own line calls one of these functions, and not torch or anymax on its way."""
+    call = call_of(node)
+    return call is not None and not call.within and call.function.strip("_") in functions
+
+
+def op_of(node: Node) -> str:
+    """The op of a node, in place or not; empty for anything else."""
+    target = node.target
+    return target._schema.name.partition("::")[2].rstrip("_") if isinstance(target, torch._ops.OpOverload) else ""
+
+
+def behind(node: Node, through: Iterable[str] = ()) -> Node:
+    """What a tensor was before views, casts and the ops `through` of one tensor."""
+    while isinstance(node.args[0] if node.args else None, Node):
+        alone = not any(isinstance(value, Node) for value in node.args[1:])
+        if op_of(node) not in _VIEWS and not (alone and op_of(node) in through):
+            break
+        node = node.args[0]  # type: ignore[assignment]
+    return node

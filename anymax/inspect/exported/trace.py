@@ -1,0 +1,293 @@
+"""A model and its loss as one graph, by torch.export with a symbolic batch, and the user's line behind each node."""
+
+from __future__ import annotations
+
+import copy
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from types import FrameType
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx import Node
+from torch.fx import traceback as node_meta
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from anymax._core.errors import CALLER
+
+_OURS = "anymax"
+_MOST_OF_A_CAUSE = 300
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of torch or of anymax that the model makes: all nodes of one call share one.
+
+    `within` is the module of torch whose own code makes the call, such as torch.distributions.categorical, and empty
+    where the line is that of the call itself.
+    """
+
+    number: int
+    function: str
+    ours: bool
+    without_dim: bool
+    within: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The exported program, and the symbol that is the batch."""
+
+    program: ExportedProgram
+    batch: sympy.Symbol
+    size: int
+    modes: tuple[str, ...]
+
+
+def call_of(node: Node) -> Call | None:
+    """The call that made this node; None for what the tracer itself adds."""
+    return (node.meta.get("custom") or {}).get(_OURS)
+
+
+def trace(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    loss: Callable[..., Any] | None,
+    target: Any,
+    batch_dim: int,
+) -> Trace:
+    """Export the model, followed by the loss where there is one, without running or changing either."""
+    inputs = (tuple(args), dict(kwargs), target)
+    size = _batch_size(inputs[:2], batch_dim)
+    batch = Dim("batch", min=2)
+    shapes = _dynamic_shapes(inputs, batch_dim, size, batch)
+    step = _Step(model, loss, has_target=target is not None)
+    with _unchanged(step), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.export.export(step, inputs, dynamic_shapes=shapes, strict=False)
+        except Exception as error:
+            raise RuntimeError(_why_not(model, error, size)) from error
+    return Trace(program, _symbol(program), size, _modes(model))
+
+
+class _Step(nn.Module):
+    """Model, then loss, as one module."""
+
+    def __init__(self, model: nn.Module, loss: Callable[..., Any] | None, *, has_target: bool) -> None:
+        super().__init__()
+        self.training = model.training
+        self.model = model
+        self.loss = loss
+        self.has_target = has_target
+
+    def forward(self, args: tuple[Any, ...], kwargs: dict[str, Any], target: Any) -> list[Tensor]:
+        with _attributes_kept(self), _Calls():
+            output = self.model(*args, **kwargs)
+            result = [output]
+            if self.loss is not None:
+                result.append(self.loss(output, target) if self.has_target else self.loss(output))
+        return list(_tensors(result))
+
+
+class _Calls(TorchFunctionMode):
+    """Writes onto each node which call made it. The stack that export keeps has the lines of `forward` alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename == __file__:
+            frame = frame.f_back
+        caller = frame
+        while frame is not None and _is_library(frame):
+            frame = frame.f_back
+        if frame is None:
+            return func(*args, **kwargs)
+        self.count += 1
+        call = Call(
+            number=self.count,
+            function=getattr(func, "__name__", str(func)),
+            ours=(getattr(func, "__module__", None) or "").startswith(_OURS),
+            without_dim=_without_dim(func, args, kwargs),
+            within="" if frame is caller or caller is None else caller.f_globals.get("__name__", ""),
+            file=frame.f_code.co_filename,
+            line=frame.f_lineno,
+        )
+        with node_meta.annotate({_OURS: call}):
+            return func(*args, **kwargs)
+
+
+def _is_library(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "").partition(".")[0] in ("torch", _OURS)
+
+
+# the position of `dim` in the functions that choose one where it is missing
+_DIM_AT = {"softmax": 1, "log_softmax": 1, "softmin": 1, "gumbel_softmax": 4}
+
+
+def _without_dim(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    name = getattr(func, "__name__", "")
+    if name == "cross_entropy":
+        return "dim" not in kwargs
+    if name not in _DIM_AT or func is getattr(Tensor, name, None) or func is getattr(torch, name, None):
+        return False
+    at = _DIM_AT[name]
+    # F.gumbel_softmax has -1 as its default and hands that on: only what is given otherwise can be known
+    missing = -1 if name == "gumbel_softmax" else None
+    return kwargs.get("dim", args[at] if len(args) > at else missing) is missing
+
+
+def _batch_size(inputs: tuple[Any, ...], batch_dim: int) -> int:
+    tensors = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]
+    if not tensors:
+        raise ValueError(f"{CALLER}: example_input must hold a tensor, got none")
+    first = next((tensor for tensor in tensors if tensor.ndim > batch_dim), None)
+    if first is None:
+        raise ValueError(
+            f"{CALLER}: batch_dim must be an axis of the inputs, got {batch_dim} for inputs of shape "
+            f"{', '.join(str(tuple(tensor.shape)) for tensor in tensors)}"
+        )
+    size = first.shape[batch_dim]
+    if size < 2:
+        raise ValueError(
+            f"{CALLER}: example_input must have two samples or more, got {size} on axis {batch_dim} of shape "
+            f"{tuple(first.shape)}: a batch of {size} cannot be told from an axis of that size; give two samples, "
+            "or say with batch_dim= which axis is the batch"
+        )
+    return size
+
+
+def _dynamic_shapes(inputs: Any, batch_dim: int, size: int, batch: Any) -> Any:
+    """The batch's symbol for each tensor that has the batch's size on its axis."""
+
+    def of(leaf: Any) -> Any:
+        has_batch = isinstance(leaf, Tensor) and leaf.ndim > batch_dim and leaf.shape[batch_dim] == size
+        return {batch_dim: batch} if has_batch else None
+
+    return pytree.tree_map(of, inputs)
+
+
+def _symbol(program: ExportedProgram) -> sympy.Symbol:
+    for node in program.graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "placeholder" and isinstance(value, Tensor):
+            for extent in value.shape:
+                if isinstance(extent, torch.SymInt):
+                    return next(iter(extent.node.expr.free_symbols))
+    raise RuntimeError(f"{CALLER}: the model's own code fixes the size of the batch, so nothing was looked at")
+
+
+def _modes(model: nn.Module) -> tuple[str, ...]:
+    return tuple(sorted({"training" if module.training else "eval" for module in model.modules()}))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors of an output, whatever holds them."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _tensors(entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from _tensors(entry)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from _tensors(getattr(value, field.name))
+    elif isinstance(value, torch.distributions.Distribution):
+        yield from _tensors(list(vars(value).values()))
+
+
+@contextmanager
+def _attributes_kept(root: nn.Module) -> Iterator[None]:
+    """Modules that keep what they computed, `self.weights = weights`, would keep tensors of the trace, and export
+    refuses to trace them: their attributes are put back."""
+    before = {module: {name: _held(value) for name, value in vars(module).items()} for module in root.modules()}
+    try:
+        yield
+    finally:
+        for module, attributes in before.items():
+            state = vars(module)
+            for name in [name for name in state if name not in attributes]:
+                del state[name]
+            for name, (value, content) in attributes.items():
+                # buffers are the tracer's
+                if name.startswith("_") and name in _OF_TORCH:
+                    continue
+                state[name] = value
+                _put_back(value, content)
+
+
+_OF_TORCH = frozenset(vars(nn.Module()))
+
+
+def _held(value: Any) -> tuple[Any, Any]:
+    return value, copy.copy(value) if type(value) in (list, dict, set) else None
+
+
+def _put_back(value: Any, content: Any) -> None:
+    if isinstance(content, list):
+        value[:] = content
+    elif content is not None and value != content:
+        value.clear()
+        value.update(content)
+
+
+@contextmanager
+def _unchanged(step: nn.Module) -> Iterator[None]:
+    """Random states, the checks of distributions and torch's fused layers as they were; nn.MultiheadAttention would
+    else trace into one op that hides its softmax, and distributions would branch on values."""
+    states, python = torch.get_rng_state(), random.getstate()
+    checks = torch.distributions.Distribution._validate_args
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.distributions.Distribution.set_default_validate_args(False)
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with _attributes_kept(step), node_meta.preserve_node_meta():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        torch.distributions.Distribution.set_default_validate_args(checks)
+        torch.set_rng_state(states)
+        random.setstate(python)
+
+
+def _why_not(model: nn.Module, error: Exception, size: int) -> str:
+    name = type(model).__name__
+    where = _where(error)
+    kind, text = type(error).__name__, str(error)
+    if kind.startswith("GuardOnDataDependent") or "data-dependent" in text.lower():
+        cause = f"it branches on the values of a tensor{where}"
+    elif kind in ("ConstraintViolationError", "UserError") and "batch" in text and "pecializ" in text:
+        cause = f"its code works for a batch of {size} alone: a size of the batch is written in it as a number"
+    else:
+        first = next((line.strip() for line in text.splitlines() if line.strip()), "no message")
+        cause = f"{kind}{where}: {first[:_MOST_OF_A_CAUSE]}"
+    return f"{CALLER}: {name} could not be traced by torch.export, so nothing was looked at: {cause}"
+
+
+def _where(error: Exception) -> str:
+    """The last line of the user's own code on the way to the error."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        if not _is_library(step.tb_frame):
+            place = f" at {step.tb_frame.f_code.co_filename}:{step.tb_lineno}"
+        step = step.tb_next
+    return place
