@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from anymax._core.errors import CALLER, named_after_function
 from anymax.inspect.exported.flow import Step, follow
 from anymax.inspect.exported.rules import mistakes
-from anymax.inspect.exported.rules.program import ATTENTION, LOSSES, NORMALISATIONS, Level, Mistake
+from anymax.inspect.exported.rules.program import ATTENTION, LOSSES, NORMALISATIONS, Level, Mistake, module_of
 from anymax.inspect.exported.trace import Trace, call_of, trace
 
 _WIDTH = 100
+_OUR_LOSSES = frozenset(
+    {"cross_entropy", "binary_cross_entropy_with_logits", "linear_cross_entropy", "nce_loss", "sampled_softmax_loss"}
+)
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,10 @@ class ModelFinding:
     times: int = 1
 
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.path else "(no file)"
-        module = f" in module {self.module}" if self.module else ""
+        places = [f"{self.path}:{self.line}"] if self.path else []
+        places += [self.module if self.module == "loss" else f"module {self.module}"] if self.module else []
         times = f" ({self.times} times)" if self.times > 1 else ""
-        lines = [f"{place}: {self.level} {self.code}{module}{times}"]
+        lines = [f"{', '.join(places) or 'the model'}: {self.level} {self.code}{times}"]
         lines += [f"    {self.text}"] if self.text else []
         return "\n".join([*lines, *textwrap.wrap(self.message, _WIDTH, initial_indent="  ", subsequent_indent="  ")])
 
@@ -58,7 +61,7 @@ class ModelReport:
 
     Attributes:
         findings: in the order of the program.
-        looked_at: how many normalisations, attentions and losses the graph has.
+        looked_at: how many softmaxes (log_softmax among them), fused attentions and losses the graph has.
         not_looked_at: sentences that say what no finding says nothing about.
     """
 
@@ -72,7 +75,7 @@ class ModelReport:
 
     def __str__(self) -> str:
         count = len(self.findings)
-        counts = ", ".join(f"{number} {name}" for name, number in self.looked_at.items())
+        counts = ", ".join(f"{name} {number}" for name, number in self.looked_at.items())
         parts = [f"{self.model}: {count or 'no'} finding{'' if count == 1 else 's'}"]
         parts += [str(finding) for finding in self.findings]
         parts.append(f"Looked at: {counts}.")
@@ -140,13 +143,14 @@ def check_model(
     args, kwargs = _arguments(example_input)
     traced = trace(model, args, kwargs, loss, target, batch_dim)
     steps = follow(traced.program, traced.size)
+    ours = [call.function for call in {step.call for step in steps} if call and call.ours]
     return ModelReport(
         model=type(model).__name__,
         findings=_findings(mistakes(steps, traced.batch)),
         looked_at={
-            "normalisations": sum(step.op in NORMALISATIONS for step in steps),
-            "attentions": sum(step.op == ATTENTION for step in steps),
-            "losses": sum(step.op in LOSSES for step in steps),
+            "softmax": _calls(steps, NORMALISATIONS),
+            "fused attention": _calls(steps, {ATTENTION}),
+            "loss": _calls(steps, LOSSES) + sum(function in _OUR_LOSSES for function in ours),
         },
         not_looked_at=_not_looked_at(traced, steps, loss),
     )
@@ -171,18 +175,18 @@ def _findings(found: Sequence[Mistake]) -> tuple[ModelFinding, ...]:
     modules: dict[ModelFinding, str] = {}
     for mistake in found:
         call = call_of(mistake.node)
-        path, line = (_relative(call.file), call.line) if call else ("", 0)
+        path, line = (_relative(call.file), call.line) if call and call.file else ("", 0)
         finding = ModelFinding(
             code=mistake.code,
             level=mistake.level,
             message=mistake.message,
             path=path,
             line=line,
-            text=linecache.getline(call.file, line).strip() if call else "",
+            text=linecache.getline(call.file, line).strip() if call and call.file else "",
             module="",
         )
         counted[finding] = counted.get(finding, 0) + 1
-        modules.setdefault(finding, _module(mistake))
+        modules.setdefault(finding, module_of(mistake.node))
     return tuple(
         ModelFinding(**{**vars(finding), "module": modules[finding], "times": times})
         for finding, times in counted.items()
@@ -194,10 +198,8 @@ def _relative(file: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
 
-def _module(mistake: Mistake) -> str:
-    stack = mistake.node.meta.get("nn_module_stack") or {}
-    paths = [path for path, _ in stack.values()]
-    return paths[-1].removeprefix("model").removeprefix(".") if paths else ""
+def _calls(steps: Sequence[Step], ops: Collection[str]) -> int:
+    return sum(step.op in ops for step in steps)
 
 
 def _not_looked_at(traced: Trace, steps: Sequence[Step], loss: Any) -> tuple[str, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import io
+import logging
 import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, fields, is_dataclass
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import sympy
@@ -32,7 +34,7 @@ class Call:
     """A call of torch or of anymax that the model makes: all nodes of one call share one.
 
     `within` is the module of torch whose own code makes the call, such as torch.distributions.categorical, and empty
-    where the line is that of the call itself.
+    where the line is that of the call itself. `file` is empty where no line of the user's leads to it.
     """
 
     number: int
@@ -73,8 +75,7 @@ def trace(
     batch = Dim("batch", min=2)
     shapes = _dynamic_shapes(inputs, batch_dim, size, batch)
     step = _Step(model, loss, has_target=target is not None)
-    with _unchanged(step), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _unchanged(step):
         try:
             program = torch.export.export(step, inputs, dynamic_shapes=shapes, strict=False)
         except Exception as error:
@@ -113,29 +114,38 @@ class _Calls(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename == __file__:
+        # a function of torch that is written in Python hands itself over, by way of torch.overrides
+        while frame is not None and (_module(frame) == "torch.overrides" or frame.f_code is _code(func)):
             frame = frame.f_back
-        caller = frame
-        while frame is not None and _is_library(frame):
+        within = "" if frame is None else _module(frame)
+        while frame is not None and _is_library(frame) and frame.f_code is not _Step.forward.__code__:
             frame = frame.f_back
-        if frame is None:
-            return func(*args, **kwargs)
+        # nothing of the user's in between: a loss of torch, or a model that is a Sequential of its layers
+        file, line = ("", 0) if frame is None or _is_library(frame) else (frame.f_code.co_filename, frame.f_lineno)
         self.count += 1
         call = Call(
             number=self.count,
             function=getattr(func, "__name__", str(func)),
             ours=(getattr(func, "__module__", None) or "").startswith(_OURS),
             without_dim=_without_dim(func, args, kwargs),
-            within="" if frame is caller or caller is None else caller.f_globals.get("__name__", ""),
-            file=frame.f_code.co_filename,
-            line=frame.f_lineno,
+            within=within if within.startswith("torch.") else "",
+            file=file,
+            line=line,
         )
         with node_meta.annotate({_OURS: call}):
             return func(*args, **kwargs)
 
 
+def _code(func: Callable[..., Any]) -> CodeType | None:
+    return getattr(func, "__code__", None)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
 def _is_library(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__", "").partition(".")[0] in ("torch", _OURS)
+    return _module(frame).partition(".")[0] in ("torch", _OURS)
 
 
 # the position of `dim` in the functions that choose one where it is missing
@@ -252,17 +262,30 @@ def _put_back(value: Any, content: Any) -> None:
 
 @contextmanager
 def _unchanged(step: nn.Module) -> Iterator[None]:
-    """Random states, the checks of distributions and torch's fused layers as they were; nn.MultiheadAttention would
-    else trace into one op that hides its softmax, and distributions would branch on values."""
+    """Random states and settings of torch as they were.
+
+    While tracing, distributions do not branch on values, torch's layers are not fused into one op that hides their
+    softmax, and torch does not print what the error says in a sentence.
+    """
     states, python = torch.get_rng_state(), random.getstate()
     checks = torch.distributions.Distribution._validate_args
     fused = torch.backends.mha.get_fastpath_enabled()
+    log = logging.getLogger("torch")
+    level = log.level
     torch.distributions.Distribution.set_default_validate_args(False)
     torch.backends.mha.set_fastpath_enabled(False)
+    log.setLevel(logging.CRITICAL + 1)
     try:
-        with _attributes_kept(step), node_meta.preserve_node_meta():
+        with (
+            _attributes_kept(step),
+            node_meta.preserve_node_meta(),
+            warnings.catch_warnings(),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
             yield
     finally:
+        log.setLevel(level)
         torch.backends.mha.set_fastpath_enabled(fused)
         torch.distributions.Distribution.set_default_validate_args(checks)
         torch.set_rng_state(states)
@@ -276,7 +299,10 @@ def _why_not(model: nn.Module, error: Exception, size: int) -> str:
     if kind.startswith("GuardOnDataDependent") or "data-dependent" in text.lower():
         cause = f"it branches on the values of a tensor{where}"
     elif kind in ("ConstraintViolationError", "UserError") and "batch" in text and "pecializ" in text:
-        cause = f"its code works for a batch of {size} alone: a size of the batch is written in it as a number"
+        cause = (
+            f"it works for a batch of {size} alone: a size written as a number, len(x) or a loop over samples fixes "
+            "it, and x.shape[0] would not"
+        )
     else:
         first = next((line.strip() for line in text.splitlines() if line.strip()), "no message")
         cause = f"{kind}{where}: {first[:_MOST_OF_A_CAUSE]}"

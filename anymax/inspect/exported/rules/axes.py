@@ -84,15 +84,13 @@ def attention_over_batch(program: Program) -> Iterator[Mistake]:
     for step in program.steps:
         if step.op == ATTENTION and program.batch_dims(step.operands[1].sizes[-2:-1]):
             key = step.operands[1]
-            write = "scaled_dot_product_attention with q, k and v of (batch, ..., length, features)"
-            if step.call and step.call.function == "multi_head_attention_forward":
-                write = "batch_first=True when the layer is made, or give it (length, batch, features)"
+            write = "Write scaled_dot_product_attention with q, k and v of (batch, ..., length, features)."
             yield Mistake(
                 "AMX102",
                 "warning",
                 step.node,
                 f"attention over axis {len(key.axes) - 2} of keys {program.shown(key)}, which is the batch: each "
-                f"sample attends to the others, and its result changes with them. Write {write}.",
+                f"sample attends to the others, and its result changes with them. {_batch_first(step) or write}",
             )
         for contraction in step.contractions:
             weights = contraction.operand
@@ -105,9 +103,19 @@ def attention_over_batch(program: Program) -> Iterator[Mistake]:
                     "warning",
                     step.node,
                     f"the weights {program.shown(weights)} of the softmax in {place_of(weights.what.node)} are summed "
-                    "over the batch: each sample attends to the others, and its result changes with them. If that is "
-                    "not meant, give the batch an axis of its own in front of queries and keys.",
+                    "over the batch: each sample attends to the others, and its result changes with them. "
+                    + (
+                        _batch_first(step)
+                        or "If that is not meant, give the batch an axis in front of queries and keys."
+                    ),
                 )
+
+
+def _batch_first(step: Step) -> str:
+    """What to write where torch's layer makes the attention."""
+    if step.call is None or step.call.function != "multi_head_attention_forward":
+        return ""
+    return "Write batch_first=True when the layer is made, or give it (length, batch, features)."
 
 
 def softmax_over_one(program: Program) -> Iterator[Mistake]:

@@ -72,8 +72,10 @@ class Program:
 
 
 def name_of(step: Step) -> str:
-    """The function that the user called, where it is known."""
-    return step.call.function.strip("_") if step.call and not step.call.within else step.op.strip("_")
+    """The function that the user, or a module of torch, called."""
+    if step.call and (not step.call.within or step.call.within.startswith("torch.nn.modules")):
+        return step.call.function.strip("_")
+    return step.op.strip("_")
 
 
 def dim_of(step: Step) -> int:
@@ -89,13 +91,28 @@ def dims_of(known: Known, wanted: frozenset[Axis]) -> list[int]:
 
 def in_loss(node: Node) -> bool:
     """Whether the node belongs to the loss, and not to the model."""
-    return "L__self___model" not in (node.meta.get("nn_module_stack") or {})
+    return all(path.partition(".")[0] != "model" for path in _module_paths(node))
 
 
 def place_of(node: Node) -> str:
-    """`line 12 of model.py`"""
+    """`line 12 of model.py`, or the module where no line of the user's leads to it."""
     call = call_of(node)
-    return f"line {call.line} of {Path(call.file).name}" if call else "the model"
+    if call and call.file:
+        return f"line {call.line} of {Path(call.file).name}"
+    module = module_of(node)
+    return "the loss" if in_loss(node) else f"module {module}" if module else "the model"
+
+
+def module_of(node: Node) -> str:
+    """The path of the module, such as `layers.0`; empty for the model itself, `loss` for the loss."""
+    if in_loss(node):
+        return "loss"
+    return _module_paths(node)[-1].removeprefix("model").removeprefix(".")
+
+
+def _module_paths(node: Node) -> list[str]:
+    """The modules around a node, from the outside; in _Step the model is `model`, the loss `loss`."""
+    return [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
 
 
 def is_written(node: Node, *functions: str) -> bool:
