@@ -113,8 +113,8 @@ def check_model(
             that differ from one another where the model allows it. Its values are not read.
         loss: called as `loss(output, target)`, or as `loss(output)` without a target; a module or a function.
         target: a tensor, or what else the loss takes.
-        batch_dim: the axis of the samples. Tensors of input and target that have the batch's size there are taken to
-            have the batch there.
+        batch_dim: the axis of the samples in the first input. Other tensors of input and target that have its size
+            there, or on one other axis alone, are taken to have the batch there.
 
     Returns:
         A `ModelReport`: `.findings`, and as text what was found, what was looked at and what was not. It is false

@@ -136,6 +136,10 @@ def contrastive(scores, target):
     return (F.cross_entropy(scores, target) + F.cross_entropy(scores.t(), target)) / 2
 
 
+def experts(layers, x):
+    return layers["experts"](x).unflatten(1, (2, 3)).softmax(2)
+
+
 class Tagger(nn.Module):
     def __init__(self):
         super().__init__()
@@ -265,6 +269,14 @@ WRONG = {
         lambda m, x, i: -m["out"](x).softmax(1).gather(1, i[:, None]).log(), lambda: (rows(), ids()), OUT, None, None,
         ["AMX301"]),
     "log of sigmoid": (lambda m, x: torch.log(m["out"](x).sigmoid()), rows, OUT, None, None, ["AMX301"]),
+    "votes for one-hot labels": (
+        lambda m, x, i: m["out"](x).softmax(1) @ F.one_hot(i, 3).float(), lambda: (rows(), torch.arange(CLASSES) % 3),
+        OUT, CE, ids(classes=3), ["AMX201"]),
+    "a mixture of experts": (
+        lambda m, x: torch.einsum("be,bec->bc", m["gate"](x).softmax(1), experts(m, x)), rows,
+        {"gate": linear(2), "experts": linear(6)}, CE, ids(classes=3), ["AMX201"]),
+    "nll of log_softmax in one place": (
+        lambda m, x: m["out"](x), rows, OUT, lambda x, y: F.nll_loss(F.log_softmax(x, 1), y), ids(), ["AMX207"]),
     "own log_softmax": (
         lambda m, x: (lambda y: y - y.logsumexp(1, keepdim=True))(m["out"](x)), rows, OUT, None, None, ["AMX302"]),
     "own softmax": (
@@ -326,6 +338,9 @@ RIGHT = {
     "an ensemble": (
         lambda m, x: torch.stack([m["out"](x).softmax(1), m["two"](x).softmax(1)]).mean(0).log(), rows,
         {**OUT, "two": linear()}, NLL, ids()),
+    "a mixture of experts and its log": (
+        lambda m, x: (m["gate"](x).softmax(1)[:, None] @ experts(m, x)).squeeze(1).log(), rows,
+        {"gate": linear(2), "experts": linear(6)}, NLL, ids(classes=3)),
     "distillation": (
         lambda m, x: m["out"](x), rows, OUT, distillation, torch.randn(BATCH, CLASSES)),
     "gumbel": (lambda m, x: F.gumbel_softmax(m["out"](x), hard=True, dim=-1), rows, OUT, None, None),

@@ -177,6 +177,12 @@ def test_batch_may_be_another_axis():
     assert not anymax.check_model(first, torch.randn(BATCH, LENGTH, WIDTH))
 
 
+def test_target_may_have_its_batch_in_front_where_the_input_has_it_second():
+    first = Model(lambda m, x, lengths: x.mean(0) / lengths[:, None])
+    inputs = torch.randn(LENGTH, BATCH, WIDTH), torch.ones(BATCH)
+    assert not anymax.check_model(first, inputs, loss=CE, target=ids(), batch_dim=1)
+
+
 def test_length_that_the_model_makes_itself_is_no_batch():
     def forward(layers, x):
         return torch.cat([x, x.new_zeros(x.shape[0], 1, WIDTH)], 1).softmax(1)

@@ -28,16 +28,20 @@ from anymax.inspect.exported.axes import (
 from anymax.inspect.exported.trace import Call, call_of
 
 # scores: straight from a linear map; weighted: probabilities times something, not summed yet; mask: booleans, also cast
-Kind = Literal["scores", "probs", "log_probs", "sigmoid", "log_sigmoid", "weighted", "mask"]
+Kind = Literal["scores", "probs", "log_probs", "sigmoid", "log_sigmoid", "one_hot", "weighted", "mask"]
 
 
 @dataclass(frozen=True)
 class What:
-    """What the values are: made by `node`, and normalised over the axes `over`."""
+    """What the values are: made by `node`, and normalised over the axes `over`.
+
+    `mixed`: they are a mean of such values, as an ensemble's are.
+    """
 
     kind: Kind
     node: Node
     over: frozenset[Axis] = frozenset()
+    mixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -261,6 +265,7 @@ class _Operation:
     operands: tuple[Known, ...]
     result: Known
     contractions: list[Contraction]
+    renamed: dict[Axis, Axis] = field(default_factory=dict)
 
     def axes(self) -> Axes:
         """The axes of the result; new ones where the op is not known."""
@@ -331,7 +336,9 @@ class _Operation:
             if operand.fixed:
                 result.append(Axis("weight", self.node))
             elif counts[letter] == 1 and summed and activations > 1:
-                result.append(Axis("product", self.node))
+                outer = Axis("product", self.node)
+                self.renamed.update(dict.fromkeys(operand.axes[place].atoms(), outer))
+                result.append(outer)
             else:
                 result.append(operand.axes[place])
         return tuple(result)
@@ -509,15 +516,18 @@ def _what(it: _Operation) -> What | None:
     if not it.operands:
         return None
     op, node, source = it.op, it.node, it.source
+    call = call_of(node)
+    # it has no op of its own
+    if call and call.function == "one_hot" and it.result.axes:
+        return What("one_hot", node, it.result.axes[-1].atoms())
     made = _MAKES.get(op)
     if made is not None:
         dim = it.arguments.get("dim")
         over = source.axes[dim].atoms() if isinstance(dim, int) and source.axes else frozenset()
         return What(made, node, over)
     if op in _LINEAR:
-        # a sum of probabilities with weights of their own is one again
-        mixes = any(one.kind in ("probs", "log_probs", "sigmoid", "log_sigmoid", "weighted") for one in it.operands)
-        return None if mixes else What("scores", node)
+        linked = any(one.kind not in (None, "scores", "mask") for one in it.operands)
+        return _mixture(it) if linked else What("scores", node)
     if op == "log":
         kind = {"probs": "log_probs", "sigmoid": "log_sigmoid"}.get(source.kind or "")
         return What(kind, node, source.what.over) if kind and source.what else None  # type: ignore[arg-type]
@@ -525,15 +535,33 @@ def _what(it: _Operation) -> What | None:
         return What("probs", node, source.what.over)
     if op in _KEEPS:
         main = next((one for one in it.operands if one.kind not in (None, "mask")), source)
-        return main.what if main.dtype.is_floating_point or main.kind == "mask" else None
+        return main.what
     if op == "mean" and source.kind == "probs" and source.what:
         # a mean over other axes, such as heads or members of an ensemble, still sums to 1
-        return What("probs", node, source.what.over) if source.what.over <= atoms(it.result.axes) else None
+        return replace(source.what, mixed=True) if source.what.over <= atoms(it.result.axes) else None
     if op in ("bitwise_not", "logical_not", "bitwise_and", "logical_and", "__and__", "__or__", "rsub", "sub") and all(
         one.kind == "mask" for one in it.operands
     ):
         return What("mask", node)
     return _of_arithmetic(it) if op in _ARITHMETIC else None
+
+
+def _mixture(it: _Operation) -> What | None:
+    """Probabilities or one-hot rows, summed with weights that sum to 1, are probabilities again."""
+    weights = [one.operand for one in it.contractions if _sums_to_one(one)]
+    rows = [one for one in it.operands if one.kind in ("probs", "one_hot") and one not in weights]
+    if len(weights) != 1 or len(it.operands) != 2 or len(rows) != 1:
+        return None
+    made, what = weights[0].what, rows[0].what
+    assert made is not None
+    assert what is not None
+    over = frozenset(it.renamed.get(axis, axis) for axis in what.over)
+    return What("probs", made.node, over, mixed=True) if over <= atoms(it.result.axes) else None
+
+
+def _sums_to_one(contraction: Contraction) -> bool:
+    what = contraction.operand.what
+    return what is not None and what.kind == "probs" and bool(what.over) and what.over == contraction.axes
 
 
 _MAKES: dict[str, Kind] = {

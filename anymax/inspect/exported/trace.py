@@ -34,7 +34,8 @@ class Call:
     """A call of torch or of anymax that the model makes: all nodes of one call share one.
 
     `within` is the module of torch whose own code makes the call, such as torch.distributions.categorical, and empty
-    where the line is that of the call itself. `file` is empty where no line of the user's leads to it.
+    where the line is that of the call itself.
+    `file` and `scope`, the user's function, are empty where no line of the user's leads to it.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Call:
     within: str
     file: str
     line: int
+    scope: str
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class _Calls(TorchFunctionMode):
         while frame is not None and _is_library(frame) and frame.f_code is not _Step.forward.__code__:
             frame = frame.f_back
         # nothing of the user's in between: a loss of torch, or a model that is a Sequential of its layers
-        file, line = ("", 0) if frame is None or _is_library(frame) else (frame.f_code.co_filename, frame.f_lineno)
+        users = None if frame is None or _is_library(frame) else frame
+        file = users.f_code.co_filename if users else ""
         self.count += 1
         call = Call(
             number=self.count,
@@ -130,7 +133,8 @@ class _Calls(TorchFunctionMode):
             without_dim=_without_dim(func, args, kwargs),
             within=within if within.startswith("torch.") else "",
             file=file,
-            line=line,
+            line=users.f_lineno if users else 0,
+            scope=f"{file}:{users.f_code.co_firstlineno}" if users else "",
         )
         with node_meta.annotate({_OURS: call}):
             return func(*args, **kwargs)
@@ -185,11 +189,16 @@ def _batch_size(inputs: tuple[Any, ...], batch_dim: int) -> int:
 
 
 def _dynamic_shapes(inputs: Any, batch_dim: int, size: int, batch: Any) -> Any:
-    """The batch's symbol for each tensor that has the batch's size on its axis."""
+    """The batch's symbol for each tensor that has the batch's size on its axis, or else on one other axis alone, as the
+    target has it in front where a model takes the length first."""
 
     def of(leaf: Any) -> Any:
-        has_batch = isinstance(leaf, Tensor) and leaf.ndim > batch_dim and leaf.shape[batch_dim] == size
-        return {batch_dim: batch} if has_batch else None
+        if not isinstance(leaf, Tensor):
+            return None
+        places = [dim for dim, extent in enumerate(leaf.shape) if extent == size]
+        if batch_dim in places:
+            places = [batch_dim]
+        return {places[0]: batch} if len(places) == 1 else None
 
     return pytree.tree_map(of, inputs)
 

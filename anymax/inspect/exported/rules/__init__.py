@@ -22,6 +22,7 @@ _RULES: tuple[Callable[[Program], Iterator[Mistake]], ...] = (
     axes.argmax_elsewhere,
     axes.classes_last,
     links.link_twice,
+    links.nll_of_log_softmax,
     links.nll_of_what,
     links.bce_of_what,
     links.kl_div_of_what,

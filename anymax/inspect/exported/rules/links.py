@@ -14,6 +14,7 @@ from anymax.inspect.exported.rules.program import (
     Level,
     Mistake,
     Program,
+    behind,
     dim_of,
     name_of,
     place_of,
@@ -115,6 +116,22 @@ def _softmax_of_softmax(program: Program, step: Step, known: Known) -> Mistake:
         f"{program.said(step)} that holds probabilities, those of the softmax in {place_of(known.what.node)}: of "
         f"numbers between 0 and 1, softmax is almost uniform. {write}",
     )
+
+
+def nll_of_log_softmax(program: Program) -> Iterator[Mistake]:
+    made = {step.node: step for step in program.steps}
+    for step in program.steps:
+        link = made.get(behind(step.sources[0])) if step.op in NLL else None
+        if link is None or link.op not in ("log_softmax", "_log_softmax") or len(link.node.users) > 1:
+            continue
+        if step.call and link.call and step.call.scope == link.call.scope != "":
+            yield Mistake(
+                "AMX207",
+                "info",
+                step.node,
+                f"nll_loss of the log_softmax in {place_of(link.node)} is right; cross_entropy of the scores is "
+                "the same in one call.",
+            )
 
 
 def nll_of_what(program: Program) -> Iterator[Mistake]:

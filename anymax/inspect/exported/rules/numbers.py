@@ -29,6 +29,9 @@ def log_of_link(program: Program) -> Iterator[Mistake]:
         known = step.input
         if known is None or known.what is None or known.kind not in ("probs", "sigmoid"):
             continue
+        # the log of a mean has no function of its own
+        if known.what.mixed:
+            continue
         link = made.get(known.what.node)
         if link is None or link.op not in NORMALISATIONS | {"sigmoid"}:
             continue
