@@ -281,6 +281,9 @@ WRONG = {
         lambda m, x: (lambda y: y - y.logsumexp(1, keepdim=True))(m["out"](x)), rows, OUT, None, None, ["AMX302"]),
     "own softmax": (
         lambda m, x: (lambda y: y / y.sum(1, keepdim=True))(m["out"](x).exp()), rows, OUT, None, None, ["AMX303"]),
+    "own softmax, masked": (
+        lambda m, x: (lambda y: y / (y.sum(1, keepdim=True) + 1e-9))(m["out"](x).exp() * (x[:, :1] > 0)), rows, OUT,
+        None, None, ["AMX303"]),
     "masked with 0": (
         lambda m, x: m["out"](x).masked_fill(x[:, :1] > 0, 0.0).softmax(1), rows, OUT, None, None, ["AMX305"]),
     "inside no_grad": (

@@ -50,7 +50,8 @@ def own_softmax(program: Program) -> Iterator[Mistake]:
     for step in program.steps:
         if len(step.sources) != 2:
             continue
-        first, second = step.sources[0], behind(step.sources[1])
+        # an epsilon in the denominator changes nothing
+        first, second = step.sources[0], behind(step.sources[1], through=("add", "clamp"))
         if step.op == "sub" and is_written(step.node, "sub") and _is(second, "logsumexp", first):
             yield Mistake(
                 "AMX302",
@@ -61,8 +62,8 @@ def own_softmax(program: Program) -> Iterator[Mistake]:
             )
         elif step.op == "div" and is_written(step.node, "div", "truediv") and _is(second, "sum", first):
             # scores from which something was taken, such as their maximum, are shifted already
-            scores = _argument(first, 0)
-            if op_of(first) == "exp" and isinstance(scores, Node) and op_of(scores) != "sub":
+            scores = _exponent(first)
+            if scores is not None and op_of(scores) != "sub":
                 yield Mistake(
                     "AMX303",
                     "warning",
@@ -70,6 +71,17 @@ def own_softmax(program: Program) -> Iterator[Mistake]:
                     "exp(x) / exp(x).sum() is NaN as soon as a score passes 88 in float32, 11 in float16. Write "
                     "softmax(x, dim), which shifts first.",
                 )
+
+
+def _exponent(node: Node) -> Node | None:
+    """The x of exp(x), or of exp(x) times a mask."""
+    if op_of(node) == "exp":
+        scores = _argument(node, 0)
+        return scores if isinstance(scores, Node) else None
+    if op_of(node) in ("mul", "masked_fill", "where"):
+        found = [_exponent(value) for value in node.args if isinstance(value, Node) and op_of(value) == "exp"]
+        return found[0] if len(found) == 1 else None
+    return None
 
 
 def _is(node: Node, op: str, of: Node) -> bool:
