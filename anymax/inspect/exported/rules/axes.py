@@ -10,7 +10,6 @@ from anymax.inspect.exported.rules.program import (
     ATTENTION,
     NLL,
     NORMALISATIONS,
-    Level,
     Mistake,
     Program,
     dim_of,
@@ -19,6 +18,7 @@ from anymax.inspect.exported.rules.program import (
     name_of,
     place_of,
 )
+from anymax.inspect.model_report import Level
 
 _PER_SAMPLE = "One score per sample is a case for"
 

@@ -11,7 +11,6 @@ from anymax.inspect.exported.flow import Known, Step
 from anymax.inspect.exported.rules.program import (
     NLL,
     NORMALISATIONS,
-    Level,
     Mistake,
     Program,
     behind,
@@ -20,6 +19,7 @@ from anymax.inspect.exported.rules.program import (
     place_of,
 )
 from anymax.inspect.exported.trace import call_of
+from anymax.inspect.model_report import Level
 
 # what takes the values, what they are: code, level, message
 _TWICE: dict[tuple[str, str], tuple[str, Level, str]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import sympy
 import torch
@@ -14,9 +13,7 @@ from torch.fx import Node
 from anymax.inspect.exported.axes import Axis, Sizes
 from anymax.inspect.exported.flow import Known, Step
 from anymax.inspect.exported.trace import call_of
-
-# error: it follows from the graph; warning: likely; info: right, and another call is better
-Level = Literal["error", "warning", "info"]
+from anymax.inspect.model_report import Level
 
 NORMALISATIONS = frozenset({"softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax"})
 NLL = frozenset({"nll_loss", "nll_loss_nd", "nll_loss2d", "nll_loss_forward", "nll_loss2d_forward"})
