@@ -14,7 +14,21 @@ import torch.nn.functional as F
 from torch import nn
 
 import anymax
-from tests.inspect.models import BATCH, CE, CLASSES, LENGTH, RIGHT, WIDTH, WRONG, Model, ids, rows, sequences
+from tests.inspect.models import (
+    BATCH,
+    CE,
+    CLASSES,
+    LENGTH,
+    RIGHT,
+    WIDTH,
+    WRONG,
+    Model,
+    ids,
+    linear,
+    rows,
+    sequences,
+    similarities,
+)  # fmt: skip
 
 
 def check(function, inputs, loss=None, target=None, **layers):
@@ -190,6 +204,24 @@ def test_length_that_the_model_makes_itself_is_no_batch():
     assert not anymax.check_model(Model(forward), sequences())
 
 
+def test_batch_that_the_models_own_code_fixes_is_still_told_from_other_sizes():
+    def same(scores, target):
+        return F.cross_entropy(scores, torch.arange(len(scores)))
+
+    layers = {"one": linear(), "other": linear()}
+    assert not anymax.check_model(Model(similarities, **layers), (rows(), rows()), loss=same, target=ids())
+    wrong = Model(lambda m, x: torch.cat([x, x.new_zeros(len(x), WIDTH)]).softmax(0))
+    report = anymax.check_model(wrong, rows())
+    assert [one.message.partition(" normalises")[0] for one in report.findings] == [
+        "softmax over dim 0 of f32[2*batch, 6]"
+    ]
+    assert any("traced with 61 samples, and sizes that 61 divides" in sentence for sentence in report.not_looked_at)
+    by_sample = Model(lambda m, x: torch.stack([row.softmax(0) for row in m["out"](x)]), out=nn.Linear(WIDTH, 61 * 67))
+    report = anymax.check_model(by_sample, rows())
+    assert not report
+    assert any("traced with 71 samples" in sentence for sentence in report.not_looked_at)
+
+
 def test_one_line_is_one_finding_however_often_it_runs():
     def forward(layers, x):
         for _ in range(3):
@@ -233,8 +265,10 @@ def branches(layers, x):
     ("function", "cause"),
     [
         (branches, r"it branches on the values of a tensor at .*test_graph.py:\d+$"),
-        (lambda m, x: x.view(BATCH, WIDTH).softmax(0), f"it works for a batch of {BATCH} alone: "),
-        (lambda m, x: torch.stack([row.softmax(0) for row in x]), f"it works for a batch of {BATCH} alone: "),
+        (
+            lambda m, x: x.view(BATCH, WIDTH),
+            f"it works for a batch of {BATCH} alone, as a size that is written as a number",
+        ),
         (
             lambda m, x: x @ torch.zeros(WIDTH + 1, 2),
             r"RuntimeError at .*test_graph.py:\d+: a and b must have same reduc",

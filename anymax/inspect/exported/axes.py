@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import sympy
-import torch
 from torch.fx import Node
 
 # input: of the model's inputs; weight: made by a parameter, as classes and channels are; space: positions of a
@@ -44,10 +43,6 @@ def new(count: int, origin: Origin = "other", made_by: Node | None = None) -> Ax
 
 def atoms(axes: Iterable[Axis]) -> frozenset[Axis]:
     return frozenset().union(*(axis.atoms() for axis in axes))
-
-
-def sizes_of(shape: Sequence[int | torch.SymInt]) -> Sizes:
-    return tuple(extent.node.expr if isinstance(extent, torch.SymInt) else sympy.Integer(extent) for extent in shape)
 
 
 def moved(axes: Axes, source: Sequence[int], destination: Sequence[int]) -> Axes:

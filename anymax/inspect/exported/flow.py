@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx import GraphModule, Node
 
@@ -20,12 +19,11 @@ from anymax.inspect.exported.axes import (
     broadcast,
     moved,
     new,
-    sizes_of,
     swapped,
     viewed,
     without,
 )
-from anymax.inspect.exported.trace import Call, call_of
+from anymax.inspect.exported.trace import Call, Trace, call_of
 
 # scores: straight from a linear map; weighted: probabilities times something, not summed yet; mask: booleans, also cast
 Kind = Literal["scores", "probs", "log_probs", "sigmoid", "log_sigmoid", "one_hot", "weighted", "mask"]
@@ -90,31 +88,32 @@ class Step:
         return self.operands[0] if self.operands else None
 
 
-def follow(program: ExportedProgram, example: int) -> list[Step]:
+def follow(traced: Trace) -> list[Step]:
     """Every op of the program in its order, with what is known before and after it."""
+    program = traced.program
     inputs = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT}
-    flow = _Flow(example)
+    flow = _Flow(traced)
     for node in program.graph.nodes:
         if node.op == "placeholder" and isinstance(node.meta.get("val"), Tensor):
             is_input = node.name in inputs
-            flow.known[node] = _fresh(node, "input" if is_input else "weight", fixed=not is_input)
+            flow.known[node] = flow.fresh(node, "input" if is_input else "weight", fixed=not is_input)
     flow.walk(program.graph_module)
     return flow.steps
-
-
-def _fresh(node: Node, origin: Any = "other", *, fixed: bool = False) -> Known:
-    value = node.meta["val"]
-    what = What("mask", node) if value.dtype == torch.bool else None
-    return Known(new(value.ndim, origin, node), sizes_of(value.shape), value.dtype, what, fixed)
 
 
 @dataclass
 class _Flow:
     """Walks through a program, and through the parts that `no_grad` and autocast make of it."""
 
-    example: int
+    traced: Trace
     known: dict[Node, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+
+    def fresh(self, node: Node, origin: Any = "other", *, fixed: bool = False) -> Known:
+        """A tensor of which nothing is known but its shape."""
+        value = node.meta["val"]
+        what = What("mask", node) if value.dtype == torch.bool else None
+        return Known(new(value.ndim, origin, node), self.traced.sizes(value.shape), value.dtype, what, fixed)
 
     def walk(self, module: torch.nn.Module) -> Any:
         assert isinstance(module, GraphModule)
@@ -145,7 +144,7 @@ class _Flow:
             return result
         base = op if op.startswith("__") else op.rstrip("_")
         fixed = bool(operands) and all(operand.fixed for operand in operands)
-        result = replace(_fresh(node), fixed=fixed)
+        result = replace(self.fresh(node), fixed=fixed)
         operation = _Operation(self, node, base, arguments, operands, result, contractions)
         axes = operation.axes()
         if len(axes) == len(result.axes):
@@ -174,7 +173,7 @@ class _Flow:
             for place, value in zip(places, given, strict=False):
                 known = self.known.get(value) if isinstance(value, Node) else None
                 if known is None and isinstance(place.meta.get("val"), Tensor):
-                    known = _fresh(place)
+                    known = self.fresh(place)
                 self.known[place] = known
             result = self.walk(inner)
         # of several branches it is not known which one runs
@@ -191,7 +190,7 @@ class _Flow:
     def known_of(self, node: Node) -> Known:
         known = self.known.get(node)
         if not isinstance(known, Known):
-            known = self.known[node] = _fresh(node)
+            known = self.known[node] = self.fresh(node)
         return known
 
     def _several(self, op: str, node: Node, arguments: dict[str, Any], operands: Sequence[Known], values: Any) -> Any:
@@ -204,7 +203,7 @@ class _Flow:
             if not isinstance(value, Tensor):
                 results.append(None)
                 continue
-            known = Known(new(value.ndim, "other", node), sizes_of(value.shape), value.dtype)
+            known = Known(new(value.ndim, "other", node), self.traced.sizes(value.shape), value.dtype)
             if source is not None:
                 known = replace(known, fixed=all(operand.fixed for operand in operands))
                 dim = arguments.get("dim", 0)
@@ -310,7 +309,7 @@ class _Operation:
         )
 
     def viewed(self) -> Axes:
-        return viewed(self.source.axes, self.source.sizes, self.result.sizes, self.flow.example)
+        return viewed(self.source.axes, self.source.sizes, self.result.sizes, self.flow.traced.size)
 
     def convolved(self) -> Axes:
         space = new(len(self.result.axes) - 2, "space", self.node)

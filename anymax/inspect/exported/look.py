@@ -30,7 +30,7 @@ def look(
 ) -> ModelReport:
     """See `check_model`."""
     traced = trace(model, args, kwargs, loss, target, batch_dim)
-    steps = follow(traced.program, traced.size)
+    steps = follow(traced)
     ours = [call.function for call in {step.call for step in steps} if call and call.ours]
     return ModelReport(
         model=type(model).__name__,
@@ -83,6 +83,11 @@ def _not_looked_at(traced: Trace, steps: Sequence[Step], loss: Any) -> tuple[str
         "branches that this example does not take, and sizes that it does not have: only the batch is of any size.",
         "values: targets out of range, rows that are masked as a whole, probabilities that do not sum to 1.",
     ]
+    if traced.stands_in:
+        sentences.append(
+            f"a batch of any size: the model's own code fixes it, as len(x) or a loop over samples does. It was traced "
+            f"with {traced.size} samples, and sizes that {traced.size} divides are taken for the batch."
+        )
     if loss is None:
         sentences.insert(0, "the loss: none was given.")
     foreign = sorted({step.node.target._schema.name for step in steps if _is_foreign(step)})  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any
 
@@ -50,12 +51,27 @@ class Call:
 
 @dataclass(frozen=True)
 class Trace:
-    """The exported program, and the symbol that is the batch."""
+    """The exported program, the symbol that is the batch, and its size in the example.
+
+    `stands_in`: the program has this size itself, and not the symbol, because the model's own code fixes the batch.
+    """
 
     program: ExportedProgram
     batch: sympy.Symbol
     size: int
+    stands_in: bool
     modes: tuple[str, ...]
+
+    def sizes(self, shape: Sequence[int | torch.SymInt]) -> tuple[sympy.Expr, ...]:
+        """The sizes of a tensor, with the batch as a symbol."""
+        return tuple(self._size(extent) for extent in shape)
+
+    def _size(self, extent: int | torch.SymInt) -> sympy.Expr:
+        if isinstance(extent, torch.SymInt):
+            return extent.node.expr
+        if self.stands_in and extent and extent % self.size == 0:
+            return self.batch * (extent // self.size)
+        return sympy.Integer(extent)
 
 
 def call_of(node: Node) -> Call | None:
@@ -74,15 +90,25 @@ def trace(
     """Export the model, followed by the loss where there is one, without running or changing either."""
     inputs = (tuple(args), dict(kwargs), target)
     size = _batch_size(inputs[:2], batch_dim)
-    batch = Dim("batch", min=2)
-    shapes = _dynamic_shapes(inputs, batch_dim, size, batch)
+    places = pytree.tree_map(lambda leaf: _batch_place(leaf, batch_dim, size), inputs)
     step = _Step(model, loss, has_target=target is not None)
     with _unchanged(step):
         try:
-            program = torch.export.export(step, inputs, dynamic_shapes=shapes, strict=False)
+            program = _exported(step, inputs, _symbolic(places))
+            return Trace(program, _symbol(program), size, False, _modes(model))
         except Exception as error:
-            raise RuntimeError(_why_not(model, error, size)) from error
-    return Trace(program, _symbol(program), size, _modes(model))
+            if not _fixes_batch(error):
+                raise RuntimeError(_why_not(model, error)) from error
+        prime = _unlike(step, inputs)
+        try:
+            program = _exported(step, pytree.tree_map(partial(_of_size, prime), inputs, places), None)
+        except Exception as error:
+            raise RuntimeError(_why_not(model, error, only=size)) from error
+        return Trace(program, sympy.Symbol("batch"), prime, True, _modes(model))
+
+
+def _exported(step: nn.Module, inputs: Any, shapes: Any) -> ExportedProgram:
+    return torch.export.export(step, inputs, dynamic_shapes=shapes, strict=False)
 
 
 class _Step(nn.Module):
@@ -188,19 +214,43 @@ def _batch_size(inputs: tuple[Any, ...], batch_dim: int) -> int:
     return size
 
 
-def _dynamic_shapes(inputs: Any, batch_dim: int, size: int, batch: Any) -> Any:
-    """The batch's symbol for each tensor that has the batch's size on its axis, or else on one other axis alone, as the
-    target has it in front where a model takes the length first."""
+# no axis of the batch; None would be no leaf
+_NOWHERE = -1
+_FEWEST_SAMPLES = 61
 
-    def of(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor):
-            return None
-        places = [dim for dim, extent in enumerate(leaf.shape) if extent == size]
-        if batch_dim in places:
-            places = [batch_dim]
-        return {places[0]: batch} if len(places) == 1 else None
 
-    return pytree.tree_map(of, inputs)
+def _batch_place(leaf: Any, batch_dim: int, size: int) -> int:
+    """The axis of a tensor that has the batch's size: `batch_dim`, or else one other alone, as the target has it in
+    front where a model takes the length first."""
+    places = [dim for dim, extent in enumerate(leaf.shape) if extent == size] if isinstance(leaf, Tensor) else []
+    if batch_dim in places:
+        return batch_dim
+    return places[0] if len(places) == 1 else _NOWHERE
+
+
+def _symbolic(places: Any) -> Any:
+    batch = Dim("batch", min=2)
+    return pytree.tree_map(lambda place: None if place == _NOWHERE else {place: batch}, places)
+
+
+def _of_size(size: int, leaf: Any, place: int) -> Any:
+    """A tensor with so many samples, the first one again and again; a trace reads no values."""
+    if place == _NOWHERE:
+        return leaf
+    return leaf.narrow(place, 0, 1).repeat([size if dim == place else 1 for dim in range(leaf.ndim)])
+
+
+def _unlike(step: nn.Module, inputs: Any) -> int:
+    """A number of samples that tells the batch from any other size: a prime that divides none of them."""
+    tensors = [*step.parameters(), *step.buffers(), *(one for one in pytree.tree_leaves(inputs) if _is_tensor(one))]
+    sizes = {extent for tensor in tensors for extent in tensor.shape if extent}
+    return next(
+        prime for prime in sympy.primerange(_FEWEST_SAMPLES, 1 << 20) if all(extent % prime for extent in sizes)
+    )
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
 
 
 def _symbol(program: ExportedProgram) -> sympy.Symbol:
@@ -301,20 +351,22 @@ def _unchanged(step: nn.Module) -> Iterator[None]:
         random.setstate(python)
 
 
-def _why_not(model: nn.Module, error: Exception, size: int) -> str:
+def _fixes_batch(error: Exception) -> bool:
+    return type(error).__name__ in ("ConstraintViolationError", "UserError") and "pecializ" in str(error)
+
+
+def _why_not(model: nn.Module, error: Exception, only: int | None = None) -> str:
+    """Why a model could not be traced; `only`: it could not with a batch of any size, nor with another than this."""
     name = type(model).__name__
     where = _where(error)
     kind, text = type(error).__name__, str(error)
     if kind.startswith("GuardOnDataDependent") or "data-dependent" in text.lower():
         cause = f"it branches on the values of a tensor{where}"
-    elif kind in ("ConstraintViolationError", "UserError") and "batch" in text and "pecializ" in text:
-        cause = (
-            f"it works for a batch of {size} alone: a size written as a number, len(x) or a loop over samples fixes "
-            "it, and x.shape[0] would not"
-        )
     else:
         first = next((line.strip() for line in text.splitlines() if line.strip()), "no message")
         cause = f"{kind}{where}: {first[:_MOST_OF_A_CAUSE]}"
+    if only is not None:
+        cause = f"it works for a batch of {only} alone, as a size that is written as a number does; with more, {cause}"
     return f"{CALLER}: {name} could not be traced by torch.export, so nothing was looked at: {cause}"
 
 
