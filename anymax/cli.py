@@ -328,18 +328,53 @@ def bench(
 
 
 def explain(arguments: list[str]) -> None:
-    """Say what softmax along a dim normalises: which entries compete, and what sums to 1."""
+    """Say and show what softmax along a dim normalises: which entries compete, and what sums to 1."""
     parser = _ExplainParser(
-        "anymax explain SHAPE [--dim D]", description=f"{explain.__doc__} SHAPE is that of the scores, such as 2,4,5."
+        "anymax explain SHAPE [--dim D] [--svg FILE] [--html FILE]\n"
+        '       anymax explain CALL [--svg FILE] [--html FILE], such as "softmax(x: 2,8,128,128, dim=1)"',
+        description=f"{explain.__doc__} SHAPE is that of the scores, such as 2,4,5. CALL is a call of softmax, "
+        "softmin, log_softmax, gumbel_softmax, argmax or cross_entropy, with the shape of each tensor behind its name.",
     )
     parser.add_option("--dim", metavar="D", help='Such as 2, -1, 0,1 or "batch [class] w"; default: what torch takes.')
-    options, shape = parser.parse_args(arguments)
-    if not shape:
+    parser.add_option("--svg", metavar="FILE", help="Where a picture goes.")
+    parser.add_option("--html", metavar="FILE", help="Where a page goes, with sliders for shape, dim and temperature.")
+    options, words = parser.parse_args(arguments)
+    if not words:
         parser.error("Missing argument 'SHAPE'")
+    text = " ".join(words)
+    dim = None if options.dim is None else _dim(options.dim)
+    asked = {kind: Path(path) for kind, path in (("svg", options.svg), ("html", options.html)) if path is not None}
+    _check_files(list(asked.values()))
     with _one_sentence(IndexError, TypeError, ValueError):
         from anymax import explain as explanation
 
-        print(explanation(_shape(" ".join(shape)), None if options.dim is None else _dim(options.dim)))
+        found = explanation(text if "(" in text.lstrip("( [") else _shape(text), dim)
+        files = {path: getattr(found, kind)().encode() for kind, path in asked.items()}
+    for path, content in files.items():
+        try:
+            write_whole(path, content)
+        except OSError as error:
+            _stop(f"{of_path(path)} cannot be written: {error.strerror or error}.")
+    print(found.coloured() if _shows_colours() else found)
+    for path in files:
+        print(f"\n{printable(str(path))}")
+
+
+def _check_files(paths: list[Path]) -> None:
+    """Files can go there: a folder that was made for a name with a slip in it would hide the slip."""
+    for path in paths:
+        # a path that is too long is no error here, as it is for Path.is_dir
+        if not os.path.isdir(path.parent):
+            _stop(f"The folder {of_path(path.parent)} does not exist.")
+        if os.path.isdir(path):
+            _stop(f"{of_path(path)} is a folder.")
+    if len(set(paths)) < len(paths):
+        _stop(f"--svg and --html both name {of_path(paths[0])}.")
+
+
+def _shows_colours() -> bool:
+    """Whether standard output is a terminal with colours whose user has not asked for none (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def check(arguments: list[str]) -> int:

@@ -392,6 +392,68 @@ def test_explain_says_what_is_wrong_with_a_dim(monkeypatch, capsys, kind):
     assert refusal(capsys) == "explain: dim 5 is out of range."
 
 
+CALL = "F.softmax(x: (2,3), 1)"
+
+
+@pytest.mark.parametrize("words", [[CALL], CALL.split(), ["F.softmax(x, 1)", "x:2,3"]])
+def test_explain_takes_a_call(monkeypatch, capsys, words):
+    assert anymax(monkeypatch, "explain", *words) == 0
+    assert capsys.readouterr().out == f"{explain(CALL)}\n"
+
+
+def test_explain_writes_picture_and_page(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert anymax(monkeypatch, "explain", CALL, "--svg", "a.svg", "--html", "b.html") == 0
+    assert capsys.readouterr().out == f"{explain(CALL)}\n\na.svg\n\nb.html\n"
+    assert Path("a.svg").read_text(encoding="utf-8") == explain(CALL).svg()
+    assert Path("b.html").read_text(encoding="utf-8") == explain(CALL).html()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([CALL, "--svg", "none/a.svg"], "The folder 'none' does not exist."),
+        ([CALL, "--svg", "a.svg", "--html", "none/a.html"], "The folder 'none' does not exist."),
+        ([CALL, "--svg", "."], "'.' is a folder."),
+        ([CALL, "--svg", ""], "'.' is a folder."),
+        ([CALL, "--svg", "a", "--html", "a"], "--svg and --html both name 'a'."),
+        ([CALL, "--svg", "a" * 300], f"'{'a' * 250}…' cannot be written: File name too long."),
+        ([CALL, "--dim", "1", "--svg", "a"], "explain: the dim of a call stands in the call, got dim=1 beside it"),
+        (["0,3", "--svg", "a"], "explain: a tensor of shape (0, 3) is empty, so it has no cells to draw"),
+        (["2,2,2,2,2,2,2", "--html", "a"], "explain: a picture shows 1 to 6 axes, got 7; the text is for any number"),
+        (["f\x1b(x: 2)"], "explain: that is not one call; a call such as "
+         '"softmax(x: 2,8,128,128, dim=1)" is read, got \'f\\x1b(x: 2)\''),
+    ],
+)  # fmt: skip
+def test_explain_writes_nothing_where_something_is_wrong(monkeypatch, capsys, tmp_path, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert anymax(monkeypatch, "explain", *arguments) == 2
+    assert refusal(capsys) == sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "coloured"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"TERM": "dumb"}, False),
+    ],
+)
+def test_explain_has_colours_on_a_terminal_alone(monkeypatch, capsys, terminal, environment, coloured):
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    if "NO_COLOR" not in environment:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert anymax(monkeypatch, "explain", "2,3", "--dim", "0") == 0
+    found = explain((2, 3), 0)
+    assert capsys.readouterr().out == f"{found.coloured() if coloured else found}\n"
+    assert found.coloured() != str(found)
+
+
 def test_every_argument_of_compare_has_its_flag(monkeypatch, capsys):
     assert anymax(monkeypatch, "compare", "--help") == 0
     flags = {word for word in re.findall(r"--[a-z-]+", capsys.readouterr().out) if word != "--help"}

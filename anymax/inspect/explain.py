@@ -1,22 +1,27 @@
-"""explain: what a `dim` does to a tensor of some shape, in words, in a small picture and in numbers."""
+"""explain: what a `dim` does to a tensor of some shape, in words, in pictures and in numbers."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 
 from torch import Tensor
 
 from anymax._core import checks
-from anymax._core.dims import Dim, implicit, resolve
+from anymax._core.dims import Dim, Dims, implicit, resolve, resolve_one
 from anymax._core.errors import CALLER, named_after_function
-from anymax.inspect import pictures, words
-from anymax.inspect.facts import MOST_OF_A_TENSOR, find
+from anymax.inspect import calls, page, pictures, svg, words
+from anymax.inspect.calls import Call
+from anymax.inspect.facts import MOST_OF_A_TENSOR, Facts, find
+from anymax.inspect.grid import Grid, refusal
+from anymax.inspect.svg import Scene
 
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """What `explain` found; `str()` is the text.
+    """What `explain` found; `str()` is the text, and a notebook shows the picture above it.
 
     Attributes:
         shape: of the scores. dim: as given; None where torch's default was explained.
@@ -38,29 +43,78 @@ class Explanation:
     summary: str
     sums: dict[tuple[int, ...], tuple[float, float]]
     text: str
+    _coloured: str = field(compare=False)
+    _scene: Scene = field(compare=False)
 
     def __str__(self) -> str:
         return self.text
 
     __repr__ = __str__
 
+    def coloured(self) -> str:
+        """The text with its letters in the colours of the picture, for a terminal."""
+        return self._coloured
+
+    def svg(self) -> str:
+        """The tensor as a grid of cells, before and after, as the text of an SVG file.
+
+        Entries that share a distribution have one colour and one letter. Up to 6 axes are drawn, long ones cut; values
+        stand in the cells where all entries are drawn. Dark where the reader's system is.
+
+        Raises:
+            ValueError: nothing can be drawn of a tensor with no axes, more than 6 or none of the entries.
+
+        Example:
+            >>> anymax.explain((2, 3), dim=1).svg()[:4]
+            '<svg'
+        """
+        return svg.draw(self._scene)
+
+    def html(self) -> str:
+        """The picture with sliders for shape, `dim` and temperature, as a page that needs nothing else.
+
+        Raises:
+            ValueError: as `svg`.
+
+        Example:
+            >>> anymax.explain((2, 3), dim=1).html()[:15]
+            '<!DOCTYPE html>'
+        """
+        return page.write(self._scene, self.text)
+
+    def _repr_html_(self) -> str:
+        # an image brings its own styles and ids, which nothing else in the notebook meets
+        text = f'<pre style="white-space:pre-wrap">{escape(self.text)}</pre>'
+        if refusal(self.shape):
+            return text
+        picture = base64.b64encode(svg.draw(self._scene).encode()).decode()
+        return (
+            f'<img alt="{escape(self.summary)}" src="data:image/svg+xml;base64,{picture}" style="max-width:100%"/>'
+            f"<details><summary>{escape(self.summary)}</summary>{text}</details>"
+        )
+
 
 @named_after_function
-def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim | None = None) -> Explanation:
+def explain(shape_or_tensor: Sequence[int] | Tensor | str, dim: Dim | None = None) -> Explanation:
     """Say what `softmax(x, dim)` does to an x of this shape: which entries compete, and what sums to 1.
+
+    It knows shapes, names and common layouts. What an axis means in your program it cannot know.
 
     Args:
         shape_or_tensor: a shape, which is never allocated; or scores, floating point, on any device, whose own
-            sums are then shown.
+            sums are then shown; or a call as text, such as `"F.softmax(x: (2, 3), 1)"`, which is parsed and never
+            evaluated. Of functions it knows softmax, softmin, log_softmax, gumbel_softmax, argmax and cross_entropy,
+            with a shape behind the name of each tensor.
         dim: as in :func:`anymax.softmax`: an int, a tuple, or a pattern such as `"batch [class] w"`. Without it the
             text says which axis torch takes by default, and why. It is not warned about: the text is the warning.
 
     Returns:
-        An `Explanation`: `str()` is the text, and its attributes hold the facts.
+        An `Explanation`: `str()` is the text, its attributes hold the facts, `svg()` and `html()` are its pictures, and
+        a notebook shows it.
 
     Raises:
-        IndexError: an int `dim` out of range. ValueError: a pattern or a size that does not fit. TypeError: a wrong
-            type.
+        IndexError: an int `dim` out of range. ValueError: a pattern, a size or a target that does not fit, or a call
+        that is not understood. TypeError: a wrong type.
 
     Example:
         >>> found = anymax.explain((2, 3), dim=0)
@@ -68,24 +122,40 @@ def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim | None = None) -> 
         3 distributions over 2 entries; a sample's own scores do not sum to 1; if axis 0 is the batch, `dim=1` is meant
         >>> found.pattern, found.distributions, found.entries
         ('[:, j]', 3, 2)
+        >>> anymax.explain("cross_entropy(logits, words) logits: 8,5,32 words: 8,32").pattern
+        '[i, :, k]'
     """
-    scores, shape = _scores_and_shape(shape_or_tensor)
-    dims = implicit(len(shape)) if dim is None else resolve(dim, len(shape))
-    facts = find(scores, shape, dims)
+    if isinstance(shape_or_tensor, str) and "(" in shape_or_tensor:
+        if dim is not None:
+            raise ValueError(f"{CALLER}: the dim of a call stands in the call, got dim={dim!r} beside it")
+        call = calls.parse(shape_or_tensor)
+        scores, shape = _scores_and_shape(call.shape)
+    else:
+        scores, shape = _scores_and_shape(shape_or_tensor)
+        call = Call("softmax", "softmax", ("x",), shape, dim)
+    dims = _dims(call)
+    facts = find(scores, shape, dims, call.function, call.temperature, call.tensors[0])
+    is_implicit = call.dim is None and call.function != "cross_entropy"
     summary = words.summary(facts)
-    if dim is None:
-        summary = f"no dim, so axis {dims.axes[0]} by default; {summary}"
-    sections = [
-        summary,
-        words.default(dims) if dim is None else "",
-        pictures.axis_table(facts),
-        pictures.shared_entries(facts),
-        words.meaning(facts),
-        words.sums(facts),
-    ]
+    if is_implicit:
+        taken = "all axes are taken" if call.function == "argmax" else f"axis {dims.axes[0]} by default"
+        summary = f"no dim, so {taken}; {summary}"
+
+    def text(colour: bool) -> str:
+        sections = [
+            summary,
+            words.default(dims, call.function) if call.dim is None else "",
+            words.result(call.function, facts, call.target),
+            pictures.axis_table(facts),
+            pictures.shared_entries(facts, colour),
+            words.meaning(facts),
+            words.sums(facts, colour),
+        ]
+        return "\n\n".join(section for section in sections if section)
+
     return Explanation(
         shape=shape,
-        dim=dim,
+        dim=call.dim,
         axes=facts.axes,
         names=dims.names,
         distributions=facts.distributions,
@@ -93,19 +163,76 @@ def explain(shape_or_tensor: Sequence[int] | Tensor, dim: Dim | None = None) -> 
         pattern=pictures.index_pattern(shape, facts.axes),
         summary=summary,
         sums=facts.sums,
-        text="\n\n".join(section for section in sections if section),
+        text=text(colour=False),
+        _coloured=text(colour=True),
+        _scene=_scene(call, facts, is_example=scores is None),
     )
 
 
-def _scores_and_shape(value: Sequence[int] | Tensor) -> tuple[Tensor | None, tuple[int, ...]]:
+def _dims(call: Call) -> Dims:
+    """The axes that compete, by the rules of the function that is called."""
+    ndim = len(call.shape)
+    if call.function == "cross_entropy":
+        dims = resolve_one(min(1, max(ndim - 1, 0)) if call.dim is None else call.dim, ndim)
+        _check_target(call, dims)
+        return dims
+    if call.dim is not None:
+        return resolve(call.dim, ndim)
+    if call.function == "gumbel_softmax":
+        return Dims(ndim, (max(ndim - 1, 0),))
+    if call.function == "argmax":
+        return Dims(ndim, tuple(range(max(ndim, 1))))
+    return implicit(ndim)
+
+
+def _check_target(call: Call, dims: Dims) -> None:
+    """The target of a cross-entropy fits: classes of all other axes, or probabilities of all entries."""
+
+    def without(axis: int) -> tuple[int, ...]:
+        return tuple(size for at, size in enumerate(call.shape) if at != axis)
+
+    if call.target in (without(dims.axes[0]), call.shape):
+        return
+    fitting = [axis for axis in range(len(call.shape)) if without(axis) == call.target]
+    hints = [f"; it fits with axis {axis} as the classes: anymax.cross_entropy(..., dim={axis})" for axis in fitting]
+    raise ValueError(
+        f"{CALLER}: the target of cross_entropy must have the input's shape {call.shape} without its class axis "
+        f"{dims.axes[0]}, so {without(dims.axes[0])}, or with it for probabilities, got {call.target}"
+        f"{''.join(hints[:1])}"
+    )
+
+
+def _scene(call: Call, facts: Facts, *, is_example: bool) -> Scene:
+    before = after = None
+    if not refusal(facts.shape) and Grid(facts.shape, facts.axes).is_whole and facts.scores is not None:
+        result = facts.result()
+        before = facts.scores.double().flatten().tolist()
+        after = None if result is None else result.double().flatten().tolist()
+    return Scene(
+        function=call.function,
+        written=call.written,
+        tensor=call.tensors[0],
+        arguments=", ".join(call.tensors),
+        shape=facts.shape,
+        axes=facts.axes,
+        names=facts.dims.names,
+        is_implicit=call.dim is None,
+        is_example=is_example,
+        temperature=call.temperature,
+        before=before,
+        after=after,
+    )
+
+
+def _scores_and_shape(value: Sequence[int] | Tensor | str) -> tuple[Tensor | None, tuple[int, ...]]:
     if isinstance(value, Tensor):
         checks.floating("shape_or_tensor", value)
         readable = not value.is_meta and value.numel() <= MOST_OF_A_TENSOR
         return (value.detach() if readable else None), tuple(value.shape)
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(
-            f"{CALLER}: shape_or_tensor must be a shape such as (2, 3) or a tensor of scores, "
-            f"got {value!r} of type {type(value).__name__}"
+            f"{CALLER}: shape_or_tensor must be a shape such as (2, 3) or a tensor of scores, or a call such as "
+            f"{calls.EXAMPLE}, got {value!r} of type {type(value).__name__}"
         )
     for size in value:
         if isinstance(size, bool) or not isinstance(size, int):

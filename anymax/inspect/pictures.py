@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from anymax.inspect.facts import Facts
+from anymax.inspect.grid import MOST_AXES, Grid, mark
+from anymax.inspect.palette import on_terminal
 
 WIDTH = 79
 
@@ -29,15 +31,14 @@ def axis_table(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def shared_entries(facts: Facts) -> str:
-    """Which entries share a distribution: letters for small shapes, index patterns for the others."""
+def shared_entries(facts: Facts, colour: bool) -> str:
+    """Which entries share a distribution: a grid of letters, or a list of indices where there are too many axes."""
     shape, axes, distributions = facts.shape, facts.axes, facts.distributions
     if not shape or math.prod(shape) == 0:
         return ""
-    title = f"Entries that share one distribution, {index_pattern(shape, axes)}"
-    small = all(size <= 8 for size in shape[:-1]) and shape[-1] <= 12
-    if len(shape) <= 3 and distributions <= 26 and small:
-        return f"{title}: the same letter\n{_letters(shape, axes)}"
+    title = f"Entries that share one {facts.noun}, {index_pattern(shape, axes)}"
+    if len(shape) <= MOST_AXES:
+        return "\n".join([f"{title}: the same letter", *_letters(Grid(shape, axes), colour)])
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     groups = [_group(kept, index, len(shape)) for index in _first_indices([shape[axis] for axis in kept], 3)]
     if distributions > 3:
@@ -49,39 +50,82 @@ def shared_entries(facts: Facts) -> str:
 def index_pattern(shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
     """The entries that share a distribution, as an index: `[i, :]`."""
     letters = "ijklmnopqrstuvw" if len(shape) <= 15 else [f"i{axis}" for axis in range(len(shape))]
-    return f"[{', '.join(':' if axis in axes else letters[axis] for axis in range(len(shape)))}]"
+    return _index([":" if axis in axes else letters[axis] for axis in range(len(shape))])
 
 
-def probability_table(probs: Tensor) -> list[str]:
+def probability_table(probs: Tensor, axes: tuple[int, ...], colour: bool) -> list[str]:
     """The probabilities of a small matrix, with their sums on the rim."""
+    grid = Grid(tuple(probs.shape), axes)
     columns = [f"[:, {column}]" for column in range(probs.shape[1])] + ["sum"]
     lines = ["  " + " " * 8 + "".join(f"{column:>9}" for column in columns)]
     for index, row in enumerate(probs.tolist()):
-        lines.append(f"  [{index}, :]  " + "".join(f"{entry:9.3f}" for entry in [*row, sum(row)]))
+        cells = [f"{entry:9.3f}" for entry in row]
+        if colour:
+            cells = [on_terminal(cell, grid.group((index, at))) for at, cell in enumerate(cells)]
+        lines.append(f"  [{index}, :]  " + "".join(cells) + f"{sum(row):9.3f}")
     lines.append("  sum     " + "".join(f"{entry:9.3f}" for entry in probs.sum(0).tolist()))
     return lines
 
 
-def _letters(shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
-    sizes = [1 if axis in axes else size for axis, size in enumerate(shape)]
-    letter = torch.arange(math.prod(sizes)).reshape(sizes).expand(shape)
-    if len(shape) == 1:
-        return _row("[:]", letter.tolist())
-    if len(shape) == 2:
-        return "\n".join(_row(f"[{index}, :]", row) for index, row in enumerate(letter.tolist()))
-    blocks = []
-    for outer, table in enumerate(letter.tolist()):
-        blocks.append([_row(f"[{outer}, {inner}, :]", row) for inner, row in enumerate(table)])
-    per_line = max(1, WIDTH // (len(blocks[0][0]) + 2))
-    lines = []
-    for start in range(0, len(blocks), per_line):
-        lines += ["  ".join(parts) for parts in zip(*blocks[start : start + per_line], strict=True)]
-        lines.append("")
-    return "\n".join(lines[:-1])
+def _letters(grid: Grid, colour: bool) -> list[str]:
+    """A letter for each entry; blocks side by side while they fit, in a new line for each index further out."""
+    inner = min(len(grid.shape), 2)
+    lines: list[str] = []
+    for outer in _with_gaps(grid, len(grid.shape) - inner - 1):
+        if outer is None:
+            lines += ["  ...", ""]
+            continue
+        blocks = [_block(grid, prefix) for prefix in _with_gaps(grid, len(grid.shape) - inner, outer)]
+        while blocks:
+            widths = itertools.accumulate(max(map(len, block)) + 2 for block in blocks)
+            fitting = max(1, sum(width <= WIDTH + 2 for width in widths))
+            lines += [*_side_by_side(blocks[:fitting]), ""]
+            blocks = blocks[fitting:]
+    if not colour:
+        return lines[:-1]
+    groups = {mark(group): group for group in range(grid.groups)}
+    # nothing but the letters of distributions is upper case here
+    return [re.sub("[A-Z]+", lambda found: on_terminal(found[0], groups[found[0]]), line) for line in lines[:-1]]
 
 
-def _row(label: str, letters: list[int]) -> str:
-    return f"  {label}  " + " ".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[at] for at in letters)
+def _with_gaps(grid: Grid, axes: int, start: tuple[int, ...] = ()) -> list[tuple[int, ...] | None]:
+    """The drawn indices into the first so many axes that begin with these, and None where some are left out."""
+    found: list[tuple[int, ...] | None] = [start]
+    for indices in grid.shown[len(start) : max(axes, 0)]:
+        found = [
+            None if index is None else (*prefix, index) for prefix in found if prefix is not None for index in indices
+        ]
+    return found
+
+
+def _block(grid: Grid, prefix: tuple[int, ...] | None) -> list[str]:
+    """The rows of one block; where blocks are left out, dots."""
+    if prefix is None:
+        return ["  ..."]
+    rows = _with_gaps(grid, len(grid.shape) - 1, prefix)
+    cells = ["..." if row is None else _row(grid, row) for row in rows]
+    # from four axes on the labels of rows would take more room than the rows
+    if len(grid.shape) > 3:
+        return [f"  {_index((*prefix, ':', ':'))}", *(f"  {text}" for text in cells)]
+    labels = ["" if row is None else _index((*row, ":")) for row in rows]
+    wide = max(map(len, labels))
+    return [f"  {label:{wide}}  {text}" if label else f"  {text}" for label, text in zip(labels, cells, strict=True)]
+
+
+def _row(grid: Grid, row: tuple[int, ...]) -> str:
+    width = len(mark(grid.groups - 1))
+    letters = [".." if column is None else mark(grid.group((*row, column))).ljust(width) for column in grid.shown[-1]]
+    return " ".join(letters).rstrip()
+
+
+def _side_by_side(blocks: list[list[str]]) -> list[str]:
+    widths = [max(map(len, block)) for block in blocks]
+    rows = itertools.zip_longest(*blocks, fillvalue="")
+    return ["  ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _index(parts: Sequence[object]) -> str:
+    return f"[{', '.join(map(str, parts))}]"
 
 
 def _first_indices(sizes: list[int], count: int) -> list[tuple[int, ...]]:
@@ -92,4 +136,4 @@ def _first_indices(sizes: list[int], count: int) -> list[tuple[int, ...]]:
 
 def _group(kept: Sequence[int], index: Sequence[int], ndim: int) -> str:
     fixed = dict(zip(kept, index, strict=True))
-    return f"[{', '.join(str(fixed.get(axis, ':')) for axis in range(ndim))}]"
+    return _index([fixed.get(axis, ":") for axis in range(ndim)])

@@ -16,17 +16,21 @@ from anymax.inspect.pictures import WIDTH, probability_table
 def summary(facts: Facts) -> str:
     """The first line: how many distributions over how many entries, and the one thing to know about them."""
     shape, dims, axes = facts.shape, facts.dims, facts.axes
-    counts = f"{_count(facts.distributions, 'distribution')} over {_count(facts.entries, 'entry', 'entries')}"
+    counts = f"{_count(facts.distributions, facts.noun)} over {_count(facts.entries, 'entry', 'entries')}"
     if 0 in (facts.distributions, facts.entries):
         return f"{counts}: the input is empty, and so is the result"
     meant = _meant_instead(facts)
     if facts.entries == 1:
         if not shape:
-            return f"{counts}: a tensor without axes is one score, and its softmax is always 1"
-        question = "did you mean a sigmoid" + (f", or {meant}?" if meant else "?")
-        return f"{counts}; a softmax over one entry always returns 1: {question}"
+            return f"{counts}: a tensor without axes is one score, and its {_always(facts.function)}"
+        sigmoid = "" if facts.function == "argmax" else "a sigmoid"
+        question = " or ".join(part for part in (sigmoid, meant) if part)
+        ask = f": did you mean {question.replace(' or ', ', or ')}?" if question else ""
+        return f"{counts}; {_over_one(facts.function)}{ask}"
     if meant:
         problem = "a sample's own scores do not sum to 1"
+        if facts.function == "argmax":
+            problem = "a sample's own scores are not all that is compared"
         if shape[0] == 1:
             problem = "axis 0 has size 1 here, but the samples of a larger batch would compete"
         advice = (
@@ -42,9 +46,21 @@ def summary(facts: Facts) -> str:
     return line + each if len(line + each) <= 100 else line
 
 
-def default(dims: Dims) -> str:
+def default(dims: Dims, function: str) -> str:
     """What torch takes where no `dim` is given, why, and what to write."""
     axis = dims.axes[0]
+    if function == "gumbel_softmax":
+        text = (
+            f"gumbel_softmax takes the last axis, here axis {axis}, where softmax and log_softmax take axis 0 of a "
+            "tensor with 0, 1 or 3 axes, otherwise axis 1. "
+        )
+        return _paragraph("Without dim", text + _keep(dims))
+    if function == "argmax":
+        text = "argmax takes all axes at once and returns one index into the flattened tensor. Write the dim you mean."
+        return _paragraph("Without dim", text)
+    if function == "cross_entropy":
+        text = f"cross_entropy reads the classes from axis 1 (axis 0 of a single vector), here axis {axis}."
+        return _paragraph("Without dim", text)
     what = (
         f"F.softmax and nn.Softmax take axis 0 of a tensor with 0, 1 or 3 axes, otherwise axis 1; here axis {axis}. "
         "log_softmax and softmin do the same, and so does anymax. torch.softmax and Tensor.softmax have no default; "
@@ -55,12 +71,43 @@ def default(dims: Dims) -> str:
         "Why: before softmax had a dim, it took one vector of scores, a batch of vectors, one image (classes, height, "
         "width) or a batch of images, and nothing else."
     )
-    write = f"Write dim={axis} to keep this axis, or the dim that you mean."
-    if dims.ndim in LAYOUTS:
-        layout = LAYOUTS[dims.ndim][0]
-        pattern = _bracketed(layout.names, next(iter(layout.usual)))
-        write += f' anymax also takes a pattern, such as "{pattern}", and checks it.'
-    return "\n".join([_paragraph("Without dim", what), *_wrapped(why, "  "), *_wrapped(write, "  ")])
+    return "\n".join([_paragraph("Without dim", what), *_wrapped(why, "  "), *_wrapped(_keep(dims), "  ")])
+
+
+def result(function: str, facts: Facts, target: tuple[int, ...] | None) -> str:
+    """What a function other than softmax makes of the probabilities."""
+    shape, axes = facts.shape, facts.axes
+    kept = tuple(size for axis, size in enumerate(shape) if axis not in axes)
+    if function == "softmin":
+        text = "softmin is the softmax of the negated scores: the smallest score gets the largest probability."
+    elif function == "log_softmax":
+        text = "log_softmax returns the logarithms of the probabilities: their exponentials sum to 1."
+    elif function == "gumbel_softmax":
+        text = (
+            "gumbel_softmax draws: in each distribution one entry is the largest, with hard=True a 1 among zeros. The "
+            "chance of an entry to be it is its softmax, whatever tau is; the draw sums to 1 over the same axes."
+        )
+    elif function == "argmax":
+        text = f"argmax returns the index of the largest entry of each choice, a tensor of shape {kept}."
+    elif function == "cross_entropy":
+        text = (
+            f"cross_entropy takes -log of the probability of the target's class, for a target of shape {kept}."
+            if target == kept
+            else f"cross_entropy reads the target {target} as probabilities over the same axis."
+        )
+        others = [
+            axis
+            for axis in range(len(shape))
+            if (axis,) != axes and target == tuple(size for at, size in enumerate(shape) if at != axis) == kept
+        ]
+        if others:
+            text += (
+                f" The same target fits with {_axis_list(facts.dims, others)} as the classes, so the shapes cannot "
+                "show a mistake."
+            )
+    else:
+        return ""
+    return _paragraph("What comes out", text)
 
 
 def meaning(facts: Facts) -> str:
@@ -69,7 +116,7 @@ def meaning(facts: Facts) -> str:
     if facts.entries < 2 or not facts.distributions:
         return ""
     if names:
-        return _paragraph("With these names", _reading(names, axes) + ".")
+        return _paragraph("With these names", _reading(names, axes, facts.noun) + ".")
     if ndim not in LAYOUTS:
         return _paragraph(
             f"With {ndim} axes",
@@ -81,13 +128,15 @@ def meaning(facts: Facts) -> str:
         if axes in layout.usual:
             text = f"usual: {layout.usual[axes]}"
         else:
-            text = _reading(layout.names, axes)
-            text += f"; rarely meant, {layout.advice} is usual" if layout.advice else ""
+            text = _reading(layout.names, axes, facts.noun)
+            # argmax takes one axis
+            advice = layout.advice.partition(" or ")[0] if facts.function == "argmax" else layout.advice
+            text += f"; rarely meant, {advice} is usual" if advice else ""
         lines += [f"  ({', '.join(layout.names)})", *_wrapped(f"{text}.", "      ")]
     return "\n".join(lines)
 
 
-def sums(facts: Facts) -> str:
+def sums(facts: Facts, colour: bool) -> str:
     """What the probabilities sum to over each axis; for a small matrix with the probabilities themselves."""
     shape, dims = facts.shape, facts.dims
     if not shape or math.prod(shape) == 0:
@@ -98,11 +147,33 @@ def sums(facts: Facts) -> str:
     space = " " if len(title) + 1 + len(facts.source) <= WIDTH else "\n  "
     lines = [f"{title}{space}{facts.source}"]
     if len(shape) == 2 and shape[0] <= 8 and shape[1] <= 6:
-        lines += probability_table(facts.probs)
+        lines += probability_table(facts.probs, facts.axes, colour)
     labels = {key: f"over {_axis_list(dims, key)}{' jointly' if len(key) > 1 else ''}" for key in facts.sums}
     width = max(len(label) for label in labels.values())
     lines += [f"  {labels[key]:{width}}  {_range(*facts.sums[key])}" for key in facts.sums]
     return "\n".join(lines)
+
+
+def _always(function: str) -> str:
+    value = 0 if function in ("log_softmax", "argmax") else 1
+    return f"{'softmax' if function == 'cross_entropy' else function} is always {value}"
+
+
+def _over_one(function: str) -> str:
+    if function == "cross_entropy":
+        return "the loss of one class is always 0"
+    article = "an" if function == "argmax" else "a"
+    return f"{article} {function} over one entry always returns {0 if function in ('log_softmax', 'argmax') else 1}"
+
+
+def _keep(dims: Dims) -> str:
+    """What to write to keep the axis that was taken."""
+    write = f"Write dim={dims.axes[0]} to keep this axis, or the dim that you mean."
+    if dims.ndim in LAYOUTS:
+        layout = LAYOUTS[dims.ndim][0]
+        pattern = _bracketed(layout.names, next(iter(layout.usual)))
+        write += f' anymax also takes a pattern, such as "{pattern}", and checks it.'
+    return write
 
 
 def _meant_instead(facts: Facts) -> str:
@@ -116,7 +187,7 @@ def _meant_instead(facts: Facts) -> str:
         named = [axis for axis in range(1, len(names)) if names[axis] != "..."]
         bracketed = rest or tuple(named[:1])
         return f'"{_bracketed(names, bracketed)}"' if bracketed else "another axis"
-    if rest:
+    if rest and facts.function != "argmax":
         return f"`dim={rest[0] if len(rest) == 1 else rest}`"
     return "`dim=1`" if len(shape) == 2 else f"`dim=1` or `dim={len(shape) - 1}`"
 
@@ -128,13 +199,13 @@ def _bracketed(names: Sequence[str], axes: Sequence[int]) -> str:
     return " ".join(word for word, _ in itertools.groupby(words))
 
 
-def _reading(names: Sequence[str], axes: tuple[int, ...]) -> str:
+def _reading(names: Sequence[str], axes: tuple[int, ...], noun: str) -> str:
     """Which axes compete for each of which others, in names."""
     competing = _join([names[axis] for axis in axes])
     kept = [names[axis] for axis in range(len(names)) if axis not in axes]
     each = f", separately for each index of {_join(kept)}" if kept else ""
     batch = ": samples compete with each other" if names[0].lower() in BATCH_NAMES and 0 in axes else ""
-    return f"a distribution over {competing}{' jointly' if len(axes) > 1 else ''}{each}{batch}"
+    return f"a {noun} over {competing}{' jointly' if len(axes) > 1 else ''}{each}{batch}"
 
 
 def _range(low: float, high: float) -> str:

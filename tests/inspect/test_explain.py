@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import anymax
+from anymax.inspect.grid import Grid
 
 
 def first_line(shape_or_tensor, dim):
@@ -119,16 +120,52 @@ def test_picture_gives_one_letter_to_the_entries_that_influence_each_other(shape
                 }
 
 
-def test_large_shapes_list_indices_and_are_never_allocated():
+def test_large_shapes_are_cut_and_never_allocated():
     found = anymax.explain((1 << 40, 1 << 20), 1)
     assert found.distributions == 1 << 40
     assert found.sums == {}
-    assert "  [0, :]\n  [1, :]\n  [2, :]\n  ...\n  [1099511627775, :]\n" in found.text
+    lines = found.text.split("the same letter\n")[1].split("\n\n")[0].splitlines()
+    assert lines[0] == "  [0, :]              A A A A A A A A A A A .. A"
+    assert lines[-2:] == ["  ...", "  [1099511627775, :]  H H H H H H H H H H H .. H"]
     assert "1 over axis 1; over other axes it depends on the scores." in found.text
-    assert "  [0, :, 0, 0]\n  [0, :, 0, 1]\n  [0, :, 0, 2]\n  ...\n  [3, :, 127, 127]" in str(
-        anymax.explain((4, 10, 128, 128), "batch [class] h w")
-    )
     assert anymax.explain((2,) * 25, 3).distributions == 1 << 24
+
+
+def test_from_four_axes_on_the_picture_is_a_grid_of_blocks():
+    text = str(anymax.explain((4, 3, 2, 128), "batch [class] h w"))
+    lines = text.split("the same letter\n")[1].split("\n\n")
+    assert lines[0].splitlines() == [
+        "  [0, 0, :, :]    [0, 1, :, :]    [0, 2, :, :]",
+        "  A B C .. D      A B C .. D      A B C .. D",
+        "  E F G .. H      E F G .. H      E F G .. H",
+    ]
+    assert lines[1].splitlines()[1] == "  I J K .. L      I J K .. L      I J K .. L"
+    assert lines[2] == "  ..."
+    assert lines[3].splitlines() == [
+        "  [3, 0, :, :]    [3, 1, :, :]    [3, 2, :, :]",
+        "  Q R S .. T      Q R S .. T      Q R S .. T",
+        "  U V W .. X      U V W .. X      U V W .. X",
+    ]
+
+
+def test_more_axes_than_a_picture_has_are_listed_as_indices():
+    text = str(anymax.explain((4, 10, 2, 2, 2, 2, 128), 1))
+    assert "  [0, :, 0, 0, 0, 0, 0]\n  [0, :, 0, 0, 0, 0, 1]\n  [0, :, 0, 0, 0, 0, 2]\n  ...\n" in text
+    assert "\n  [3, :, 1, 1, 1, 1, 127]\n" in text
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (9, 20), (2, 3, 4), (2, 8, 128, 128), (2, 2, 3, 2, 2)])
+def test_colours_are_those_of_letters_and_change_nothing_else(shape):
+    found = anymax.explain(shape, -1)
+    coloured = found.coloured()
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == found.text
+    assert "\x1b" not in found.text
+    colours = {}
+    for colour, letter in re.findall(r"\x1b\[38;5;16;48;5;(\d+)m([A-Z]+)\x1b\[0m", coloured):
+        colours.setdefault(letter, set()).add(colour)
+    assert len(colours) == Grid(shape, found.axes).groups
+    assert all(len(each) == 1 for each in colours.values())
+    assert len(set().union(*colours.values())) == min(len(colours), 8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

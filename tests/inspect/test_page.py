@@ -1,0 +1,206 @@
+"""The page draws in the browser what Python draws, and its sliders take it to where Python is with other arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import math
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import torch
+
+import anymax
+from anymax.inspect import page, svg
+from anymax.inspect.grid import Grid
+from tests.inspect.test_svg import CALLS, SHAPES, scene_of
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here to open the page in")
+
+
+def run_in_page(tmp_path, source: str, script: str):
+    """Open the page, run a script behind its own, and return what the script's last expression is, through JSON."""
+    harness = (
+        '<pre id="answer"></pre><script>"use strict";{const answer = (() => {'
+        + script
+        + '})();document.getElementById("answer").textContent = JSON.stringify(answer);}</script></body>'
+    )
+    file = tmp_path / "page.html"
+    file.write_text(source.replace("</body>", harness), encoding="utf-8")
+    done = subprocess.run(
+        [
+            str(BROWSER),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1200,1000",
+            "--dump-dom",
+            file.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    answer = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert answer, done.stdout[-2000:]
+    return json.loads(html.unescape(answer[1]))
+
+
+def as_json(scene: svg.Scene) -> dict:
+    return dataclasses.asdict(scene) | {"before": page._numbers(scene.before), "after": None}
+
+
+@needs_browser
+def test_the_page_draws_what_python_draws_to_the_letter(tmp_path):
+    torch.manual_seed(0)
+    special = torch.tensor([[1.0, -torch.inf, 2500.0], [torch.nan, 0.0, 1.0], [torch.inf, 1.0, -0.001], [0.0, 0, 0]])
+    scenes = [
+        *(scene_of(shape, axes) for shape, axes in SHAPES),
+        *(scene_of(call) for call in CALLS),
+        *(scene_of(special, axis) for axis in (0, 1)),
+        scene_of(torch.zeros(2, 8), 1),  # 0.125: a half in the last digit
+        scene_of(torch.randn(2, 3, 2, 2, dtype=torch.float64) * 5, "batch [point] h w"),
+    ]
+    cases = [(scene, widest) for scene in scenes for widest in (390, 780)]
+    script = f"""
+    return {json.dumps([[as_json(scene), widest] for scene, widest in cases])}.map(([scene, widest]) => {{
+      if (scene.before !== null) scene.before = scene.before.map(Number);
+      const after = scene.before === null ? null : resultOf(scene);
+      return [after === null ? null : after.map(String), draw({{...scene, after}}, widest)];
+    }});"""
+    answers = run_in_page(tmp_path, anymax.explain((2, 3), 1).html(), script)
+    for (scene, widest), (after, drawn) in zip(cases, answers, strict=True):
+        assert (after is None) == (scene.after is None)
+        if scene.after is not None:
+            torch.testing.assert_close(
+                torch.tensor([float(value.replace("Infinity", "inf")) for value in after], dtype=torch.float64),
+                torch.tensor(scene.after, dtype=torch.float64),
+                rtol=1e-6,
+                atol=1e-7,
+                equal_nan=True,
+            )
+        assert drawn == svg.draw(scene, widest)
+
+
+@needs_browser
+def test_sliders_recompute_colours_and_values(tmp_path):
+    script = """
+    const move = (id, value) => {
+      const input = document.getElementById(id);
+      if (input.type === "checkbox") input.checked = value; else input.value = value;
+      input.dispatchEvent(new Event("input", {bubbles: true}));
+    };
+    const type = (id, value) => {
+      const input = document.getElementById(id);
+      input.value = value;
+      input.dispatchEvent(new Event("change", {bubbles: true}));
+    };
+    const seen = () => [
+      [...document.querySelectorAll("#picture g[data-index]")].map((cell) => [
+        cell.dataset.index, cell.dataset.group, cell.querySelector("rect").getAttribute("class"),
+        cell.querySelector(".on")?.textContent ?? null]),
+      document.getElementById("said").textContent,
+      document.querySelector("#picture text").textContent,
+    ];
+    const found = [seen()];
+    move("dim", 0); found.push(seen());
+    move("rank", 3); move("size2", 4); move("dim", 1); found.push(seen());
+    move("competes2", true); found.push(seen());
+    move("competes1", false); move("competes2", false); found.push(seen());  // the last one stays
+    move("temperature", Math.log10(0.25)); found.push(seen());
+    type("exact0", "1000"); found.push(seen());
+    type("exact0", "-3"); type("exact0", "2.5"); found.push(seen());  // no sizes: nothing changes
+    return found;"""
+    temperature = 0.25  # 10 ** -0.6 to two digits
+    wanted = [
+        scene_of((2, 3), 1),
+        scene_of((2, 3), 0),
+        scene_of((2, 3, 4), 1),
+        scene_of((2, 3, 4), (1, 2)),
+        scene_of((2, 3, 4), 2),
+        scene_of(f"softmax(x: 2,3,4, dim=2, temperature={temperature})"),
+        scene_of(f"softmax(x: 1000,3,4, dim=2, temperature={temperature})"),
+        scene_of(f"softmax(x: 1000,3,4, dim=2, temperature={temperature})"),
+    ]
+    answers = run_in_page(tmp_path, anymax.explain((2, 3), 1).html(), script)
+    for scene, (cells, said, title) in zip(wanted, answers, strict=True):
+        grid = Grid(scene.shape, scene.axes)
+        indices = list(grid.indices())
+        assert title.replace("\u00a0", " ") == svg.call_of(scene)
+        assert said == f"{svg.call_of(scene)}: {svg._counts(scene)}"
+        values = [scene.before, scene.after] if scene.after is not None else [None]
+        assert len(cells) == len(indices) * len(values)
+        for at, (index, group, colour, value) in enumerate(cells):
+            is_after, number = divmod(at, len(indices))
+            assert tuple(map(int, index.split())) == indices[number]
+            assert int(group) == grid.group(indices[number])
+            assert colour == f"cell c{int(group) % 8}"
+            column = values[is_after]
+            assert value == (None if column is None else svg.number(column[number], 3 if is_after else 2))
+
+
+@needs_browser
+def test_a_tensors_own_values_come_back_with_its_shape(tmp_path):
+    scores = torch.tensor([[3.0, -1.0], [0.5, 0.25], [torch.nan, 2.0]])
+    script = """
+    const values = () => [...document.querySelectorAll("#picture .on")].map((text) => text.textContent);
+    const move = (id, value) => {
+      const input = document.getElementById(id);
+      input.value = value;
+      input.dispatchEvent(new Event("input", {bubbles: true}));
+    };
+    const found = [values()];
+    move("size1", 3); found.push(values());
+    move("size1", 2); found.push(values());
+    return found;"""
+    first, other, again = run_in_page(tmp_path, anymax.explain(scores, 1).html(), script)
+    assert first[:6] == ["3.00", "-1.00", "0.50", "0.25", "nan", "2.00"]
+    assert other[:2] == ["0.00", "0.84"]
+    assert again == first
+
+
+def parsed(source: str) -> ElementTree.Element:
+    """The page without its scripts, which is XML as well."""
+    source = source.removeprefix("<!DOCTYPE html>\n")
+    return ElementTree.fromstring(re.sub(r"<script[^>]*>.*?</script>", "", source, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("call", ["softmax(x: 2,3, dim=1)", "cross_entropy(a: 2,3, b: 2)", "argmax(x: 30,40)"])
+def test_the_page_is_one_file_that_asks_for_no_other(call):
+    source = anymax.explain(call).html()
+    parsed(source)
+    without_names = source.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.findall(r"https?:|//\w|@import|src=|href=|fetch\(|XMLHttpRequest|import\(", without_names)
+    assert set(re.findall(r"url\(([^)]*)\)", source)) <= {f"#ax{at}" for at in range(1, 4)} | {"#ax${hatching}"}
+
+
+def test_the_page_shows_the_picture_and_the_text_without_a_script():
+    found = anymax.explain((2, 3), 0)
+    source = found.html()
+    assert found.svg() in source
+    assert html.escape(found.text) in source
+    assert '<form id="controls" aria-label="shape, dim and temperature" hidden="">' in source
+
+
+def test_what_a_script_could_be_closed_with_is_not_in_the_data():
+    scene = dataclasses.replace(scene_of((2, 3), 1), tensor='</script><b a="&">', arguments='</script><b a="&">')
+    source = page.write(scene, "text </pre> & more")
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', source, re.DOTALL)[1]
+    assert json.loads(data)["scene"]["tensor"] == scene.tensor
+    assert source.count("</script>") == 2
+    assert "text &lt;/pre&gt; &amp; more" in source
+    parsed(source)
+
+
+def test_sizes_that_javascript_cannot_count_are_refused():
+    shape = (2**53 + 1, 3)
+    with pytest.raises(ValueError, match=r"explain: a page counts sizes up to 2\*\*53"):
+        anymax.explain(shape, 1).html()
+    assert math.prod(shape) // 3 == anymax.explain(shape, 1).distributions
