@@ -2,6 +2,7 @@ PYTHON = .venv/bin/python
 
 .PHONY: help env kernels test slow lint types format compare bench accuracy simulate dimbugs matrix wheel clean
 .PHONY: help env kernels test slow lint types format compare bench accuracy simulate names matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +42,9 @@ bench: env ## every op beside its rivals, into bench/results/<machine>; wants an
 
 accuracy: env ## the errors of the ops, into docs/accuracy.md
 	.venv/bin/anymax bench --accuracy --out docs
+
+pictures: env ## the pictures of the docs, into docs/pictures
+	PATH="$(CURDIR)/.venv/bin:$$PATH" sh docs/pictures/make.sh
 
 simulate: env ## how often verdicts are right, into docs/how-sure-a-verdict-is.md; hours, goes on where it stopped
 	$(PYTHON) -m tests.lab.statistics.simulate --runs 1000 --out docs/how-sure-a-verdict-is.md

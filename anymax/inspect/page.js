@@ -330,6 +330,9 @@ function filled(scene) {
 function redraw() {
   const figure = document.getElementById("picture");
   figure.innerHTML = draw(filled(state), Math.min(data.widest, figure.clientWidth));
+  // a little too wide is made smaller, much too wide is scrolled
+  const picture = figure.firstElementChild;
+  if (picture.width.baseVal.value < 1.4 * figure.clientWidth) picture.setAttribute("style", "max-width:100%;height:auto");
   document.getElementById("said").textContent = `${callOf(state)}: ${countsOf(state)}`;
 }
 

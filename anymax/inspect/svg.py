@@ -53,7 +53,7 @@ STYLE = (
     ".ax{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}"
     ".ax .paper{fill:#fff}.ax .ink{fill:#1b1b1b}.ax .faint{fill:#5c5c5c}.ax .bold{font-weight:700}"
     ".ax .dots{fill:none;stroke:#5c5c5c;stroke-width:3;stroke-linecap:round}"
-    ".ax .cell{stroke:#33333c;stroke-width:1}.ax .on{fill:#000}.ax .mark{fill:#000;font-size:11px}"
+    ".ax .cell{stroke:#33333c;stroke-width:1}.ax .on{fill:#000}.ax .mark{fill:#000;font-size:11px;font-weight:700}"
     ".ax .bar{fill:#000;fill-opacity:.7}.ax .hatch{fill:none;stroke:#000;stroke-opacity:.3}"
     + "".join(f".ax .c{at}{{fill:{colour}}}" for at, (colour, _) in enumerate(COLOURS))
     + "@media screen and (prefers-color-scheme:dark){"
