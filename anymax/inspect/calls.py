@@ -66,6 +66,11 @@ class Call:
     temperature: float = 1.0
     target: tuple[int, ...] | None = None
 
+    @property
+    def is_torch(self) -> bool:
+        """Whether it is torch's function and not ours of the same name: by its module, or since we have none."""
+        return self.function == "argmax" or ("." in self.written and not self.written.startswith("anymax."))
+
 
 def parse(text: str) -> Call:
     """The call in the text. ValueError, in one sentence, for what is not understood."""
@@ -160,10 +165,11 @@ def _read(text: str, node: ast.Call, written: str, function: str, shapes: Mappin
         arguments.pop(name, None)
     if arguments:
         raise _refused(text, f"the argument {quoted(next(iter(arguments)))} is not explained, so leave it out")
-    _check_torch(text, written, function, dim, temperature)
     names = tuple(name for name, _ in tensors)
     target = tensors[1][1] if len(tensors) > 1 else None
-    return Call(function, written, names, tensors[0][1], dim, temperature, target)
+    call = Call(function, written, names, tensors[0][1], dim, temperature, target)
+    _check_torch(text, call)
+    return call
 
 
 def _tensor(
@@ -194,21 +200,21 @@ def _temperature(text: str, name: str, node: ast.expr) -> float:
     return float(value)
 
 
-def _check_torch(text: str, written: str, function: str, dim: Any, temperature: float) -> None:
-    """What torch refuses, where the call is torch's by its module."""
-    is_torch = function == "argmax" or ("." in written and not written.startswith("anymax."))
-    if not is_torch:
+def _check_torch(text: str, call: Call) -> None:
+    """What torch refuses."""
+    if not call.is_torch:
         return
+    function, dim = call.function, call.dim
     if function == "cross_entropy" and dim is not None:
         raise _refused(
             text, "torch's cross_entropy has no dim and reads classes from axis 1; anymax.cross_entropy has one"
         )
-    if temperature != 1:
+    if call.temperature != 1:
         raise _refused(text, f"torch's {function} has no temperature; anymax.{function} has one")
     if isinstance(dim, tuple | list | str):
         ours = "" if function == "argmax" else f"; anymax.{function} takes several, or a pattern"
         raise _refused(text, f"torch's {function} takes one int as dim{ours}")
-    if written == f"torch.{function}" and function != "argmax" and dim is None:
+    if call.written == f"torch.{function}" and function != "argmax" and dim is None:
         raise _refused(text, f"torch.{function} requires dim; F.{function} is the one with a default")
 
 

@@ -149,6 +149,7 @@ def explain(shape_or_tensor: Sequence[int] | Tensor | str, dim: Dim | None = Non
             pictures.axis_table(facts),
             pictures.shared_entries(facts, colour),
             words.meaning(facts),
+            words.scores(facts, colour),
             words.sums(facts, colour),
         ]
         return "\n\n".join(section for section in sections if section)
@@ -216,6 +217,7 @@ def _scene(call: Call, facts: Facts, *, is_example: bool) -> Scene:
         shape=facts.shape,
         axes=facts.axes,
         names=facts.dims.names,
+        is_torch=call.is_torch,
         is_implicit=call.dim is None,
         is_example=is_example,
         temperature=call.temperature,

@@ -110,8 +110,10 @@ function lengthOf(text) {
 function callOf(scene) {
   let dim = "";
   if (!scene.is_implicit) dim = scene.axes.length === 1 ? `, dim=${scene.axes[0]}` : `, dim=(${scene.axes.join(", ")})`;
-  const temperature = scene.temperature === 1 ? "" : `, temperature=${Number(scene.temperature.toPrecision(6))}`;
-  return `${scene.written}(${scene.arguments}${dim}${temperature})`;
+  if (scene.temperature === 1) return `${scene.written}(${scene.arguments}${dim})`;
+  const temperature = Number(scene.temperature.toPrecision(6));
+  if (scene.is_torch) return `${scene.written}(${scene.arguments} / ${temperature}${dim})`;
+  return `${scene.written}(${scene.arguments}${dim}, temperature=${temperature})`;
 }
 
 function countsOf(scene) {
@@ -317,6 +319,9 @@ function draw(scene, widest) {
 const given = data.scene;
 if (given.before !== null) given.before = given.before.map(Number);
 let state = { ...given };
+// torch's functions take one axis; its cross_entropy takes no dim at all
+const takesOneAxis = given.is_torch || given.function === "cross_entropy";
+const takesNoDim = given.is_torch && given.function === "cross_entropy";
 
 /** The scene with its values: the user's for the shape that was given, else an example's. */
 function filled(scene) {
@@ -344,9 +349,9 @@ function change(changes) {
 
 function setRank(rank) {
   const shape = Array.from({ length: rank }, (_, axis) => state.shape[axis] ?? 2);
-  const axes = state.axes.filter((axis) => axis < rank);
+  const axes = takesNoDim ? [Math.min(1, rank - 1)] : state.axes.filter((axis) => axis < rank);
   change({ shape, axes: axes.length ? axes : [rank - 1], names: rank === given.shape.length ? given.names : null,
-    is_implicit: false });
+    is_implicit: takesNoDim });
 }
 
 function setSize(axis, size) {
@@ -355,7 +360,8 @@ function setSize(axis, size) {
 }
 
 function setCompeting(axis, competes) {
-  const axes = state.shape.map((_, at) => at).filter((at) => (at === axis ? competes : state.axes.includes(at)));
+  const stay = takesOneAxis && competes ? [] : state.axes;
+  const axes = state.shape.map((_, at) => at).filter((at) => (at === axis ? competes : stay.includes(at)));
   // one axis at least
   if (axes.length) change({ axes, is_implicit: false });
   else showControls();
@@ -381,8 +387,10 @@ function showControls() {
   const set = (id, value) => { document.getElementById(id).value = value; };
   set("rank", rank);
   set("rank-said", rank);
-  set("dim", state.axes[0]);
-  set("dim-said", state.axes.length === 1 ? state.axes[0] : `(${state.axes.join(", ")})`);
+  if (!takesNoDim) {
+    set("dim", state.axes[0]);
+    set("dim-said", state.axes.length === 1 ? state.axes[0] : `(${state.axes.join(", ")})`);
+  }
   state.shape.forEach((size, axis) => {
     set(`size${axis}`, size);
     set(`exact${axis}`, size);
@@ -403,10 +411,10 @@ function controls(rank) {
       `size ${axis}${name}`,
       range(`size${axis}`, 1, 12),
       `<input type="number" id="exact${axis}" min="1" aria-label="size of axis ${axis}">`,
-      `<label><input type="checkbox" id="competes${axis}"> competes</label>`,
+      `<label><input type="checkbox" id="competes${axis}"${takesNoDim ? " disabled" : ""}> competes</label>`,
     ]));
   });
-  rows.push(row("dim", ["dim", range("dim", 0, rank - 1), '<output id="dim-said"></output>']));
+  if (!takesNoDim) rows.push(row("dim", ["dim", range("dim", 0, rank - 1), '<output id="dim-said"></output>']));
   if (data.withTemperature.includes(state.function)) {
     const output = '<output id="temperature-said"></output>';
     rows.push(row("temperature", ["temperature", range("temperature", -1, 1, 0.05), output]));

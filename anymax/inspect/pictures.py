@@ -12,6 +12,7 @@ from torch import Tensor
 from anymax.inspect.facts import Facts
 from anymax.inspect.grid import MOST_AXES, Grid, mark
 from anymax.inspect.palette import on_terminal
+from anymax.inspect.svg import number
 
 WIDTH = 79
 
@@ -53,18 +54,23 @@ def index_pattern(shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
     return _index([":" if axis in axes else letters[axis] for axis in range(len(shape))])
 
 
-def probability_table(probs: Tensor, axes: tuple[int, ...], colour: bool) -> list[str]:
-    """The probabilities of a small matrix, with their sums on the rim."""
-    grid = Grid(tuple(probs.shape), axes)
-    columns = [f"[:, {column}]" for column in range(probs.shape[1])] + ["sum"]
-    lines = ["  " + " " * 8 + "".join(f"{column:>9}" for column in columns)]
-    for index, row in enumerate(probs.tolist()):
-        cells = [f"{entry:9.3f}" for entry in row]
+def value_table(values: Tensor, axes: tuple[int, ...], *, with_sums: bool, colour: bool) -> list[str]:
+    """The values of a small vector or matrix, with their sums on the rim."""
+    grid = Grid(tuple(values.shape), axes)
+    rows = values.tolist() if values.ndim == 2 else [values.tolist()]
+    labels = [f"[{row}, :]" for row in range(len(rows))] if values.ndim == 2 else ["[:]"]
+    columns = [f"[:, {column}]" if values.ndim == 2 else f"[{column}]" for column in range(values.shape[-1])]
+    lines = ["".join(f"{column:>9}" for column in [*columns, *(["sum"] if with_sums else [])])]
+    for at, row in enumerate(rows):
+        cells = [f"{number(entry, 3):>9}" for entry in row]
         if colour:
-            cells = [on_terminal(cell, grid.group((index, at))) for at, cell in enumerate(cells)]
-        lines.append(f"  [{index}, :]  " + "".join(cells) + f"{sum(row):9.3f}")
-    lines.append("  sum     " + "".join(f"{entry:9.3f}" for entry in probs.sum(0).tolist()))
-    return lines
+            groups = [grid.group((at, column) if values.ndim == 2 else (column,)) for column in range(len(row))]
+            cells = [on_terminal(cell, group) for cell, group in zip(cells, groups, strict=True)]
+        lines.append("".join(cells) + (f"{number(sum(row), 3):>9}" if with_sums else ""))
+    if with_sums and values.ndim == 2:
+        labels.append("sum")
+        lines.append("".join(f"{number(entry, 3):>9}" for entry in values.sum(0).tolist()))
+    return [f"  {label:6}  {line}" for label, line in zip(["", *labels], lines, strict=True)]
 
 
 def _letters(grid: Grid, colour: bool) -> list[str]:

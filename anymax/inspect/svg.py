@@ -74,6 +74,7 @@ class Scene:
     Attributes:
         function: a key of RESULTS. written: as the user writes it, such as F.softmax. tensor: the name of the scores.
         arguments: the tensors, as they stand in the call.
+        is_torch: torch's function, which takes one axis and no temperature.
         is_implicit: no dim was given. is_example: the values are not the user's.
         before, after: the values in the order of indices, where all entries are drawn and their values are known.
     """
@@ -85,6 +86,7 @@ class Scene:
     shape: tuple[int, ...]
     axes: tuple[int, ...]
     names: tuple[str, ...] | None = None
+    is_torch: bool = False
     is_implicit: bool = False
     is_example: bool = True
     temperature: float = 1.0
@@ -299,8 +301,11 @@ def call_of(scene: Scene) -> str:
         dim = f", dim={scene.axes[0]}"
     else:
         dim = f", dim=({', '.join(map(str, scene.axes))})"
-    temperature = "" if scene.temperature == 1 else f", temperature={scene.temperature:g}"
-    return f"{scene.written}({scene.arguments}{dim}{temperature})"
+    if scene.temperature == 1:
+        return f"{scene.written}({scene.arguments}{dim})"
+    if scene.is_torch:
+        return f"{scene.written}({scene.arguments} / {scene.temperature:g}{dim})"
+    return f"{scene.written}({scene.arguments}{dim}, temperature={scene.temperature:g})"
 
 
 def _counts(scene: Scene) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from anymax._core.dims import Dims
 from anymax.inspect.facts import Facts
 from anymax.inspect.layouts import BATCH_NAMES, LAYOUTS
-from anymax.inspect.pictures import WIDTH, probability_table
+from anymax.inspect.pictures import WIDTH, value_table
 
 
 def summary(facts: Facts) -> str:
@@ -136,6 +136,13 @@ def meaning(facts: Facts) -> str:
     return "\n".join(lines)
 
 
+def scores(facts: Facts, colour: bool) -> str:
+    """The scores of a small vector or matrix."""
+    if facts.scores is None or facts.scores.numel() == 0 or not _has_table(facts.shape):
+        return ""
+    return "\n".join(["Scores", *value_table(facts.scores, facts.axes, with_sums=False, colour=colour)])
+
+
 def sums(facts: Facts, colour: bool) -> str:
     """What the probabilities sum to over each axis; for a small matrix with the probabilities themselves."""
     shape, dims = facts.shape, facts.dims
@@ -146,12 +153,17 @@ def sums(facts: Facts, colour: bool) -> str:
         return _paragraph(title, f"1 over {_axis_list(dims, facts.axes)}; over other axes it depends on the scores.")
     space = " " if len(title) + 1 + len(facts.source) <= WIDTH else "\n  "
     lines = [f"{title}{space}{facts.source}"]
-    if len(shape) == 2 and shape[0] <= 8 and shape[1] <= 6:
-        lines += probability_table(facts.probs, facts.axes, colour)
+    if _has_table(shape):
+        lines += value_table(facts.probs, facts.axes, with_sums=True, colour=colour)
     labels = {key: f"over {_axis_list(dims, key)}{' jointly' if len(key) > 1 else ''}" for key in facts.sums}
     width = max(len(label) for label in labels.values())
     lines += [f"  {labels[key]:{width}}  {_range(*facts.sums[key])}" for key in facts.sums]
     return "\n".join(lines)
+
+
+def _has_table(shape: tuple[int, ...]) -> bool:
+    """Whether the values fit on a line and a page."""
+    return len(shape) in (1, 2) and shape[-1] <= 6 and shape[0] <= 8
 
 
 def _always(function: str) -> str:

@@ -154,6 +154,19 @@ def test_more_axes_than_a_picture_has_are_listed_as_indices():
     assert "\n  [3, :, 1, 1, 1, 1, 127]\n" in text
 
 
+def test_scores_stand_above_their_probabilities():
+    text = str(anymax.explain(torch.tensor([[0.5, -torch.inf], [12345.0, 1.0]]), 1))
+    assert (
+        "Scores\n             [:, 0]   [:, 1]\n"
+        "  [0, :]      0.500     -inf\n  [1, :]        1e4    1.000\n\nSums of the probabilities for the given tensor\n"
+        "             [:, 0]   [:, 1]      sum\n"
+        "  [0, :]      1.000    0.000    1.000\n  [1, :]      1.000    0.000    1.000\n"
+        "  sum         2.000    0.000\n"
+    ) in text
+    assert "  [:]         0.000    0.841\n" in str(anymax.explain((2,), 0))
+    assert "Scores" not in str(anymax.explain((2, 3, 4), 0))
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (9, 20), (2, 3, 4), (2, 8, 128, 128), (2, 2, 3, 2, 2)])
 def test_colours_are_those_of_letters_and_change_nothing_else(shape):
     found = anymax.explain(shape, -1)

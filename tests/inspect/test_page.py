@@ -53,6 +53,21 @@ def run_in_page(tmp_path, source: str, script: str):
     return json.loads(html.unescape(answer[1]))
 
 
+# what a user does to a control
+HANDS = """
+const act = (input, kind) => input.dispatchEvent(new Event(kind, {bubbles: true}));
+const move = (id, value) => {
+  const input = document.getElementById(id);
+  if (input.type === "checkbox") input.checked = value; else input.value = value;
+  act(input, "input");
+};
+const type = (id, value) => {
+  const input = document.getElementById(id);
+  input.value = value;
+  act(input, "change");
+};"""
+
+
 def as_json(scene: svg.Scene) -> dict:
     return dataclasses.asdict(scene) | {"before": page._numbers(scene.before), "after": None}
 
@@ -91,17 +106,9 @@ def test_the_page_draws_what_python_draws_to_the_letter(tmp_path):
 
 @needs_browser
 def test_sliders_recompute_colours_and_values(tmp_path):
-    script = """
-    const move = (id, value) => {
-      const input = document.getElementById(id);
-      if (input.type === "checkbox") input.checked = value; else input.value = value;
-      input.dispatchEvent(new Event("input", {bubbles: true}));
-    };
-    const type = (id, value) => {
-      const input = document.getElementById(id);
-      input.value = value;
-      input.dispatchEvent(new Event("change", {bubbles: true}));
-    };
+    script = (
+        HANDS
+        + """
     const seen = () => [
       [...document.querySelectorAll("#picture g[data-index]")].map((cell) => [
         cell.dataset.index, cell.dataset.group, cell.querySelector("rect").getAttribute("class"),
@@ -118,6 +125,7 @@ def test_sliders_recompute_colours_and_values(tmp_path):
     type("exact0", "1000"); found.push(seen());
     type("exact0", "-3"); type("exact0", "2.5"); found.push(seen());  // no sizes: nothing changes
     return found;"""
+    )
     temperature = 0.25  # 10 ** -0.6 to two digits
     wanted = [
         scene_of((2, 3), 1),
@@ -147,19 +155,48 @@ def test_sliders_recompute_colours_and_values(tmp_path):
 
 
 @needs_browser
+def test_what_torch_cannot_be_asked_for_is_not_offered(tmp_path):
+    script = (
+        HANDS
+        + """
+    const call = () => document.querySelector("#picture text").textContent;
+    const found = [call()];
+    move("competes2", true); found.push(call());
+    move("temperature", Math.log10(0.5)); found.push(call());
+    return found;"""
+    )
+    found = run_in_page(tmp_path, anymax.explain("F.softmax(x: 2,3,4, dim=1)").html(), script)
+    assert found == ["F.softmax(x, dim=1)", "F.softmax(x, dim=2)", "F.softmax(x / 0.5, dim=2)"]
+
+
+@needs_browser
+def test_torchs_cross_entropy_keeps_its_class_axis(tmp_path):
+    script = (
+        HANDS
+        + """
+    const pattern = () => document.querySelectorAll("#picture text")[2].textContent;
+    const found = [Boolean(document.getElementById("dim") || document.getElementById("temperature")),
+      document.getElementById("competes0").disabled, pattern()];
+    move("rank", 1); found.push(pattern());
+    move("rank", 4); found.push(pattern());
+    return found;"""
+    )
+    found = run_in_page(tmp_path, anymax.explain("F.cross_entropy(x: 2,3,4, y: 2,4)").html(), script)
+    assert found == [False, True, *(f"entries that share one: [{axes}]" for axes in ("i, :, k", ":", "i, :, k, l"))]
+
+
+@needs_browser
 def test_a_tensors_own_values_come_back_with_its_shape(tmp_path):
     scores = torch.tensor([[3.0, -1.0], [0.5, 0.25], [torch.nan, 2.0]])
-    script = """
+    script = (
+        HANDS
+        + """
     const values = () => [...document.querySelectorAll("#picture .on")].map((text) => text.textContent);
-    const move = (id, value) => {
-      const input = document.getElementById(id);
-      input.value = value;
-      input.dispatchEvent(new Event("input", {bubbles: true}));
-    };
     const found = [values()];
     move("size1", 3); found.push(values());
     move("size1", 2); found.push(values());
     return found;"""
+    )
     first, other, again = run_in_page(tmp_path, anymax.explain(scores, 1).html(), script)
     assert first[:6] == ["3.00", "-1.00", "0.50", "0.25", "nan", "2.00"]
     assert other[:2] == ["0.00", "0.84"]
