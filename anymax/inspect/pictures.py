@@ -6,13 +6,16 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from anymax.inspect.facts import Facts
 from anymax.inspect.grid import MOST_AXES, Grid, mark
 from anymax.inspect.palette import on_terminal
 from anymax.inspect.svg import number
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from anymax.inspect.facts import Facts
 
 WIDTH = 79
 

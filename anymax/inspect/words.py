@@ -6,11 +6,14 @@ import itertools
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from anymax._core.dims import Dims
-from anymax.inspect.facts import Facts
 from anymax.inspect.layouts import BATCH_NAMES, LAYOUTS
 from anymax.inspect.pictures import WIDTH, value_table
+
+if TYPE_CHECKING:
+    from anymax._core.dims import Dims
+    from anymax.inspect.facts import Facts
 
 
 def summary(facts: Facts) -> str:

@@ -115,6 +115,7 @@ def test_sliders_recompute_colours_and_values(tmp_path):
         cell.querySelector(".on")?.textContent ?? null]),
       document.getElementById("said").textContent,
       document.querySelector("#picture text").textContent,
+      [...document.querySelectorAll("input[type=number]")].map((input) => input.value),
     ];
     const found = [seen()];
     move("dim", 0); found.push(seen());
@@ -138,10 +139,11 @@ def test_sliders_recompute_colours_and_values(tmp_path):
         scene_of(f"softmax(x: 1000,3,4, dim=2, temperature={temperature})"),
     ]
     answers = run_in_page(tmp_path, anymax.explain((2, 3), 1).html(), script)
-    for scene, (cells, said, title) in zip(wanted, answers, strict=True):
+    for scene, (cells, said, title, sizes) in zip(wanted, answers, strict=True):
         grid = Grid(scene.shape, scene.axes)
         indices = list(grid.indices())
         assert title.replace("\u00a0", " ") == svg.call_of(scene)
+        assert sizes == [str(size) for size in scene.shape]
         assert said == f"{svg.call_of(scene)}: {svg._counts(scene)}"
         values = [scene.before, scene.after] if scene.after is not None else [None]
         assert len(cells) == len(indices) * len(values)

@@ -7,8 +7,11 @@ import dataclasses
 import html
 import itertools
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -112,7 +115,7 @@ def test_colours_letters_and_hatchings_say_the_same(shape, dim):
     assert len({look for look, _ in looks}) == min(len(looks), len(COLOURS) * svg.HATCHINGS)
 
 
-@pytest.mark.parametrize(("shape", "dim"), SHAPES)
+@pytest.mark.parametrize(("shape", "dim"), [*SHAPES, ((2,), "[a_name_that_is_wider_than_cells]")])
 def test_cells_do_not_overlap_and_stay_inside(shape, dim):
     picture = anymax.explain(shape, dim).svg()
     root = ElementTree.fromstring(picture)
@@ -263,6 +266,21 @@ def test_a_notebook_shows_the_picture_in_an_image_that_leaks_no_style():
     assert {element.tag for element in rest.iter()} == {"div", "img", "details", "summary", "pre"}
     assert rest.find("details/pre").text == str(found)
     assert not any(element.get("id") or element.get("class") for element in rest.iter())
+
+
+def test_drawing_and_reading_calls_need_no_torch():
+    """Numbers do; what draws them, reads a call or knows layouts is imported without it."""
+    modules = ["calls", "grid", "layouts", "page", "palette", "pictures", "svg", "words"]
+    code = f"""
+import sys, types
+# the package without its __init__
+package = types.ModuleType("anymax")
+package.__path__ = [{str(Path(anymax.__file__).parent)!r}]
+sys.modules.update(anymax=package, torch=None)
+for module in {modules!r}:
+    __import__("anymax.inspect." + module)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # ---- colours ----
