@@ -1,8 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env kernels test slow lint types format compare bench accuracy simulate dimbugs matrix wheel clean
-.PHONY: help env kernels test slow lint types format compare bench accuracy simulate names matrix wheel clean
-.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate dimbugs names matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +50,7 @@ simulate: env ## how often verdicts are right, into docs/how-sure-a-verdict-is.m
 
 dimbugs: env ## what each engine finds of the buggy and fixed pairs of tests/dimbugs
 	$(PYTHON) -m tests.dimbugs.score
+
 names: env ## the table of the names that torch and Lightning have, for `anymax check`
 	$(PYTHON) -m tests.inspect.check.make_names
 
