@@ -54,6 +54,11 @@ print(any("waiting" in type(finder).__module__ for finder in sys.meta_path), "__
         assert run(code, first) == f"[true, {len(anymax.__all__)}]\nFalse False", first
 
 
+def test_what_is_put_in_the_place_of_a_name_stays_there():
+    code = "import anymax; anymax.softmax = 'mine'; import torch; print(anymax.softmax, anymax.softmin.__name__)"
+    assert run(code) == "mine softmin"
+
+
 def test_a_name_that_is_not_there_imports_nothing():
     code = """
 import sys, anymax

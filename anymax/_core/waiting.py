@@ -88,10 +88,13 @@ class _Waiting:
             if self._is_loading or "__getattr__" not in vars(self._package):
                 return
             self._is_loading = True
+            # what someone has put in the place of a name stays there
+            put = {name: vars(self._package)[name] for name in self._package.__all__ if name in vars(self._package)}
             if self in sys.meta_path:
                 sys.meta_path.remove(self)  # pyright: ignore[reportArgumentType]
             try:
                 self._package.__spec__.loader.exec_module(self._package)  # pyright: ignore[reportOptionalMemberAccess]
+                vars(self._package).update(put)
                 del self._package.__getattr__, self._package.__dir__
             finally:
                 self._is_loading = False

@@ -48,8 +48,10 @@ def check(paths: Sequence[str], config: Config, texts: Mapping[str, str] | None 
             parts = [pool.submit(_check, part, codes, texts or {}) for part in (paths[:half], paths[half:])]
             for part in parts:
                 report.add(part.result())
-    kept = {each for each in report.findings if not each.code.startswith(config.ignored_in(each.path) or ("?",))}
-    report.findings = sorted(kept, key=lambda finding: finding.place)
+    report.findings = sorted(
+        (each for each in report.findings if not each.code.startswith(config.ignored_in(each.path) or ("?",))),
+        key=lambda finding: finding.place,
+    )
     return report
 
 
@@ -61,14 +63,13 @@ def _check(paths: Sequence[str], codes: Sequence[str], texts: Mapping[str, str])
         if isinstance(source, Unreadable):
             report.unread.append(source)
             continue
+        report.looked_at.append(path)
         report.unread += source.unread
         try:
             report.findings += _findings(source, rules)
-            report.looked_at.append(path)
         except Exception as error:
             # one file must not lose what the others gave
-            reason = f"a mistake of anymax itself, please report it: {type(error).__name__}: {error}"
-            report.failed.append(Unreadable(path, reason))
+            report.failed.append(Unreadable(path, f"a mistake of anymax itself: {type(error).__name__}: {error}"))
     return report
 
 
