@@ -324,9 +324,17 @@ RIGHT = {
     "slots, normalised again": (slots, sequences, projections(), None, None),
     "clusters of parts": (
         lambda m, x: m["out"](x).softmax(-1).mT @ x, sequences, OUT, None, None),
+    "clusters of what attention read": (
+        lambda m, x: m["out"](attention(-1)(m, x)).softmax(-1).mT @ x, sequences, {**OUT, **projections()}, None, None),
+    "clusters by a graph": (
+        lambda m, x, edges: (edges @ m["out"](x)).softmax(-1).mT @ x,
+        lambda: (sequences(), torch.rand(BATCH, LENGTH, LENGTH)), OUT, None, None),
     "capsules": (routing, sequences, {"votes": linear(12)}, None, None),
     "contrastive": (similarities, lambda: (rows(), rows()), {"one": linear(), "other": linear()}, contrastive,
                     torch.arange(BATCH)),
+    "contrastive, as probabilities": (
+        lambda m, x, y: similarities(m, x, y).softmax(-1), lambda: (rows(), rows()),
+        {"one": linear(), "other": linear()}, None, None),
     "segmentation": (lambda m, x: m["net"](x), images, {"net": Segmenter()}, CE, ids(8, 10)),
     "segmentation, probabilities": (lambda m, x: m["net"](x).softmax(1), images, {"net": Segmenter()}, None, None),
     "segmentation, channels last": (

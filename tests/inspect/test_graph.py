@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import random
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,6 +181,7 @@ def test_output_may_be_a_dict_a_dataclass_or_nested():
         def forward(self, x):
             return {"a": [Output(None, x.softmax(0))], "b": "text"}
 
+    assert codes(anymax.check_model(Odd(), rows())) == ["AMX102"]
     report = anymax.check_model(
         Odd(), rows(), loss=lambda output, target: CE(output["a"][0].scores, target), target=ids()
     )
@@ -283,6 +286,33 @@ def test_model_that_cannot_be_traced_is_said_in_one_sentence_and_nothing_is_prin
     assert re.match(re.escape(start) + cause, str(raised.value))
     assert "\n" not in str(raised.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_torch_logs_nothing_of_a_trace_that_fails():
+    # the handler of torch's log holds the stderr that it was made with, which pytest does not capture
+    code = """
+import anymax, torch
+class Wrong(torch.nn.Module):
+    def forward(self, x):
+        return x @ torch.zeros(7, 2)
+try:
+    anymax.check_model(Wrong(), torch.zeros(2, 6))
+except RuntimeError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "a and b must have same reduction dim" in done.stdout
+    assert done.stderr == ""
+
+
+def test_loss_whose_shapes_depend_on_values_is_named():
+    def loss(scores, target):
+        lengths = torch.full((BATCH,), LENGTH), torch.full((BATCH,), 3)
+        return F.ctc_loss(scores.log_softmax(-1).transpose(0, 1), target, *lengths)
+
+    message = r"the shape of what aten._ctc_loss.Tensor gives depends on values at .*test_graph.py:\d+$"
+    with pytest.raises(RuntimeError, match=message):
+        anymax.check_model(nn.Linear(WIDTH, CLASSES), sequences(), loss=loss, target=ids(3))
 
 
 def test_failed_trace_leaves_attributes_alone():

@@ -334,7 +334,8 @@ class _Operation:
             operand, place = min(wide, key=lambda pair: pair[0].fixed)
             if operand.fixed:
                 result.append(Axis("weight", self.node))
-            elif counts[letter] == 1 and summed and activations > 1:
+            # features of a product are features still: what becomes rows and columns are positions
+            elif counts[letter] == 1 and summed and activations > 1 and operand.axes[place].origin != "weight":
                 outer = Axis("product", self.node)
                 self.renamed.update(dict.fromkeys(operand.axes[place].atoms(), outer))
                 result.append(outer)

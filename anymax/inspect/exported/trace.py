@@ -362,6 +362,8 @@ def _why_not(model: nn.Module, error: Exception, only: int | None = None) -> str
     kind, text = type(error).__name__, str(error)
     if kind.startswith("GuardOnDataDependent") or "data-dependent" in text.lower():
         cause = f"it branches on the values of a tensor{where}"
+    elif kind == "DynamicOutputShapeException":
+        cause = f"the shape of what {text} gives depends on values{where}"
     else:
         first = next((line.strip() for line in text.splitlines() if line.strip()), "no message")
         cause = f"{kind}{where}: {first[:_MOST_OF_A_CAUSE]}"
