@@ -1,6 +1,7 @@
 """watch: finds the mistakes it is there for and nothing in their repaired halves, and leaves no trace."""
 
 import gc
+import itertools
 import re
 import threading
 import warnings
@@ -15,10 +16,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributions import Categorical
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+from torch.testing._internal.common_methods_invocations import op_db
 
 import anymax
-from anymax.inspect.running import losses, provenance
-from anymax.inspect.watching import MisuseWarning, watch
+from anymax.inspect.running import losses, places, provenance
+from anymax.inspect.watching import _LOOKS, MisuseWarning, watch
 
 MASKED = float("-inf")
 LINEAR, CONV = nn.Linear(6, 5), nn.Conv2d(3, 5, 1)
@@ -590,6 +592,70 @@ def test_numbers_and_random_state_are_as_without_a_watch():
         assert torch.equal(one, other)
 
 
+FOLLOWED = [
+    op for op in op_db if any(f in _LOOKS for f in (op.op, op.method_variant, op.inplace_variant) if f is not None)
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_function_that_is_followed_runs_as_without_a_watch():
+    """Whatever the tensors are taken for, nothing is raised, and as many axes are known as there are."""
+    names, ran, state = set(), 0, torch.get_rng_state()
+    for op in FOLLOWED:
+        for sample in itertools.islice(op.sample_inputs("cpu", torch.float32), 4):
+            for function in (op.op, op.method_variant, op.inplace_variant):
+                if function is None:
+                    continue
+                torch.set_rng_state(state)
+                try:
+                    wanted = function(*copied(sample.input), *copied(sample.args)[0], **copied(sample.kwargs)[0])
+                except RuntimeError:
+                    continue
+                ran += 1
+                names.add(op.name)
+                (input,), (args,), (kwargs,) = copied(sample.input), copied(sample.args), copied(sample.kwargs)
+                torch.set_rng_state(state)
+                with watch() as seen:
+                    take_for_something(seen._record.origins, (input, args), ran)
+                    result = function(input, *args, **kwargs)
+                    for tensor in [result] if isinstance(result, torch.Tensor) else list(result):
+                        origin = seen._record.origins.get(tensor)
+                        assert origin is None or origin.kind in INDICES or len(origin.axes) == tensor.ndim, op.name
+                torch.testing.assert_close(result, wanted, rtol=0, atol=0, equal_nan=True)
+    assert len(names) > 80
+    assert ran > 400
+
+
+def test_single_numbers_have_no_axes():
+    number, axes = torch.tensor(1.5), (0, -1)
+    with watch() as seen, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for at in axes:
+            take_for_something(seen._record.origins, [number], 0)
+            for result in (number.softmax(at), number.sum(at), number.logsumexp(at), number.transpose(at, 0)):
+                assert result.shape == ()
+            assert number.softmax(0).argmax(at) == number.softmax(0).max(at).indices == 0
+
+
+KINDS = ("softmax", "log_softmax", "scores", "product", "sigmoid", "exp", None)
+INDICES = ("choice", "elsewhere")
+
+
+def copied(value):
+    """In a tuple, so that what is a tuple itself can be told from several arguments."""
+    return (torch.utils._pytree.tree_map_only(torch.Tensor, lambda tensor: tensor.detach().clone(), value),)
+
+
+def take_for_something(origins, value, which):
+    for at, tensor in enumerate(torch.utils._pytree.tree_leaves(value)):
+        if isinstance(tensor, torch.Tensor):
+            axes = tuple(provenance.Axis(bool(axis % 2)) for axis in range(tensor.ndim))
+            kind = KINDS[(which + at) % len(KINDS)]
+            made = provenance.Competition(axes[:1], places.caller())
+            made_by = made if kind in ("softmax", "log_softmax") else None
+            origins.put(tensor, provenance.Origin(axes, kind, made_by, made.place, (made,)))
+
+
 def test_no_tensor_is_kept_alive():
     with watch() as seen:
         quietly(train, 1, probs=True)
@@ -656,8 +722,9 @@ def test_an_outer_watch_may_end_first():
     with watch(steps=1) as outer, watch(steps=2) as inner:
         train(1)
         assert torch._C._len_torch_function_stack() == 1
-        train(1)
+        quietly(train, 1, probs=True)
     assert (outer.steps_seen, inner.steps_seen) == (1, 2)
+    assert (len(outer.findings), len(inner.findings)) == (0, 1)
     assert_nothing_is_on()
 
 

@@ -519,7 +519,7 @@ def _argmax(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
     if dim is None:
         if isinstance(tensor, Tensor) and tensor.ndim > 1:
             record.origins.put(result, Origin((), "choice", place=caller()))
-    elif origin is not None and origin.made_by is not None:
+    elif origin is not None and origin.axes and origin.made_by is not None:
         axis, made = origin.axes[dim], origin.made_by
         if axis is not None and axis not in made.axes and any(one in made.axes for one in origin.axes):
             over = next(at for at, one in enumerate(origin.axes) if one in made.axes)
@@ -536,7 +536,9 @@ def _max(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     result = function(*args, **kwargs)
     tensor, dim = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "dim")
     origin = record.origins.get(tensor)
-    if isinstance(dim, int) and origin is not None and origin.made_by is not None and origin.kind == "softmax":
+    if origin is None or origin.made_by is None or origin.kind != "softmax" or not origin.axes:
+        return result
+    if isinstance(dim, int):
         made, axis = origin.made_by, origin.axes[dim]
         if axis is not None and axis not in made.axes and any(one in made.axes for one in origin.axes):
             # the largest probability over positions is a score; its index is no class

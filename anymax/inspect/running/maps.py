@@ -314,7 +314,7 @@ def _exp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
 
 def summed(record: Record, kind: str, tensor: Tensor, dim: Any, result: Tensor) -> None:
     """Note of which tensor, and over which axes, this is the sum."""
-    if dim is None or not isinstance(result, Tensor):
+    if dim is None or not isinstance(result, Tensor) or tensor.ndim == 0:
         return
     origin = record.origins.get_or_start(tensor)
     over = tuple([origin.axes[at] for at in ((dim,) if isinstance(dim, int) else dim)])

@@ -172,7 +172,8 @@ def _transpose(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], 
 
     def swapped(origin: Origin) -> Axes:
         axes = list(origin.axes)
-        axes[one], axes[two] = axes[two], axes[one]
+        if axes:
+            axes[one], axes[two] = axes[two], axes[one]
         return tuple(axes)
 
     _moved(origins, tensor, result, swapped)
@@ -358,14 +359,15 @@ def _reduced(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], re
         return
     axes = _without(origin.axes, dims)
     if argument(args, kwargs, 2, "keepdim", False):
-        gone = {at % tensor.ndim for at in dims}
+        gone = {at % max(tensor.ndim, 1) for at in dims}
         axes = tuple([None if at in gone else axis for at, axis in enumerate(origin.axes)])
     if len(axes) == result.ndim:
         origins.put(result, Origin(axes, mixed=origin.mixed))
 
 
 def _without(axes: Axes, dims: Sequence[int]) -> Axes:
-    gone = {at % len(axes) for at in dims}
+    # a single number takes dim 0 and -1 too
+    gone = {at % len(axes) for at in dims} if axes else set()
     return tuple([axis for at, axis in enumerate(axes) if at not in gone])
 
 
