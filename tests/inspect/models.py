@@ -349,6 +349,8 @@ RIGHT = {
     "an ensemble": (
         lambda m, x: torch.stack([m["out"](x).softmax(1), m["two"](x).softmax(1)]).mean(0).log(), rows,
         {**OUT, "two": linear()}, NLL, ids()),
+    "a mean of probabilities and its log": (
+        lambda m, x: m["out"](x).softmax(-1).mean(1).log(), sequences, OUT, NLL, ids()),
     "a mixture of experts and its log": (
         lambda m, x: (m["gate"](x).softmax(1)[:, None] @ experts(m, x)).squeeze(1).log(), rows,
         {"gate": linear(2), "experts": linear(6)}, NLL, ids(classes=3)),
