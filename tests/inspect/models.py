@@ -366,6 +366,7 @@ RIGHT = {
     "shifted by hand": (
         lambda m, x: (lambda y: y / y.sum(1, keepdim=True))((m["out"](x) - x.amax(1, keepdim=True)).exp()), rows, OUT,
         None, None),
+    "a sharpened gate": (lambda m, x: (10 * (m["out"](x).sigmoid() - 0.5)).sigmoid(), rows, OUT, None, None),
     "gates": (lambda m, x: m["out"](x).sigmoid() * m["out"](x).tanh(), rows, OUT, None, None),
     "every function of ours": (
         lambda m, x: anymax.log_softmax(m["out"](x), "n [c]", mask=x[:, :1] > 0).exp() * anymax.entropy(x, 1)[:, None],

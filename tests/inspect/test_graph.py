@@ -177,6 +177,15 @@ def test_output_may_be_a_dict_a_dataclass_or_nested():
         loss: object
         scores: torch.Tensor
 
+    class Logs(nn.Module):
+        def forward(self, x):
+            return Output(None, x.log_softmax(1))
+
+    # the log-probabilities have another use: they are the output
+    assert not anymax.check_model(
+        Logs(), rows(), loss=lambda output, target: F.nll_loss(output.scores, target), target=ids()
+    )
+
     class Odd(nn.Module):
         def forward(self, x):
             return {"a": [Output(None, x.softmax(0))], "b": "text"}

@@ -574,6 +574,8 @@ _MAKES: dict[str, Kind] = {
     "log_sigmoid": "log_sigmoid",
 }
 _LINEAR = frozenset({"linear", "addmm", "conv1d", "conv2d", "conv3d", "convolution", "matmul", "mm", "bmm", "einsum"})
+# what is shifted or spread more than this is meant to be scores again
+_MOST_OF_AN_EPSILON, _MOST_OF_A_SCALE = 1e-2, 5.0
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "rsub", "clamp", "clamp_min", "clamp_max"})
 
 
@@ -581,7 +583,9 @@ def _of_arithmetic(it: _Operation) -> What | None:
     """Sums and products: with numbers and masks values stay what they are, as far as the rules mind."""
     source = it.source
     what = source.what
-    others = [one for one in it.operands[1:] if one.kind != "mask" and not (it.op in ("add", "sub") and one.fixed)]
+    # a bias makes scores of scores
+    bias = it.op in ("add", "sub") and source.kind == "scores"
+    others = [one for one in it.operands[1:] if one.kind != "mask" and not (bias and one.fixed)]
     if source.kind == "mask" and len(it.operands) == 2:
         what, others = it.operands[1].what, []
     if what is None:
@@ -597,6 +601,14 @@ def _of_arithmetic(it: _Operation) -> What | None:
     if it.op.startswith("clamp"):
         return what if what.kind != "scores" else None
     number = it.arguments.get("other")
-    if isinstance(number, (int, float)) and (what.kind.startswith("log") or (it.op in ("mul", "div") and number <= 0)):
-        return None
-    return what
+    return what if not isinstance(number, (int, float)) or _stays(what.kind, it.op, number) else None
+
+
+def _stays(kind: Kind, op: str, number: float) -> bool:
+    """Whether values are still of this kind with a number added to them, or multiplied."""
+    if kind.startswith("log"):
+        return False
+    if op in ("add", "sub"):
+        return kind == "scores" or abs(number) <= _MOST_OF_AN_EPSILON
+    factor = number if op == "mul" or not number else 1 / number
+    return factor > 0 and (kind == "scores" or factor <= _MOST_OF_A_SCALE)

@@ -36,7 +36,7 @@ class Call:
 
     `within` is the module of torch whose own code makes the call, such as torch.distributions.categorical, and empty
     where the line is that of the call itself.
-    `file` and `scope`, the user's function, are empty where no line of the user's leads to it.
+    `file` is empty where no line of the user's leads to it.
     """
 
     number: int
@@ -46,7 +46,6 @@ class Call:
     within: str
     file: str
     line: int
-    scope: str
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,6 @@ class _Calls(TorchFunctionMode):
             within=within if within.startswith("torch.") else "",
             file=file,
             line=users.f_lineno if users else 0,
-            scope=f"{file}:{users.f_code.co_firstlineno}" if users else "",
         )
         with node_meta.annotate({_OURS: call}):
             return func(*args, **kwargs)

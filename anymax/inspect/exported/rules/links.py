@@ -122,9 +122,8 @@ def nll_of_log_softmax(program: Program) -> Iterator[Mistake]:
     made = {step.node: step for step in program.steps}
     for step in program.steps:
         link = made.get(behind(step.sources[0])) if step.op in NLL else None
-        if link is None or link.op not in ("log_softmax", "_log_softmax") or len(link.node.users) > 1:
-            continue
-        if step.call and link.call and step.call.scope == link.call.scope != "":
+        # where the model returns its log-probabilities too, they have another use
+        if link is not None and link.op in ("log_softmax", "_log_softmax") and len(link.node.users) == 1:
             yield Mistake(
                 "AMX207",
                 "info",
