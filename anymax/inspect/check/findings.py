@@ -7,6 +7,7 @@ from typing import Literal
 
 # error: provable from what was read; warning: likely; info: a habit that may be right here
 Level = Literal["error", "warning", "info"]
+STRENGTH: dict[Level, int] = {"error": 2, "warning": 1, "info": 0}
 
 
 @dataclass(frozen=True, order=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from anymax.inspect.check.config import Config
-from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.findings import STRENGTH, Finding
 from anymax.inspect.check.names import Names
+from anymax.inspect.check.reading import Reading
 from anymax.inspect.check.rules import Rule, all_rules, run
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.sources import Source, Unreadable, read
@@ -40,24 +41,26 @@ def check(paths: Sequence[str], config: Config, texts: Mapping[str, str] | None 
     report = Report()
     workers = min(2, os.cpu_count() or 1)
     if len(paths) < MANY or workers == 1:
-        report.add(_check(paths, codes, texts or {}))
+        report.add(_check(paths, paths, codes, texts or {}))
     else:
         # each gets neighbours, which import one another
         half = len(paths) // 2
         with ProcessPoolExecutor(workers) as pool:
-            parts = [pool.submit(_check, part, codes, texts or {}) for part in (paths[:half], paths[half:])]
+            parts = [pool.submit(_check, part, paths, codes, texts or {}) for part in (paths[:half], paths[half:])]
             for part in parts:
                 report.add(part.result())
     report.findings = sorted(
-        (each for each in report.findings if not each.code.startswith(config.ignored_in(each.path) or ("?",))),
+        (each for each in _surest(report.findings) if not each.code.startswith(config.ignored_in(each.path) or ("?",))),
         key=lambda finding: finding.place,
     )
     return report
 
 
-def _check(paths: Sequence[str], codes: Sequence[str], texts: Mapping[str, str]) -> Report:
+def _check(paths: Sequence[str], among: Sequence[str], codes: Sequence[str], texts: Mapping[str, str]) -> Report:
+    """Look at some files, which may import any `among` them."""
     report = Report()
     rules = [all_rules()[code] for code in codes]
+    reading = Reading(among, lambda path: _readable(read(path, texts.get(path))))
     for path in paths:
         source = read(path, texts.get(path))
         if isinstance(source, Unreadable):
@@ -65,13 +68,38 @@ def _check(paths: Sequence[str], codes: Sequence[str], texts: Mapping[str, str])
             continue
         report.looked_at.append(path)
         report.unread += source.unread
-        try:
-            report.findings += _findings(source, rules)
-        except Exception as error:
-            # one file must not lose what the others gave
-            report.failed.append(Unreadable(path, f"a mistake of anymax itself: {type(error).__name__}: {error}"))
+        report.add(_findings(Seen(source, Names(source.tree)), [rule for rule in rules if not is_read(rule)]))
+        reading.look(source)
+    for source, observations in reading.seen():
+        seen = Seen(source, Names(source.tree), observations)
+        report.add(_findings(seen, [rule for rule in rules if is_read(rule)]))
+    report.failed += [Unreadable(path, f"a mistake of anymax itself: {what}") for path, what in reading.failed.items()]
     return report
 
 
-def _findings(source: Source, rules: Sequence[Rule]) -> list[Finding]:
-    return run(Seen(source, Names(source.tree)), rules)
+def _readable(source: Source | Unreadable) -> Source | None:
+    return source if isinstance(source, Source) else None
+
+
+def is_read(rule: Rule) -> bool:
+    """Whether a rule speaks of what the interpreter saw, rather than of names."""
+    return rule.code.startswith(("AMX1", "AMX2", "AMX3"))
+
+
+def _findings(seen: Seen, rules: Sequence[Rule]) -> Report:
+    try:
+        return Report(findings=run(seen, rules))
+    except Exception as error:
+        # one file must not lose what the others gave
+        what = f"a mistake of anymax itself: {type(error).__name__}: {error}"
+        return Report(failed=[Unreadable(seen.source.path, what)])
+
+
+def _surest(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """One finding of a code for each place: both processes may have come by, with more or less to say."""
+    best: dict[tuple[str, int, int, int, str], Finding] = {}
+    for finding in findings:
+        kept = best.get(finding.place)
+        if kept is None or STRENGTH[finding.level] > STRENGTH[kept.level]:
+            best[finding.place] = finding
+    yield from best.values()

@@ -1,0 +1,118 @@
+"""What an argument is likely to be, from the names in its file: `net` in one function is the `net` of another."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from anymax.inspect.check.interpret import A_LOSS, Interpreter
+from anymax.inspect.check.project import Module
+from anymax.inspect.check.values import Class, Function, Instance, Layer, Value, join
+
+MODELS = frozenset(["model", "net", "network", "classifier", "module", "policy", "detector"])
+LOSSES = frozenset(["criterion", "loss", "loss_fn", "loss_func", "loss_function", "objective"])
+# More candidates than this and nothing is likely.
+MOST_CANDIDATES = 3
+
+
+class Guesses:
+    """The models and losses of a file that its functions are likely to be given."""
+
+    def __init__(self, module: Module, values: list[Value], interpreter: Interpreter) -> None:
+        self._module = module
+        self._interpreter = interpreter
+        self._classes = [value for value in values if isinstance(value, Class) and value.module is module]
+        self._factories = [
+            value
+            for value in values
+            if isinstance(value, Function) and value.scope.module is module and _returns(value)
+        ]
+        self._held = interpreter.named.get(module.path, {})
+        self._roots: list[Class] | None = None
+        self._examples: dict[Class | Function, Value] = {}
+
+    def of(self, function: Function) -> tuple[dict[str, Value], str | None]:
+        """What to give a function of which no call is read, and the sentence that says so."""
+        given: dict[str, Value] = {}
+        said: list[str] = []
+        for name in _parameters(function):
+            found = self._candidates(name)
+            if not found or len(found) > MOST_CANDIDATES:
+                continue
+            given[name] = join(found)
+            said.append(f"`{name}` is {' or '.join(dict.fromkeys(map(_described, found)))}")
+        return given, " and ".join(said) or None
+
+    def _candidates(self, name: str) -> list[Value]:
+        if found := self._held.get(name):
+            return list(found)
+        for cls in self._classes:
+            if cls.name.lower() == name.lower().replace("_", "") and _is_called(self._module, name, r"|\.\w+\("):
+                return [self._example(cls)]
+        if not _is_called(self._module, name):
+            return []
+        if name in LOSSES and (found := self._held.get(A_LOSS)):
+            return list({value.name: value for value in found if isinstance(value, Layer)}.values())
+        if name in MODELS or name in LOSSES:
+            roots = [cls for cls in self._root_modules() if _is_loss(cls) == (name in LOSSES)]
+            if roots:
+                return [self._example(cls) for cls in roots]
+        if len(name) >= 4:
+            roots = [cls for cls in self._root_modules() if name.lower() in cls.name.lower()]
+            if roots:
+                return [self._example(cls) for cls in roots]
+        for factory in self._factories:
+            if re.search(rf"(?:^|_){re.escape(name)}$", factory.name) and factory.name != name:
+                return [self._example(factory) if name in MODELS or name in LOSSES else factory]
+        if name in MODELS:
+            made = [self._example(factory) for factory in self._factories]
+            return [one for one in made if isinstance(one, Layer)]
+        return []
+
+    def _root_modules(self) -> list[Class]:
+        """The modules of the file that are no part of another one in it."""
+        if self._roots is None:
+            modules = [cls for cls in self._classes if cls.is_module]
+            texts = {cls: self._module.source.segment(cls.node) for cls in modules}
+            self._roots = [
+                cls
+                for cls in modules
+                if not any(re.search(rf"\b{cls.name}\b", texts[other]) for other in modules if other is not cls)
+            ]
+        return self._roots
+
+    def _example(self, made_by: Class | Function) -> Value:
+        if made_by not in self._examples:
+            if isinstance(made_by, Class):
+                self._examples[made_by] = self._interpreter.example_of(made_by)
+            else:
+                self._examples[made_by] = self._interpreter.result_of(made_by)
+        return self._examples[made_by]
+
+
+def _parameters(function: Function) -> list[str]:
+    wanted = function.node.args
+    names = [one.arg for one in (*wanted.posonlyargs, *wanted.args, *wanted.kwonlyargs)]
+    return names[1:] if function.owner is not None and function.kind != "static" else names
+
+
+def _returns(function: Function) -> bool:
+    body = function.node.body
+    return isinstance(body, list) and isinstance(body[-1], ast.Return) and body[-1].value is not None
+
+
+def _is_called(module: Module, name: str, even_in: str = "") -> bool:
+    """Whether the file calls what goes by this name; `even_in` adds other uses of it, as a pattern."""
+    return re.search(rf"(?<!def )\b{re.escape(name)}(?:\({even_in})", module.source.text) is not None
+
+
+def _is_loss(cls: Class) -> bool:
+    return "loss" in cls.name.lower() or "criterion" in cls.name.lower()
+
+
+def _described(value: Value) -> str:
+    if isinstance(value, Instance):
+        return f"a {value.cls.name}"
+    if isinstance(value, Function):
+        return value.name
+    return f"a {value.name}" if isinstance(value, Layer) else "what this file makes"

@@ -1,0 +1,452 @@
+"""The ops that rules speak of: softmax and sigmoid, logarithms, losses, samplers, masks, arithmetic."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+from anymax.inspect.check.calls import Call, as_tensor, known_tensors, op
+from anymax.inspect.check.observed import Log, Loss, Quotient, Sampler, Sigmoid, Softmax
+from anymax.inspect.check.shapes import Axis, Shape, broadcast, closed, legacy_dim
+from anymax.inspect.check.values import (
+    Const,
+    External,
+    Factor,
+    Made,
+    Place,
+    Seq,
+    Size,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+# Shifts of this size keep a logarithm finite and change nothing else.
+SMALL = 1e-2
+
+SAME_VALUES = (
+    "contiguous clone detach detach_ to cpu cuda float half double bfloat16 type type_as requires_grad_ numpy tolist "
+    "item "
+    "as_tensor tensor from_numpy asarray identity dropout alpha_dropout feature_alpha_dropout dropout1d dropout2d "
+    "dropout3d "
+    "checkpoint retain_grad pin_memory alias lift array"
+)
+SAME_SHAPE = (
+    "relu leaky_relu elu selu celu gelu silu mish softplus softsign tanh hardtanh relu6 hardswish hardsigmoid "
+    "hardshrink "
+    "softshrink tanhshrink threshold rrelu prelu glu_ abs sqrt rsqrt sin cos tan round floor ceil sign erf log1p log2 "
+    "log10 expm1 reciprocal layer_norm batch_norm instance_norm group_norm rms_norm local_response_norm normalize "
+    "nan_to_num masked_scatter bernoulli_ logical_not zeros_like ones_like rand_like randn_like full_like empty_like "
+    "fill_ "
+    "zero_ tril triu new_zeros_ eq ne gt lt ge le maximum minimum"
+)
+
+
+@op("softmax log_softmax softmin", "input dim")
+def _softmax(call: Call) -> Value:
+    dim, shape = call.dim(), call.tensor.shape
+    taken = legacy_dim(shape.rank) if dim == "missing" and shape.rank is not None else dim
+    return distribution(call, "log_softmax" if call.op == "log_softmax" else "softmax", taken)
+
+
+@op("gumbel_softmax", "input tau hard eps dim")
+def _gumbel_softmax(call: Call) -> Value:
+    dim = call.dim()
+    see_sampler(call, "gumbel_softmax", "logits", True, list(call.paths))
+    return distribution(call, "softmax", -1 if dim == "missing" else dim)
+
+
+@op("softmax2d", "input")
+def _softmax2d(call: Call) -> Value:
+    return distribution(call, "softmax", -3)
+
+
+def distribution(call: Call, kind: str, taken: object) -> Tensor:
+    """The tensor normalised over the axis `taken`, which may be "missing" or "unknown"."""
+    shape, axis = call.tensor.shape, None
+    if isinstance(taken, int):
+        shape = shape.grown(taken)
+        axis = shape.axis(taken)
+    made = Made(kind, call.place, call.tensor, axis, taken if isinstance(taken, int) else None)
+    call.interpreter.see(
+        Softmax(
+            call.op,
+            call.place,
+            call.built,
+            -3 if call.op == "softmax2d" else call.dim(),
+            call.tensor.with_shape(shape),
+            axis,
+            made,
+            call.written,
+            call.nodes.get("input"),
+            call.paths,
+        )
+    )
+    return Tensor(shape, made, call.tensor.dtype)
+
+
+@op("sigmoid", "input")
+def _sigmoid(call: Call) -> Value:
+    call.interpreter.see(Sigmoid(call.place, call.paths))
+    return call.changed(made=call.made("sigmoid"))
+
+
+@op("logsigmoid", "input")
+def _logsigmoid(call: Call) -> Value:
+    return call.changed(made=call.made("logsigmoid"))
+
+
+@op("log", "input")
+def _log(call: Call) -> Value:
+    made = call.tensor.made
+    if made is None or made.kind not in ("softmax", "sigmoid", "complement"):
+        return call.changed()
+    if made.mixed:
+        return Tensor(call.tensor.shape, Made("log_softmax", call.place, None, made.axis, made.dim))
+    call.interpreter.see(Log(call.place, call.tensor, call.nodes.get("input"), call.paths))
+    kind = "log_softmax" if made.kind == "softmax" else "logsigmoid"
+    return Tensor(call.tensor.shape, Made(kind, call.place, made.operand, made.axis, made.dim))
+
+
+@op("exp", "input")
+def _exp(call: Call) -> Value:
+    made = call.tensor.made
+    if made is not None and made.kind == "log_softmax":
+        return Tensor(call.tensor.shape, Made("softmax", made.place, made.operand, made.axis, made.dim))
+    if made is not None and made.kind == "logsigmoid":
+        return Tensor(call.tensor.shape, Made("sigmoid", made.place, made.operand))
+    return call.changed(made=call.made("exp"))
+
+
+@op("clamp", "input min max")
+def _clamp(call: Call) -> Value:
+    made = call.tensor.made
+    if made is None or made.kind not in ("softmax", "sigmoid", "complement", "scores"):
+        return call.changed()
+    low = call.const("min")
+    if made.kind == "scores" and isinstance(low, int | float) and low >= 0:
+        return call.changed()
+    return replace(call.tensor, made=replace(made, shifted=True), pair=None)
+
+
+@op(SAME_VALUES, "input")
+def _same_values(call: Call) -> Value:
+    dtype = call.tensor.dtype
+    if call.op == "half" or any(
+        isinstance(one, External) and one.name in ("torch.float16", "torch.half") for one in call.values.values()
+    ):
+        dtype = "half"
+    elif call.op in ("float", "double", "bfloat16"):
+        dtype = None
+    return replace(call.tensor, dtype=dtype)
+
+
+@op(SAME_SHAPE, "input")
+def _same_shape(call: Call) -> Value:
+    return call.changed()
+
+
+@op("pow square", "input exponent")
+def _power(call: Call) -> Value:
+    return call.changed(made=call.made("computed"))
+
+
+@op("masked_fill", "input mask value")
+def _masked_fill(call: Call) -> Value:
+    return masked(call.tensor, call.value("value"), call.place)
+
+
+@op("where", "condition input other", whole=True)
+def _where(call: Call) -> Value:
+    """`torch.where(mask, scores, constant)`, either way round."""
+    kept, other = call.value("input"), call.value("other")
+    if isinstance(kept, Const) or (isinstance(kept, Tensor) and kept.made and kept.made.kind == "filled"):
+        kept, other = other, kept
+    tensor = as_tensor(kept)
+    if tensor is None:
+        return Tensor()
+    if isinstance(other, Const) or (isinstance(other, Tensor) and other.made and other.made.kind == "filled"):
+        return masked(tensor, other, call.place)
+    return Tensor(tensor.shape)
+
+
+def masked(tensor: Tensor, value: Value | None, place: Place) -> Tensor:
+    if isinstance(value, Tensor) and value.masked is not None:
+        value = Const(value.masked[0])
+    number = value.value if isinstance(value, Const) else None
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return replace(tensor, origin=object(), masked=None)
+    return replace(tensor, origin=object(), masked=(float(number), place))
+
+
+# -- losses and samplers ----------------------------------------------------------------------------------------------
+
+LOSS_ARGUMENTS = {
+    "cross_entropy": "input target weight size_average ignore_index reduce reduction label_smoothing",
+    "nll_loss": "input target weight size_average ignore_index reduce reduction",
+    "bce": "input target weight size_average reduce reduction",
+    "bce_with_logits": "input target weight size_average reduce reduction pos_weight",
+    "kl_div": "input target size_average reduce reduction log_target",
+}
+
+
+def _loss(call: Call) -> Value:
+    names = LOSS_ARGUMENTS[call.op].split()[:2]
+    call.interpreter.see(
+        Loss(
+            call.op,
+            call.written,
+            call.place,
+            call.built,
+            known_tensors(call.value("input")),
+            known_tensors(call.value("target")),
+            {name: value for name, value in call.values.items() if name not in names},
+            call.interpreter.certain,
+            call.nodes.get("input"),
+        )
+    )
+    return Tensor(closed(()) if "reduction" not in call.values else Shape())
+
+
+for _name, _arguments in LOSS_ARGUMENTS.items():
+    op(_name, _arguments, whole=True)(_loss)
+
+
+@op("multinomial", "input num_samples", whole=True)
+def _multinomial(call: Call) -> Value:
+    see_sampler(call, call.written, "probs", True, known_tensors(call.value("input")))
+    return Tensor()
+
+
+@op("bernoulli", "input", whole=True)
+def _bernoulli(call: Call) -> Value:
+    see_sampler(call, call.written, "probs", True, known_tensors(call.value("input")))
+    return Tensor()
+
+
+def see_sampler(call: Call, name: str, takes: str, explicit: bool, inputs: list[Tensor] | None) -> None:
+    if inputs:
+        call.interpreter.see(Sampler(name, takes, explicit, call.place, inputs))
+
+
+# -- tensors that are made --------------------------------------------------------------------------------------------
+
+
+@op("randn rand zeros ones empty", "size", whole=True)
+def _created(call: Call) -> Value:
+    sizes = call.rest
+    if len(sizes) == 1 and isinstance(sizes[0], Seq):
+        sizes = sizes[0].items
+    if not sizes or not all(isinstance(one, Const | Size | Unknown) for one in sizes):
+        return Tensor()
+    axes = [
+        one.axis
+        if isinstance(one, Size)
+        else Axis(size=one.value if isinstance(one, Const) and type(one.value) is int else None)
+        for one in sizes
+    ]
+    scores = Made("scores", call.place) if call.op == "randn" else None
+    return Tensor(closed(axes), scores)
+
+
+@op("randint", "low high size", whole=True)
+def _randint(call: Call) -> Value:
+    sizes = next((one for one in (*call.rest, call.value("size")) if isinstance(one, Seq)), None)
+    if sizes is None:
+        return Tensor(dtype="int")
+    return Tensor(closed(Axis(size=one.value if isinstance(one, Const) else None) for one in sizes.items), dtype="int")
+
+
+@op("linear", "input weight bias")
+def _linear(call: Call) -> Value:
+    return Tensor(call.tensor.shape.with_axis(-1, Axis("feature")), Made("scores", call.place, call.tensor))
+
+
+@op("conv1d conv2d conv3d", "input weight bias")
+def _conv(call: Call) -> Value:
+    return through_convolution(call, int(call.op[4]), None)
+
+
+SPACE = {1: ("position",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def through_convolution(call: Call, spatial: int, channels: int | None) -> Tensor:
+    tensor = call.tensor
+    if tensor.kind() == "product":
+        # the heads of attention are mixed; its queries and keys are no pixels
+        return Tensor(tensor.shape.with_rank(spatial + 2), tensor.made)
+    return Tensor(convolved(tensor.shape, spatial, channels), Made("scores", call.place, tensor))
+
+
+def convolved(shape: Shape, spatial: int, channels: int | None) -> Shape:
+    """What comes out of a convolution: samples, channels, places."""
+    if shape.rank == spatial + 1:
+        return closed((Axis("channel", channels), *(Axis(kind) for kind in SPACE[spatial])))
+    first = shape.axis(0) if shape.front else None
+    if first is None or first.kind != "batch":
+        first = replace(first, kind="batch", sure=False) if first else Axis("batch", sure=False)
+    return closed((first, Axis("channel", channels), *(Axis(kind) for kind in SPACE[spatial])))
+
+
+@op("interpolate upsample grid_sample pad max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d", "input")
+def _resampled(call: Call) -> Value:
+    kept = call.tensor.made if call.op in ("interpolate", "upsample", "grid_sample") else None
+    return replace(call.tensor, made=kept if kept and kept.kind == "scores" else None, pair=None, origin=object())
+
+
+@op("one_hot", "input num_classes")
+def _one_hot(call: Call) -> Value:
+    classes = Axis("feature")
+    return Tensor(call.tensor.shape.inserted(-1, classes), call.made("one_hot", classes))
+
+
+@op("embedding", "input weight")
+def _embedding(call: Call) -> Value:
+    return Tensor(call.tensor.shape.inserted(-1, Axis("feature")))
+
+
+# -- arithmetic -------------------------------------------------------------------------------------------------------
+
+
+# What is no scores: the exponential of a difference, or of a negative number, does not overflow
+PLAIN = ("difference", "computed")
+
+
+def negated(call: Call, tensor: Tensor) -> Tensor:
+    made = tensor.made if tensor.made and tensor.made.kind in ("scores", "product") else None
+    return Tensor(tensor.shape, made or call.made("computed"), tensor.dtype, tensor.pair if made else None)
+
+
+@op("add subtract multiply divide", "input other")
+def _arithmetic(call: Call) -> Value:
+    signs = {"add": ast.Add(), "subtract": ast.Sub(), "multiply": ast.Mult(), "divide": ast.Div()}
+    return combined(call, signs[call.op], call.tensor, call.value("other") or Unknown())
+
+
+def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tensor:
+    """`left sign right`, where at least one side is a tensor."""
+    one, other = _operand(left), _operand(right)
+    if one is None and other is None:
+        return Tensor()
+    if one is None or other is None:
+        return _with_a_number(call, sign, left, right)
+    shape = broadcast(one.shape, other.shape)
+    if quotient := _own_softmax(call, sign, one, other):
+        return quotient
+    if isinstance(sign, ast.Mult) and (made := _masked_exponential(one, other)):
+        return Tensor(shape, made)
+    if isinstance(sign, ast.Mult):
+        return Tensor(shape, _scaled(one, other), factor=_factor(one, other, shape), pair=_kept_pair(one, other, shape))
+    if isinstance(sign, ast.Add | ast.Sub):
+        made = _shifted(one, other)
+        if made is not None and one.made is made and not one.shape.open and other.shape.open:
+            shape = one.shape
+        if made is None and isinstance(sign, ast.Sub):
+            made = call.made("difference")
+        return Tensor(shape, made, pair=_kept_pair(one, other, shape))
+    return Tensor(
+        shape,
+        _scaled(one, other) if isinstance(sign, ast.Div) else call.made("computed"),
+        pair=_kept_pair(one, other, shape),
+    )
+
+
+def _operand(value: Value) -> Tensor | None:
+    return value if isinstance(value, Tensor) else value.tensor if isinstance(value, Unknown) else None
+
+
+def _with_a_number(call: Call, sign: ast.operator, left: Value, right: Value) -> Tensor:
+    on_the_left = _operand(left) is not None
+    tensor = _operand(left) or _operand(right) or Tensor()
+    number = left if _operand(left) is None else right
+    value = number.value if isinstance(number, Const) else None
+    made = tensor.made
+    if isinstance(number, Unknown):
+        # it may be a tensor, along which an axis of size 1 is repeated
+        tensor = tensor.with_shape(tensor.shape.mapped(lambda axis: Axis() if axis.size == 1 else axis))
+    if isinstance(sign, ast.Sub) and isinstance(number, Unknown) and (made is None or made.kind != "product"):
+        return Tensor(tensor.shape, made if made and made.kind == "scores" else call.made("difference"))
+    if made is None:
+        # the exponential of such a thing is a kernel rather than a softmax
+        bounded = isinstance(sign, ast.Pow) or (isinstance(value, int | float) and value < 0)
+        return Tensor(tensor.shape, call.made("computed") if bounded else None, tensor.dtype, masked=tensor.masked)
+    if made.kind in ("scores", "product"):
+        flips = not on_the_left and isinstance(sign, ast.Div | ast.Pow)
+        linear = isinstance(sign, ast.Add | ast.Sub | ast.Mult | ast.Div) and not flips
+        return replace(tensor, origin=object()) if linear else Tensor(tensor.shape)
+    if made.kind in ("softmax", "sigmoid") and isinstance(value, int | float):
+        if isinstance(sign, ast.Add) and abs(value) <= SMALL:
+            return replace(tensor, made=replace(made, shifted=True))
+        if isinstance(sign, ast.Sub) and value == 1 and not on_the_left:
+            return Tensor(tensor.shape, Made("complement", call.place, tensor) if made.kind == "sigmoid" else None)
+    if isinstance(sign, ast.Mult) and made.kind == "exp" and isinstance(number, Unknown):
+        return Tensor(tensor.shape, replace(made, shifted=True))
+    if isinstance(sign, ast.Mult) and made.kind == "softmax":
+        return Tensor(tensor.shape, factor=Factor(made, made.axis))
+    return Tensor(tensor.shape, made if made.kind in PLAIN else None, tensor.dtype, factor=tensor.factor)
+
+
+def _masked_exponential(one: Tensor, other: Tensor) -> Made | None:
+    """exp(x) * mask, which may be divided by its own sum."""
+    made = [tensor.made for tensor in (one, other) if tensor.made]
+    return replace(made[0], shifted=True) if len(made) == 1 and made[0].kind == "exp" else None
+
+
+def _scaled(one: Tensor, other: Tensor) -> Made | None:
+    """Scores stay scores where they are multiplied with something that is none."""
+    made = [tensor.made for tensor in (one, other) if tensor.made]
+    if len(made) == 1 and made[0].kind == "product":
+        return made[0]
+    return next((each for each in made if each.kind in PLAIN), None)
+
+
+def _shifted(one: Tensor, other: Tensor) -> Made | None:
+    """Scores to which a bias, a mask or other scores were added."""
+    kinds = [tensor.made for tensor in (one, other) if tensor.made]
+    if kinds and all(made.kind in ("scores", "product") for made in kinds):
+        return kinds[0]
+    return next((made for made in kinds if made.kind in PLAIN), None)
+
+
+def _kept_pair(one: Tensor, other: Tensor, shape: Shape) -> tuple[Axis, Axis] | None:
+    pair = one.pair or other.pair
+    if pair is None or (one.pair and other.pair):
+        return None
+    return pair if all(any(axis is held for held in shape.known) for axis in pair) else None
+
+
+def _factor(one: Tensor, other: Tensor, shape: Shape) -> Factor | None:
+    for tensor in (one, other):
+        if tensor.made and tensor.made.kind == "softmax" and tensor.made.axis is not None:
+            from_back = tensor.shape.dim_of(tensor.made.axis)
+            if from_back is None:
+                return None
+            if from_back >= 0:
+                if tensor.shape.rank is None:
+                    return Factor(tensor.made, shape.axis(from_back))
+                from_back -= tensor.shape.rank
+            return Factor(tensor.made, shape.axis(from_back))
+    return None
+
+
+def _own_softmax(call: Call, sign: ast.operator, one: Tensor, other: Tensor) -> Tensor | None:
+    """x - logsumexp(x) and exp(x) / exp(x).sum(), written out."""
+    total = other.made
+    if total is None or total.operand is None:
+        return None
+    if isinstance(sign, ast.Sub) and total.kind == "logsumexp":
+        name, scores, summed = "log_softmax", one, total.operand
+    elif isinstance(sign, ast.Div) and total.kind == "sum" and one.kind() == "exp" and total.operand.kind() == "exp":
+        name, scores, summed = "softmax", _exponent(one), _exponent(total.operand)
+    else:
+        return None
+    if (one.made and one.made.shifted) and one.origin is not total.operand.origin:
+        return None
+    if scores is None or summed is None or scores.origin is not summed.origin or scores.kind() in PLAIN:
+        return None
+    call.interpreter.see(Quotient(name, call.place, total.place, scores, total.dim))
+    return Tensor(one.shape, Made(name, call.place, scores, total.axis, total.dim))
+
+
+def _exponent(tensor: Tensor) -> Tensor | None:
+    return tensor.made.operand if tensor.made else None

@@ -1,0 +1,106 @@
+"""## What it does
+Finds an argmax that chooses along another axis than the classes: over the batch, over another axis than the softmax of
+the same tensor, or, without `dim`, over the whole batch at once, before it is compared with labels.
+
+## Why is this bad
+The prediction is an index of a sample, or of an entry of the flattened tensor, and is compared with class labels all
+the same. The accuracy is a number like any other.
+
+## Example
+```python
+probs = torch.softmax(logits, dim=1)
+correct = (probs.argmax() == labels).sum()
+```
+
+## Use instead
+```python
+correct = (probs.argmax(dim=1) == labels).sum()
+```
+
+## How sure it is
+An error where the axis is known to be the batch, or where all axes of a batch are flattened and the result is
+compared. A warning where it is another axis than that of the softmax and the result is compared.
+
+## References
+train-CLIP#6, qubvel/segmentation_models.pytorch#201, deepdetect#1567.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.observed import Choice
+from anymax.inspect.check.rules import Rule
+from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.telling import at, described, strongest, where
+from anymax.inspect.check.values import Tensor
+
+ITEMS = ("feature", "channel")
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    choices = [one for one in seen.each(Choice) if one.name in ("argmax", "argmin", "max", "min")]
+    yield from strongest(finding for one in choices if (finding := _of(seen, one)))
+
+
+def _of(seen: Seen, one: Choice) -> Finding | None:
+    tensor = one.operands[0]
+    made = tensor.made if tensor.made and tensor.made.kind in ("softmax", "log_softmax") else None
+    classes = _classes(tensor)
+    if one.dim == "missing":
+        if one.compared is None or one.name != "argmax" or not _has_several_axes(tensor):
+            return None
+        dim = classes if classes is not None else "the axis of the classes"
+        message = (
+            f"{one.name} without dim chooses from all entries of {described(tensor.shape)} at once, and the one "
+            "index is "
+            f"compared at {where(one.compared, seen.source)}. Write dim={dim}: a choice for each sample."
+        )
+        return at(RULE, seen, one.place, message, "error")
+    if one.axis is None:
+        return None
+    if one.axis.kind == "batch" and classes is not None and (one.compared or (made and one.name == "argmax")):
+        message = (
+            f"{one.name} with dim={one.dim} chooses a sample of the batch for each class of "
+            f"{described(tensor.shape)}. Write "
+            f"dim={classes}: a class for each sample."
+        )
+        return at(RULE, seen, one.place, message, "error" if one.axis.sure else "warning")
+    if made is None or made.axis is None or one.compared is None or made.axis is one.axis:
+        return None
+    normalised = tensor.shape.dim_of(made.axis)
+    if normalised is None or (tensor.shape.open and isinstance(one.dim, int) and (normalised < 0) != (one.dim < 0)):
+        return None
+    message = (
+        f"{one.name} with dim={one.dim} chooses along another axis than the {made.kind} at "
+        f"{where(made.place, seen.source)} "
+        f"normalised, and is compared at {where(one.compared, seen.source)}. Write dim={normalised}: a choice among "
+        "what competed."
+    )
+    return at(RULE, seen, one.place, message, "warning")
+
+
+def _has_several_axes(tensor: Tensor) -> bool:
+    """Whether there is a batch: two axes at least of which the first is no literal 1."""
+    shape = tensor.shape
+    several = shape.least_rank >= 2 and not any(axis.size == 1 for axis in shape.known)
+    made = tensor.made
+    by_softmax = made is not None and made.kind in ("softmax", "log_softmax") and (made.dim or 0) > 0 and several
+    return by_softmax or tensor.pair is not None or (several and bool(shape.front) and shape.front[0].kind == "batch")
+
+
+def _classes(tensor: Tensor) -> int | None:
+    made = tensor.made
+    if (
+        made is not None
+        and made.axis is not None
+        and made.kind in ("softmax", "log_softmax")
+        and made.axis.kind != "batch"
+    ):
+        return tensor.shape.dim_of(made.axis)
+    items = [axis for axis in tensor.shape.known if axis.kind in ITEMS]
+    return tensor.shape.dim_of(items[0]) if len(items) == 1 else None
+
+
+RULE = Rule("AMX107", "argmax-along-another-axis", "error", __doc__, check)

@@ -1,0 +1,64 @@
+"""## What it does
+Finds `binary_cross_entropy_with_logits`, `nn.BCEWithLogitsLoss`, `nn.MultiLabelSoftMarginLoss` and torchvision's
+`sigmoid_focal_loss` of what a sigmoid or softmax has already been applied to.
+
+## Why is this bad
+These losses apply the sigmoid themselves. Of probabilities it gives numbers between 0.5 and 0.73: a negative can never
+be predicted with less than 0.5, and the loss stays above 0.31 for positives and 0.69 for negatives.
+
+## Example
+```python
+prob = torch.sigmoid(self.fc(x))
+loss = F.binary_cross_entropy_with_logits(prob, target)
+```
+
+## Use instead
+```python
+loss = F.binary_cross_entropy_with_logits(self.fc(x), target)
+```
+
+## How sure it is
+An error where it is so on every path that reaches the loss, a warning where the loss is one of several.
+
+## References
+cvg/glue-factory#89, NVIDIA-Merlin#1175, pytorch/pytorch#24933.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.observed import Loss
+from anymax.inspect.check.rules import Rule
+from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what, where
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    losses = [one for one in seen.each(Loss) if one.name == "bce_with_logits"]
+    yield from strongest(finding for one in losses if (finding := _of(seen, one)))
+
+
+def _of(seen: Seen, loss: Loss) -> Finding | None:
+    made = all_made(loss.inputs, "sigmoid", "softmax", "logsigmoid", "log_softmax")
+    if made is None:
+        return None
+    message = (
+        f"{perhaps(loss)}{loss.written} applies the sigmoid itself, but its input is {what(made, seen.source)}: the "
+        "loss then sees "
+        f"no probability below 0.5. Pass the scores: drop the {made.kind} at {where(made.place, seen.source)}, or "
+        "write "
+        "binary_cross_entropy, which takes probabilities."
+    )
+    if made.kind.startswith("log"):
+        message = (
+            f"{perhaps(loss)}{loss.written} applies the sigmoid itself, but its input is {what(made, seen.source)}, "
+            "none of which is above "
+            f"0: the loss then sees no probability above 0.5. Pass the scores: drop the {made.kind} at "
+            f"{where(made.place, seen.source)}."
+        )
+    return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
+
+
+RULE = Rule("AMX202", "bce-with-logits-of-probabilities", "error", __doc__, check)

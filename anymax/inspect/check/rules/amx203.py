@@ -1,0 +1,66 @@
+"""## What it does
+Finds `nll_loss` of probabilities, or of scores, in the same function or across functions and files.
+
+## Why is this bad
+`nll_loss` takes log-probabilities: it picks an entry and changes its sign. Of probabilities that gives a loss between
+-1 and 0 whose gradient does not grow where the answer is wrong; of scores it has no lower bound, and training only
+makes them larger.
+
+## Example
+```python
+probs = F.softmax(self.fc(x), dim=1)
+loss = F.nll_loss(probs, target)
+```
+
+## Use instead
+```python
+loss = F.cross_entropy(self.fc(x), target)
+```
+
+## How sure it is
+An error where it is so on every path that reaches the loss, a warning where the loss is one of several.
+
+## References
+Pointnet2#30, GetToThePoint#8; pytorch/pytorch#12703, where an example of torch itself lacked the log_softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.observed import Loss
+from anymax.inspect.check.rules import Rule
+from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what, where
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    losses = [one for one in seen.each(Loss) if one.name == "nll_loss"]
+    yield from strongest(finding for one in losses if (finding := _of(seen, one)))
+
+
+def _of(seen: Seen, loss: Loss) -> Finding | None:
+    made = all_made(loss.inputs, "softmax", "sigmoid", "scores", "logsigmoid")
+    if made is None:
+        return None
+    place = where(made.place, seen.source)
+    if made.kind == "scores":
+        leads, instead = (
+            "has no lower bound: training only makes them larger",
+            "Write cross_entropy instead, which takes scores",
+        )
+    elif made.kind == "softmax":
+        leads = "lies between -1 and 0, with gradients that do not grow where the answer is wrong"
+        instead = f"Pass the scores to cross_entropy, or write log_softmax in place of the softmax at {place}"
+    else:
+        leads = "is not that of classes that compete"
+        instead = f"Drop the {made.kind} at {place} and write cross_entropy, which takes scores"
+    message = (
+        f"{perhaps(loss)}{loss.written} takes log-probabilities, but its input is {what(made, seen.source)}: the "
+        f"loss {leads}. {instead}."
+    )
+    return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
+
+
+RULE = Rule("AMX203", "nll-loss-without-log", "error", __doc__, check)

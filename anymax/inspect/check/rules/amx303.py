@@ -1,0 +1,62 @@
+"""## What it does
+Finds `x.exp() / x.exp().sum(dim, keepdim=True)`.
+
+## Why is this bad
+It is softmax without the subtraction of the largest score: above 88 in float32, above 11 in float16, the exponential
+is infinite and the quotient NaN.
+
+## Example
+```python
+probs = torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=True)
+```
+
+## Use instead
+```python
+probs = torch.softmax(x, dim=1)
+```
+
+## How sure it is
+A warning: both exponentials are of the same tensor. Nothing is said where the largest score is subtracted first. The
+fix is equal in exact arithmetic.
+
+## References
+pytorch/pytorch#34874, whose own snippet is of this kind.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from anymax.inspect.check.findings import Edit, Finding, Fix
+from anymax.inspect.check.observed import Quotient
+from anymax.inspect.check.rules import Rule
+from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.telling import argument_of, at, strongest
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    yield from strongest(_of(seen, one) for one in seen.each(Quotient) if one.name == "softmax")
+
+
+def _of(seen: Seen, one: Quotient) -> Finding:
+    dim = "dim" if one.dim is None else str(one.dim)
+    message = (
+        "exp(x) / exp(x).sum() is a softmax that overflows: above 88 in float32 the exponential is infinite and the "
+        f"quotient NaN. Write torch.softmax(x, dim={dim})."
+    )
+    return at(RULE, seen, one.place, message, "warning", _fix(seen, one))
+
+
+def _fix(seen: Seen, one: Quotient) -> Fix | None:
+    """Where both are written out in one expression, of a plain name."""
+    node, total = one.place.node, one.total.node
+    if not isinstance(node, ast.BinOp) or node.right is not total or one.dim is None:
+        return None
+    scores = argument_of(node.left)
+    if not isinstance(scores, ast.Name):
+        return None
+    return Fix("Write softmax.", (Edit(*seen.source.span(node), f"{scores.id}.softmax({one.dim})"),))
+
+
+RULE = Rule("AMX303", "own-softmax", "warning", __doc__, check)

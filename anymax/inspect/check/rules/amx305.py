@@ -1,0 +1,76 @@
+"""## What it does
+Finds masks before a softmax whose constant is too small to hide anything (`masked_fill(mask, 1e-9)`), or that
+overflows in half precision.
+
+## Why is this bad
+A score of 0 or 1e-9 is a score like others: the masked entries get a probability, often a larger one than entries with
+negative scores. And -1e9 cannot be written in float16, where the line fails or gives -inf.
+
+## Example
+```python
+scores = scores.masked_fill(mask == 0, 1e-9)
+probs = scores.softmax(dim=-1)
+```
+
+## Use instead
+```python
+scores = scores.masked_fill(mask == 0, float("-inf"))
+probs = scores.softmax(dim=-1)
+```
+
+## How sure it is
+An error for constants between -1 and 1 other than 0, which are slips of the sign, and for large positive ones. A
+warning for 0, which may be cleaning up. An error for what half precision cannot hold, where the tensor is known to be
+half.
+
+## References
+nGPT#11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.observed import Softmax
+from anymax.inspect.check.rules import Rule
+from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.telling import at, strongest, where
+from anymax.inspect.check.values import Place
+
+LARGEST_HALF = 65504.0
+# A score this far below the others still leaves a weight of 2e-9
+HIDES_ENOUGH = -20.0
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    yield from strongest(finding for one in seen.each(Softmax) if (finding := _of(seen, one)))
+
+
+def _of(seen: Seen, one: Softmax) -> Finding | None:
+    if one.operand.masked is None:
+        return None
+    value, place = one.operand.masked
+    if one.operand.dtype == "half" and abs(value) > LARGEST_HALF and abs(value) != float("inf"):
+        message = (
+            f"{value:g} cannot be held in float16, whose largest number is {LARGEST_HALF:g}: the mask at "
+            f"{where(place, seen.source)} fails or overflows. Write torch.finfo(scores.dtype).min."
+        )
+        return _finding(seen, one, place, message, "error")
+    if value <= HIDES_ENOUGH:
+        return None
+    message = (
+        f"The mask sets scores to {value:g} (at {where(place, seen.source)}), which hides nothing from the softmax at "
+        f"{where(one.place, seen.source)}: masked entries keep a probability. Write float('-inf'), or "
+        "torch.finfo(scores.dtype).min where a whole row may be masked."
+    )
+    return _finding(seen, one, place, message, "warning" if value == 0 or value < -1 else "error")
+
+
+def _finding(seen: Seen, one: Softmax, place: Place, message: str, level: str) -> Finding:
+    """At the mask, where it stands in this file."""
+    here = place if place.module.path == seen.source.path else one.home
+    return at(RULE, seen, here, message, "error" if level == "error" else "warning")
+
+
+RULE = Rule("AMX305", "mask-constant", "error", __doc__, check)

@@ -1,0 +1,232 @@
+"""The axes of a tensor, as far as reading tells: which they are, what they mean, and how the ops move them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One axis. Two tensors that hold the same object have an axis in common, whatever stands between them.
+
+    Attributes:
+        kind: batch, feature, channel, height, width, depth, position; None where unknown.
+        size: where it is a literal. name: what the code calls it: a letter of an einsum, the variable of its size.
+        sure: False where the kind is a convention (axis 0 goes first into a model) and nothing else says so.
+    """
+
+    kind: str | None = None
+    size: int | None = None
+    name: str | None = None
+    sure: bool = True
+
+    def __str__(self) -> str:
+        kind = {"feature": "features", "channel": "channels"}.get(self.kind or "", self.kind)
+        return kind or (f"{self.name!r}" if self.name else "unnamed")
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Axes known from the front and from the back; where `open`, any number of unknown ones lie between."""
+
+    front: tuple[Axis, ...] = ()
+    back: tuple[Axis, ...] = ()
+    open: bool = True
+
+    @property
+    def rank(self) -> int | None:
+        return None if self.open else len(self.front)
+
+    @property
+    def least_rank(self) -> int:
+        return len(self.front) + len(self.back)
+
+    @property
+    def known(self) -> tuple[Axis, ...]:
+        return self.front + self.back
+
+    def grown(self, dim: int) -> Shape:
+        """With an axis at `dim`, where that is no guess about how many axes lie between front and back."""
+        if not self.open:
+            return self
+        if dim >= 0 and not self.back and dim >= len(self.front):
+            missing = dim + 1 - len(self.front)
+            return replace(self, front=self.front + tuple(Axis() for _ in range(missing)))
+        if dim < 0 and not self.front and -dim > len(self.back):
+            missing = -dim - len(self.back)
+            return replace(self, back=tuple(Axis() for _ in range(missing)) + self.back)
+        return self
+
+    def axis(self, dim: int) -> Axis | None:
+        """The axis at `dim`, or None where that cannot be told."""
+        axes = self.front if dim >= 0 or not self.open else self.back
+        return axes[dim] if -len(axes) <= dim < len(axes) else None
+
+    def dim_of(self, axis: Axis) -> int | None:
+        if axis in self.front:
+            return self.front.index(axis)
+        if axis in self.back:
+            return self.back.index(axis) - len(self.back)
+        return None
+
+    def with_axis(self, dim: int, axis: Axis) -> Shape:
+        """`axis` in the place of the one at `dim`."""
+        if dim == -1 and self.open and not self.back:
+            return replace(self, back=(axis,))
+        shape = self.grown(dim)
+        old = shape.axis(dim)
+        if old is None:
+            return shape.blurred(dim)
+        return replace(
+            shape,
+            front=tuple(axis if one is old else one for one in shape.front),
+            back=tuple(axis if one is old else one for one in shape.back),
+        )
+
+    def without(self, dim: int) -> Shape:
+        shape = self.grown(dim)
+        old = shape.axis(dim)
+        if old is None:
+            return shape.blurred(dim)
+        return replace(
+            shape,
+            front=tuple(one for one in shape.front if one is not old),
+            back=tuple(one for one in shape.back if one is not old),
+        )
+
+    def inserted(self, dim: int, axis: Axis) -> Shape:
+        """With one more axis, which is then at `dim`."""
+        if not self.open:
+            place = dim if dim >= 0 else len(self.front) + 1 + dim
+            return closed((*self.front[:place], axis, *self.front[place:]))
+        if dim >= 0:
+            shape = self.grown(dim - 1) if dim else self
+            if len(shape.front) >= dim:
+                return replace(shape, front=(*shape.front[:dim], axis, *shape.front[dim:]))
+            return replace(shape, back=())
+        shape = self.grown(dim + 1) if dim < -1 else self
+        place = len(shape.back) + 1 + dim
+        if place >= 0:
+            return replace(shape, back=(*shape.back[:place], axis, *shape.back[place:]))
+        return replace(shape, front=())
+
+    def blurred(self, dim: int) -> Shape:
+        """What is left to know when something happened at a `dim` that cannot be placed."""
+        if dim >= 0:
+            return Shape(self.front[:dim], (), True)
+        return Shape((), self.back[len(self.back) + dim + 1 :] if dim < -1 else (), True)
+
+    def permuted(self, dims: Sequence[int]) -> Shape:
+        """The axes in the order of `dims`, which also says how many there are."""
+        axes = self.with_rank(len(dims)).front
+        if len(axes) != len(dims) or any(not -len(axes) <= dim < len(axes) for dim in dims):
+            return Shape()
+        return closed(axes[dim] for dim in dims)
+
+    def swapped(self, first: int, second: int) -> Shape:
+        shape = self.grown(max(first, second)) if first >= 0 and second >= 0 else self.grown(min(first, second))
+        one, other = shape.axis(first), shape.axis(second)
+        if one is None or other is None:
+            return Shape()
+        exchange = {id(one): other, id(other): one}
+        return replace(
+            shape,
+            front=tuple(exchange.get(id(axis), axis) for axis in shape.front),
+            back=tuple(exchange.get(id(axis), axis) for axis in shape.back),
+        )
+
+    def with_rank(self, rank: int) -> Shape:
+        """The same axes, now that their number is known; fewer than are known already is a contradiction: open."""
+        if not self.open:
+            return self if len(self.front) == rank else Shape()
+        missing = rank - self.least_rank
+        if missing < 0:
+            return Shape()
+        return closed(self.front + tuple(Axis() for _ in range(missing)) + self.back)
+
+    def mapped(self, change: Callable[[Axis], Axis]) -> Shape:
+        return Shape(tuple(map(change, self.front)), tuple(map(change, self.back)), self.open)
+
+
+def closed(axes: Iterable[Axis]) -> Shape:
+    return Shape(distinct(axes), (), False)
+
+
+def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """The same axes, each once: in `q @ k.T` of one sequence the keys are another axis than the queries."""
+    found: list[Axis] = []
+    for axis in axes:
+        found.append(replace(axis) if any(axis is other for other in found) else axis)
+    return tuple(found)
+
+
+def legacy_dim(rank: int) -> int:
+    """The axis that torch takes where a softmax has no dim: `_get_softmax_dim` in torch/nn/functional.py."""
+    return 0 if rank in (0, 1, 3) else 1
+
+
+def broadcast(left: Shape, right: Shape) -> Shape:
+    """The shape of `left + right`: axes are matched from the back, and one of size 1 gives way."""
+    if left.rank == 0:
+        return right
+    if right.rank == 0:
+        return left
+    left_back = left.back if left.open else left.front
+    right_back = right.back if right.open else right.front
+    count = min(len(left_back), len(right_back))
+    matched = (
+        tuple(_richer(*pair) for pair in zip(left_back[-count:], right_back[-count:], strict=True)) if count else ()
+    )
+    if not left.open and not right.open:
+        longer = left_back if len(left_back) >= len(right_back) else right_back
+        return closed(longer[: len(longer) - count] + matched)
+    if left.open and not right.open:
+        return _open_with_closed(left, right, matched)
+    if right.open and not left.open:
+        return _open_with_closed(right, left, matched)
+    # the fronts only agree where both have the same rank, which nothing says; the longer known one is the usual case
+    front = left.front if len(left.front) >= len(right.front) else right.front
+    longer = left_back if len(left_back) >= len(right_back) else right_back
+    return Shape(front, longer[: len(longer) - count] + matched, True)
+
+
+def _open_with_closed(unknown: Shape, known: Shape, matched: tuple[Axis, ...]) -> Shape:
+    rest = known.front[: len(known.front) - len(matched)]
+    if not rest:
+        return Shape(unknown.front, unknown.back[: len(unknown.back) - len(matched)] + matched, True)
+    return Shape(unknown.front, rest[-1:] * 0 + matched, True)
+
+
+def _richer(one: Axis, other: Axis) -> Axis:
+    if one.size == 1 and other.size != 1:
+        return other
+    if other.size == 1 and one.size != 1:
+        return one
+    return one if one.kind or not other.kind else other
+
+
+def product(left: Shape, right: Shape) -> tuple[Shape, Axis | None, Axis | None]:
+    """The shape of `left @ right`, and the axis that is summed, as each side knows it."""
+    if left.rank == 1 or right.rank == 1:
+        return _with_a_vector(left, right)
+    left, right = left.grown(-2), right.grown(-2)
+    rows, summed_left = left.axis(-2), left.axis(-1)
+    summed_right, columns = right.axis(-2), right.axis(-1)
+    rows, columns = distinct((rows or Axis(), columns or Axis()))
+    if not left.open and not right.open:
+        longer = left if len(left.front) >= len(right.front) else right
+        return closed((*longer.front[:-2], rows, columns)), summed_left, summed_right
+    front = left.front if len(left.front) >= len(right.front) else right.front
+    if not left.open and len(left.front) >= 2:
+        front = left.front[:-2]
+    elif not right.open and len(right.front) > 2:
+        front = right.front[:-2]
+    return Shape(front, (rows, columns), True), summed_left, summed_right
+
+
+def _with_a_vector(left: Shape, right: Shape) -> tuple[Shape, Axis | None, Axis | None]:
+    if right.rank == 1:
+        return left.without(-1), left.grown(-1).axis(-1), right.front[0]
+    right = right.grown(-2)
+    return right.without(-2), left.front[0], right.axis(-2)

@@ -1,0 +1,241 @@
+"""Ops that sum or choose along axes: reductions, products of matrices, einsum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from anymax.inspect.check.calls import Call, as_tensor, op
+from anymax.inspect.check.moves import pieces
+from anymax.inspect.check.observed import Choice, Product
+from anymax.inspect.check.shapes import Axis, Shape, closed, product
+from anymax.inspect.check.values import Const, Made, Seq, Tensor, Use, Value
+
+# What stays what it is when other axes are averaged away
+AVERAGED = ("softmax", "scores")
+
+
+@op(
+    "sum mean amax amin prod std var norm median nanmean nansum any all count_nonzero max min logsumexp",
+    "input dim keepdim",
+)
+def _reduce(call: Call) -> Value:
+    if call.op in ("max", "min") and _compares_two(call):
+        return call.changed()
+    dims, tensor = call.dims(), call.tensor
+    if call.op in ("max", "min") and dims != "unknown":
+        _observe_choice(call)
+    if dims == "missing":
+        return Tensor(closed(()), call.made(call.op) if call.op in ("sum", "logsumexp") else None)
+    if not isinstance(dims, list):
+        return Tensor()
+    axes = [tensor.shape.grown(dim).axis(dim) for dim in dims]
+    shape = _reduced(call, dims)
+    if call.op == "sum":
+        _observe_weighted_sum(call, axes)
+    made: Made | None = None
+    if call.op in ("sum", "logsumexp"):
+        made = call.made(call.op, axes[0] if len(axes) == 1 else None, dims[0] if len(dims) == 1 else None)
+    elif call.op == "mean" and tensor.made and tensor.made.kind in AVERAGED:
+        kept = None not in axes and tensor.made.axis not in axes
+        made = replace(tensor.made, mixed=True) if kept else None
+    result = Tensor(shape, made, tensor.dtype)
+    if call.op in ("max", "min"):
+        chosen = Tensor(shape, call.made("argmax", axes[0], dims[0]))
+        return Seq((result, chosen))
+    return result
+
+
+def _compares_two(call: Call) -> bool:
+    """`torch.max(x, y)` of two tensors."""
+    second = call.rest[1] if len(call.rest) > 1 else call.value("other")
+    return isinstance(second, Tensor) or "other" in call.values
+
+
+def _reduced(call: Call, dims: list[int]) -> Shape:
+    shape = call.tensor.shape
+    keepdim = call.value("keepdim") or call.value("keepdims")
+    if keepdim is not None and not (isinstance(keepdim, Const) and not keepdim.value):
+        for dim in dims:
+            shape = shape.with_axis(dim, Axis(size=1)) if isinstance(keepdim, Const) else shape.blurred(dim)
+        return shape
+    rank = shape.rank
+    places = sorted((dim % rank if rank else dim for dim in dims), reverse=True)
+    if rank is None and any(dim < 0 for dim in dims) and any(dim >= 0 for dim in dims):
+        return Shape()
+    if rank is None and all(dim < 0 for dim in dims):
+        places = sorted(dims)
+    for dim in places:
+        shape = shape.without(dim)
+    return shape
+
+
+def _observe_weighted_sum(call: Call, axes: list[Axis | None]) -> None:
+    factor = call.tensor.factor
+    if factor is None:
+        return
+    for axis in axes:
+        if axis is not None and axis is factor.axis:
+            factor.made.uses.append(Use("summed", factor.made.axis, call.place))
+        elif axis is not None and factor.axis is not None:
+            factor.made.uses.append(Use("kept", axis, call.place))
+
+
+@op("argmax argmin topk", "input dim keepdim")
+def _choose(call: Call) -> Value:
+    if call.op == "topk":
+        return _topk(call)
+    dim = call.dim()
+    _observe_choice(call)
+    if not isinstance(dim, int):
+        return Tensor(closed(()) if dim == "missing" else Shape(), call.made("argmax"))
+    axis = call.tensor.shape.grown(dim).axis(dim)
+    return Tensor(_reduced(call, [dim]), call.made("argmax", axis, dim), "int")
+
+
+def _topk(call: Call) -> Value:
+    third = call.rest[2] if len(call.rest) > 2 else call.value("dim") if len(call.rest) < 2 else call.values.get("dim")
+    if len(call.rest) == 2 and call.value("dim") is call.rest[1]:
+        third = None
+    dim = third.value if isinstance(third, Const) else -1 if third is None else None
+    shape = call.tensor.shape
+    shape = shape.with_axis(dim, Axis()) if type(dim) is int else Shape()
+    return Seq((Tensor(shape), Tensor(shape)))
+
+
+def _observe_choice(call: Call) -> None:
+    dim = call.dim()
+    axis = call.tensor.shape.grown(dim).axis(dim) if isinstance(dim, int) else None
+    call.interpreter.see(Choice(call.op, call.place, dim, axis, [call.tensor]))
+
+
+@op("matmul mm bmm", "input mat2")
+def _matmul(call: Call) -> Value:
+    right = as_tensor(call.value("mat2") or call.value("other"))
+    return multiplied(call, call.tensor, right if right is not None else Tensor())
+
+
+@op("dot inner mv", "input other")
+def _dot(call: Call) -> Value:
+    right = as_tensor(call.value("other") or call.value("vec"))
+    if call.op != "mv" or right is None:
+        return Tensor()
+    left = call.tensor.with_shape(call.tensor.shape.with_rank(2))
+    return multiplied(call, left, right.with_shape(right.shape.with_rank(1)))
+
+
+@op("baddbmm addbmm addmm", "input batch1 batch2", whole=True)
+def _add_product(call: Call) -> Value:
+    left = as_tensor(call.value("batch1") or call.value("mat1")) or Tensor()
+    right = as_tensor(call.value("batch2") or call.value("mat2")) or Tensor()
+    return multiplied(replace(call, op="bmm" if call.op == "baddbmm" else "mm"), left, right)
+
+
+def multiplied(call: Call, left: Tensor, right: Tensor) -> Tensor:
+    """`left @ right`."""
+    rank = {"bmm": 3, "mm": 2}.get(call.op)
+    if rank:
+        left = left.with_shape(left.shape.with_rank(rank))
+        right = right.with_shape(right.shape.with_rank(rank))
+    elif 1 not in (left.shape.rank, right.shape.rank):
+        # a matrix at least, or this would be a product with a vector, which is rarely written so
+        left, right = left.with_shape(left.shape.grown(-2)), right.with_shape(right.shape.grown(-2))
+    shape, summed_left, summed_right = product(left.shape, right.shape)
+    observe_product(call, left, summed_left)
+    observe_product(call, right, summed_right)
+    if mixture := _mixture(left, summed_left, right, shape):
+        return mixture
+    if left.shape.rank == 1 or right.shape.rank == 1 or shape.axis(-2) is None or shape.axis(-1) is None:
+        return Tensor(shape, call.made("product"))
+    rows, columns = shape.axis(-2), shape.axis(-1)
+    pair = (rows, columns) if rows and columns and rows is not columns else None
+    return Tensor(shape, Made("product", call.place, left), left.dtype, pair)
+
+
+def _mixture(weights: Tensor, summed: Axis | None, items: Tensor, shape: Shape) -> Tensor | None:
+    """Distributions (or one-hot labels) that are weighed by a distribution are a distribution again."""
+    made, each = weights.made, items.made
+    if made is None or each is None or made.kind != "softmax" or each.kind not in ("softmax", "one_hot"):
+        return None
+    if summed is not made.axis or each.axis is None or not any(each.axis is axis for axis in shape.known):
+        return None
+    return Tensor(shape, Made("softmax", made.place, made.operand, each.axis, mixed=True))
+
+
+def observe_product(call: Call, weights: Tensor, summed: Axis | None) -> None:
+    made = weights.made
+    if made is None or made.kind != "softmax" or made.axis is None or summed is None:
+        return
+    made.uses.append(Use("summed" if summed is made.axis else "kept", summed, call.place))
+    call.interpreter.see(Product(call.written, call.place, weights, summed))
+
+
+@op("einsum einops_einsum", "equation operands", whole=True)
+def _einsum(call: Call) -> Value:
+    equation = next((one.value for one in call.rest if isinstance(one, Const) and isinstance(one.value, str)), None)
+    operands = [one for one in call.rest if not isinstance(one, Const)]
+    if len(operands) == 1 and isinstance(operands[0], Seq):
+        operands = list(operands[0].items)
+    tensors = [as_tensor(one) for one in operands]
+    if equation is None or "..." in equation or equation.count("->") != 1 or None in tensors:
+        return Tensor()
+    left, right = equation.split("->")
+    split = pieces if call.op == "einops_einsum" else _letters
+    inputs = [split(side) for side in left.split(",")]
+    output = split(right)
+    if len(inputs) != len(tensors) or any(len(names) != 1 for side in (*inputs, output) for names in side):
+        return Tensor()
+    return _summed_by_letters(
+        call,
+        [[name for (name,) in side] for side in inputs],
+        [name for (name,) in output],
+        [one for one in tensors if one],
+    )
+
+
+def _letters(side: str) -> list[list[str]]:
+    return [[letter] for letter in side if not letter.isspace()]
+
+
+def _summed_by_letters(call: Call, inputs: list[list[str]], output: list[str], tensors: list[Tensor]) -> Tensor:
+    axes: dict[str, Axis] = {}
+    for letters, tensor in zip(inputs, tensors, strict=True):
+        front = tensor.shape.with_rank(len(letters)).front or tuple(Axis(name=letter) for letter in letters)
+        summed = [axis for letter, axis in zip(letters, front, strict=True) if letter not in output]
+        for letter, axis in zip(letters, front, strict=True):
+            if letter not in axes:
+                axes[letter] = replace(axis) if axis in axes.values() else axis
+        made = tensor.made
+        if made is None or made.kind != "softmax" or made.axis is None:
+            continue
+        if made.axis in summed:
+            made.uses.append(Use("summed", made.axis, call.place))
+        elif len(summed) == 1 and made.axis in front:
+            made.uses.append(Use("kept", summed[0], call.place))
+            call.interpreter.see(Product(call.written, call.place, replace(tensor, shape=closed(front)), summed[0]))
+    shape = closed(axes.get(letter) or Axis(name=letter) for letter in output)
+    if len(tensors) == 2:
+        for (names, weights), items in zip(zip(inputs, tensors, strict=True), reversed(tensors), strict=True):
+            front = weights.shape.with_rank(len(names)).front
+            gone = [axis for name, axis in zip(names, front, strict=False) if name not in output]
+            if len(gone) == 1 and (mixture := _mixture(weights, gone[0], items, shape)):
+                return mixture
+    return Tensor(shape, call.made("product"), pair=_pair(inputs, output, axes))
+
+
+def _pair(inputs: list[list[str]], output: list[str], axes: dict[str, Axis]) -> tuple[Axis, Axis] | None:
+    """The axis that only the first operand brought, and the one that only the second did, where a third was summed."""
+    if len(inputs) != 2 or not any(letter not in output for letter in inputs[0] if letter in inputs[1]):
+        return None
+    first = [letter for letter in output if letter in inputs[0] and letter not in inputs[1]]
+    second = [letter for letter in output if letter in inputs[1] and letter not in inputs[0]]
+    return (axes[first[0]], axes[second[0]]) if len(first) == len(second) == 1 else None
+
+
+@op("cumsum cumprod logcumsumexp diff", "input dim")
+def _cumulate(call: Call) -> Value:
+    return call.changed()
+
+
+@op("scaled_dot_product_attention", "query key value")
+def _attention(call: Call) -> Value:
+    return call.changed()

@@ -1,0 +1,333 @@
+"""What an expression may be, as far as reading tells."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from anymax.inspect.check.shapes import Axis, Shape
+
+if TYPE_CHECKING:
+    from anymax.inspect.check.interpret import Scope
+    from anymax.inspect.check.project import Module
+
+MOST_ALTERNATIVES = 6
+
+
+class Value:
+    """The base. Values are compared by identity: two that were made apart are two."""
+
+    __slots__ = ()
+
+
+@dataclass(eq=False)
+class Unknown(Value):
+    """Anything. It may be a tensor: then `tensor` is what is known of it, made once, so that it stays the same one."""
+
+    tensor: Tensor | None = None
+    batch: Axis | None = None  # it came out of a loader: the first axis of each of its tensors
+    members: dict[Any, Unknown] | None = None
+
+    def member(self, key: Any) -> Unknown:
+        """An attribute or item, the same one each time."""
+        if self.members is None:
+            self.members = {}
+        if key not in self.members:
+            tensor = Tensor(Shape(front=(self.batch,))) if self.batch else None
+            self.members[key] = Unknown(tensor, self.batch)
+        return self.members[key]
+
+
+@dataclass(eq=False)
+class Imported(Value):
+    """What an import statement asks for; looked up when the name is used."""
+
+    module: str
+    name: str | None
+    level: int
+    importer: Module
+
+
+@dataclass(eq=False)
+class Const(Value):
+    """None, a bool, a number or a string."""
+
+    value: Any
+
+
+@dataclass(eq=False)
+class Size(Value):
+    """The size of an axis, as an int that is not known."""
+
+    axis: Axis
+
+
+@dataclass(eq=False)
+class Sizes(Value):
+    """`x.shape`, and the expression that is x."""
+
+    tensor: Tensor
+    node: ast.expr | None = None
+
+
+@dataclass(eq=False)
+class Seq(Value):
+    """A tuple or list of which every item is known to be there."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(eq=False)
+class Many(Value):
+    """A list, tuple or iterator of unknown length whose items are all like `item`."""
+
+    item: Value
+
+
+@dataclass(eq=False)
+class Table(Value):
+    """A dict of known keys."""
+
+    items: dict[Any, Value]
+
+
+@dataclass(eq=False)
+class External(Value):
+    """Something of a package that is not read, by its full name."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class ModuleValue(Value):
+    """A module that is read."""
+
+    module: Module
+
+
+@dataclass(eq=False)
+class Function(Value):
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    scope: Scope
+    owner: Class | None = None
+    bound: Value | None = None
+    kind: str = "function"  # or static, class, property
+
+    @property
+    def name(self) -> str:
+        return getattr(self.node, "name", "<lambda>")
+
+
+@dataclass(eq=False)
+class Class(Value):
+    node: ast.ClassDef
+    module: Module
+    bases: tuple[Value, ...]
+    members: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    def ancestry(self) -> Iterator[Class]:
+        """This class and those that it inherits from, the nearest first, each once; diamonds are not sorted."""
+        seen: set[int] = set()
+        pending: list[Value] = [self]
+        while pending:
+            one = pending.pop(0)
+            if isinstance(one, Class) and id(one) not in seen:
+                seen.add(id(one))
+                yield one
+                pending.extend(one.bases)
+
+    def member(self, name: str) -> Value | None:
+        for one in self.ancestry():
+            if name in one.members:
+                return one.members[name]
+        return None
+
+    def foreign_bases(self) -> list[str]:
+        return [base.name for one in self.ancestry() for base in one.bases if isinstance(base, External)]
+
+    @property
+    def is_module(self) -> bool:
+        """Calls of it are calls of its `forward`."""
+        return self.member("forward") is not None and any(
+            "Module" in name or "Model" in name for name in self.foreign_bases()
+        )
+
+
+@dataclass(eq=False)
+class Instance(Value):
+    cls: Class
+    attrs: dict[str, Value] = field(default_factory=dict)
+    complete: bool = True  # False: an attribute that is not here may still exist
+
+
+@dataclass(eq=False)
+class Super(Value):
+    """`super()` in a method of `cls`."""
+
+    cls: Class
+    instance: Value
+
+
+@dataclass(eq=False)
+class Layer(Value):
+    """An object of a class that is not read: a module of torch.nn, a distribution, a model of torchvision."""
+
+    name: str
+    args: tuple[Value, ...]
+    kwargs: dict[str, Value]
+    place: Place
+    attrs: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class BoundMethod(Value):
+    """A method of a value that is none of ours: `x.softmax`, `layers.append`."""
+
+    owner: Value
+    name: str
+    owner_node: ast.expr | None = None
+
+
+@dataclass(eq=False)
+class Partial(Value):
+    """`functools.partial(callee, ...)`."""
+
+    callee: Value
+    args: tuple[Value, ...]
+    kwargs: dict[str, Value]
+
+
+@dataclass(eq=False)
+class Either(Value):
+    """One of these, depending on the path taken."""
+
+    options: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A piece of code."""
+
+    module: Module
+    node: ast.AST
+    function: ast.AST | None = None  # the one that it stands in
+    assuming: str | None = None  # what was taken to be so on the way there
+
+    @property
+    def line(self) -> int:
+        return getattr(self.node, "lineno", 1)
+
+    def __str__(self) -> str:
+        return f"{self.module.shown_path}:{self.line}"
+
+
+@dataclass(eq=False)
+class Made:
+    """How a tensor came about, where that says what its values are.
+
+    Attributes:
+        kind: scores (out of a linear map or convolution), softmax, log_softmax, sigmoid, logsigmoid, complement (1 -
+            sigmoid), product (of queries and keys), exp, logsumexp, sum, argmax, difference, computed.
+        axis: the axis that it was made over. operand: what it was made from.
+        shifted: a small number was added or a bound was set since, as before a logarithm.
+        mixed: it is a mean of several such tensors.
+        uses: what happened to it later, by name: see `Use`.
+    """
+
+    kind: str
+    place: Place
+    operand: Tensor | None = None
+    axis: Axis | None = None
+    dim: int | None = None
+    shifted: bool = False
+    mixed: bool = False
+    uses: list[Use] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """`summed`: the axis was summed against something; `kept`: it was not, in a product that sums another."""
+
+    what: str
+    axis: Axis | None
+    place: Place
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A distribution that was multiplied with something, before a sum over one of the axes."""
+
+    made: Made
+    axis: Axis | None
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor(Value):
+    """A tensor: its axes, and what its values are."""
+
+    shape: Shape = field(default_factory=Shape)
+    made: Made | None = None
+    dtype: str | None = None
+    pair: tuple[Axis, Axis] | None = None  # of a product of two: the axis of the first, of the second
+    masked: tuple[float, Place] | None = None  # what stands where a mask was
+    factor: Factor | None = None
+    origin: object = field(default_factory=object)  # stays the same where the values do
+
+    def kind(self) -> str | None:
+        return self.made.kind if self.made else None
+
+    def with_shape(self, shape: Shape) -> Tensor:
+        return replace(self, shape=shape)
+
+
+def options(value: Value) -> tuple[Value, ...]:
+    return value.options if isinstance(value, Either) else (value,)
+
+
+def tensors(value: Value) -> list[Tensor] | None:
+    """Every tensor that `value` may be; None where it may be something else or unknown."""
+    found = [one.tensor if isinstance(one, Unknown) else one for one in options(value)]
+    return [one for one in found if isinstance(one, Tensor)] if all(isinstance(one, Tensor) for one in found) else None
+
+
+def join(values: list[Value]) -> Value:
+    """One value that stands for all of these."""
+    flat: list[Value] = []
+    for value in values:
+        for one in options(value):
+            if not any(_same(one, other) for other in flat):
+                flat.append(one)
+    if len(flat) == 1:
+        return flat[0]
+    return Either(tuple(flat)) if 0 < len(flat) <= MOST_ALTERNATIVES else Unknown()
+
+
+def _same(one: Value, other: Value) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, Const) and isinstance(other, Const):
+        return type(one.value) is type(other.value) and one.value == other.value
+    if isinstance(one, External) and isinstance(other, External):
+        return one.name == other.name
+    if isinstance(one, Unknown) and isinstance(other, Unknown):
+        return one.tensor is None and other.tensor is None
+    if isinstance(one, Function) and isinstance(other, Function):
+        return one.node is other.node and one.bound is other.bound
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return (
+            one.made is other.made
+            and one.pair == other.pair
+            and one.masked == other.masked
+            and one.shape.open == other.shape.open
+            and one.shape.front == other.shape.front
+            and one.shape.back == other.shape.back
+        )
+    if isinstance(one, Seq) and isinstance(other, Seq):
+        return len(one.items) == len(other.items) and all(map(_same, one.items, other.items))
+    return False
