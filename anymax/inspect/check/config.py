@@ -76,6 +76,8 @@ def _table(path: Path) -> dict[str, Any] | None:
     try:
         import tomllib
     except ImportError:  # Python 3.10
+        if "tool.anymax.check" not in text:
+            return None
         raise ConfigError(f"Python 3.11 or later is needed to read {TABLE} in {of_path(path)}.") from None
     try:
         table = tomllib.loads(text).get("tool", {}).get("anymax", {}).get("check")

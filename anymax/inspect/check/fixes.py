@@ -14,7 +14,7 @@ from itertools import groupby
 
 from anymax.inspect.check.config import Config
 from anymax.inspect.check.findings import Edit, Finding
-from anymax.inspect.check.run import check
+from anymax.inspect.check.run import Report, check
 from anymax.inspect.check.sources import Source, Unreadable, read
 
 # A fix may make room for another, so that files are looked at again; this often.
@@ -23,24 +23,24 @@ ROUNDS = 10
 
 @dataclass
 class Fixed:
-    """The new texts of files by path, how many findings were fixed, and which could not be, with the reason."""
+    """The new texts of files by path, how many findings were fixed, which could not be, and what is left."""
 
+    report: Report
     texts: dict[str, str] = field(default_factory=dict)
     count: int = 0
     refused: list[Unreadable] = field(default_factory=list)
 
 
-def fix(findings: Sequence[Finding], config: Config) -> Fixed:
-    """What the files of these findings become. Nothing is written."""
-    fixed = Fixed()
+def fix(report: Report, paths: Sequence[str], config: Config) -> Fixed:
+    """What the files become in which this report of these paths has something to fix. Nothing is written."""
+    fixed = Fixed(report)
     for _ in range(ROUNDS):
-        touched = []
-        for path, group in groupby(findings, key=lambda finding: finding.path):
-            if _fix_file(path, list(group), fixed):
-                touched.append(path)
-        if not touched:
+        groups = groupby(fixed.report.findings, key=lambda finding: finding.path)
+        changed = [_fix_file(path, list(group), fixed) for path, group in groups]
+        if not any(changed):
             break
-        findings = check(touched, config, fixed.texts).findings
+        # all of them again, since what one file returns another may take
+        fixed.report = check(paths, config, fixed.texts)
     return fixed
 
 

@@ -54,21 +54,17 @@ def _run(options: argparse.Namespace) -> int:
     asked = [path for path in options.paths if path not in excluded]
     paths = list(sources.find(asked, config.is_excluded))
 
-    def checked() -> Report:
-        report = check(paths, config)
-        report.unread += [Unreadable(path, "it is excluded") for path in excluded]
-        return report
-
-    report = checked()
+    report = check(paths, config)
     if options.diff or options.fix:
-        fixed = fixes.fix(report.findings, config)
+        fixed = fixes.fix(report, paths, config)
         for refused in fixed.refused:
             print(printable(f"{refused.path}: {refused.reason}"), file=sys.stderr)
         if options.diff:
             return _show_diff(fixed)
         if fixed.texts:
             _write(fixed)
-            report = checked()
+        report = fixed.report
+    report.unread += [Unreadable(path, "it is excluded") for path in excluded]
     return _show(options, report)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import stat
@@ -9,10 +10,13 @@ import stat
 import pytest
 
 from anymax.inspect.check import fixes, output
+from anymax.inspect.check.config import Config
 from anymax.inspect.check.findings import Edit
 from anymax.inspect.check.main import main
 from anymax.inspect.check.rules import all_rules
+from anymax.inspect.check.run import check
 from tests.inspect.check import planted
+from tests.inspect.check.test_reading_rules import IMPORTS, blocks
 from tests.inspect.check.test_sources import notebook
 
 
@@ -49,6 +53,20 @@ def test_fixing_goes_on_until_nothing_is_left_and_again_changes_nothing(folder, 
     before = (folder / "a.py").stat().st_mtime_ns
     assert main(["a.py", "--fix"]) == 0
     assert (folder / "a.py").stat().st_mtime_ns == before
+
+
+def test_every_round_looks_at_all_files_since_one_may_say_what_another_returns(folder, monkeypatch):
+    looked_at = []
+
+    def recorded(paths, *others):
+        looked_at.append(list(paths))
+        return check(paths, *others)
+
+    monkeypatch.setattr(fixes, "check", recorded)
+    (folder / "a.py").write_text("nested(1)\n")
+    (folder / "b.py").write_text("x = 1\n")
+    assert main(["a.py", "b.py", "--fix"]) == 0
+    assert looked_at == [["a.py", "b.py"]] * 2
 
 
 def test_a_diff_shows_what_fixing_would_write_and_writes_nothing(folder, capsys):
@@ -100,6 +118,18 @@ def test_a_notebook_that_would_be_laid_out_anew_is_left_and_said(folder, capsys)
     assert "a.ipynb: not fixed, since writing its JSON again would change more than the fix" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("code", [block.values[1] for block in blocks() if "#: file " not in block.values[1]])
+def test_what_a_rule_fixes_parses_and_leaves_nothing_to_fix(folder, code, monkeypatch):
+    monkeypatch.delitem(all_rules(), "AMX999")
+    (folder / "code.py").write_text(f"{IMPORTS}{code}")
+    config = Config()
+    fixed = fixes.fix(check(["code.py"], config), ["code.py"], config)
+    assert not fixed.refused
+    assert not [finding for finding in fixed.report.findings if finding.fix]
+    for text in fixed.texts.values():
+        ast.parse(text)
+
+
 def test_a_link_stays_a_link(folder):
     (folder / "real").mkdir()
     (folder / "real" / "a.py").write_text("wrong(1)\n")
@@ -131,6 +161,8 @@ def test_of_edits_that_touch_one_another_the_first_is_taken_and_equal_ones_count
             (Edit(0, 5, "a"), Edit(8, 8, "c")),
             (Edit(0, 5, "a"),),
             (Edit(4, 7, "b"),),
+            (Edit(5, 6, "d"),),
+            (Edit(6, 8, "e"),),
         )
     ]
     assert fixes.compatible(findings) == ([Edit(0, 5, "a"), Edit(8, 8, "c")], 2)

@@ -243,6 +243,16 @@ def test_a_named_file_that_is_excluded_is_said(folder, capsys):
     assert capsys.readouterr().out.startswith("old.py: not looked at: it is excluded\nNo findings. Looked at: 0 files.")
 
 
+def test_where_python_reads_no_toml_only_a_table_of_ours_is_an_error(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tomllib", None)
+    (folder / "pyproject.toml").write_text("[project]\ndependencies = ['anymax']\n")
+    (folder / "a.py").touch()
+    assert main(["a.py"]) == 0
+    capsys.readouterr()
+    (folder / "pyproject.toml").write_text("[tool.anymax.check]\nselect = ['AMX4']\n")
+    assert "Python 3.11 or later is needed to read [tool.anymax.check] in " in refused(capsys, "a.py")
+
+
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
@@ -331,7 +341,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(folder):
 
 
 def test_flake8_runs_the_rules_with_its_own_noqa(folder):
-    (folder / "a.py").write_text(f"{NCE}F.nce_loss()  # noqa: AMX401\n")
+    (folder / "a.py").write_text(f"{NCE}F.nce_loss()  # noqa: AMX401\nF.cross_entropy(F.softmax(x, 1), y)\n")
     project = (ROOT / "pyproject.toml").read_text()
     assert '[project.entry-points."flake8.extension"]\nAMX = "anymax.inspect.check.flake8_plugin:Plugin"' in project
     config = configparser.ConfigParser()
@@ -341,7 +351,8 @@ def test_flake8_runs_the_rules_with_its_own_noqa(folder):
     command = [sys.executable, "-m", "flake8", "--config", "flake8.ini", "--select", "AMX", "a.py"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.stderr == ""
-    (line,) = done.stdout.splitlines()
+    line, other = done.stdout.splitlines()
+    assert other.startswith("a.py:4:1: AMX201 ")
     assert line.startswith("a.py:2:8: AMX401 torch 2.13.0 has no `torch.nn.functional.nce_loss`")
 
 
