@@ -15,7 +15,7 @@ except ImportError:
 __all__ = ["WatchCallback"]
 
 
-class WatchCallback(Callback):
+class WatchCallback(Callback):  # pyright: ignore[reportGeneralTypeIssues]: either of two, which need not be there
     """Watch the first steps of each fit, as :func:`anymax.watch` does: `Trainer(callbacks=[WatchCallback()])`.
 
     A step is a `backward()`, so with `accumulate_grad_batches` each batch is one. The check of the validation loop that

@@ -443,12 +443,9 @@ def compare(interpreter: Interpreter, node: ast.Compare, left: Value, rights: li
 def see_compared(interpreter: Interpreter, value: Value, node: ast.expr, frame: Frame) -> None:
     """A choice that is compared with something: labels, as a rule."""
     for one in options(value):
-        if isinstance(one, Tensor) and one.made and one.made.kind == "argmax" and one.made.operand:
-            made = one.made
+        if isinstance(one, Tensor) and (made := one.made) and made.kind == "argmax" and (operand := made.operand):
             dim = made.dim if made.dim is not None else "missing"
-            interpreter.see(
-                Choice("argmax", made.place, dim, made.axis, [made.operand], interpreter.place(node, frame))
-            )
+            interpreter.see(Choice("argmax", made.place, dim, made.axis, [operand], interpreter.place(node, frame)))
 
 
 def _compared(sign: ast.cmpop, left: Value, right: Value) -> bool | None:

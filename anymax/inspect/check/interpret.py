@@ -227,7 +227,7 @@ class Interpreter:
         for place in {place: None for end in ends for place in end}:
             table, key, _ = next(end[place] for end in ends if place in end)
             values = [end[place][2] if place in end else table.get(key, MISSING) for end in ends]
-            self.put(table, key, join([value for value in values if value is not MISSING] or [Unknown()]))
+            self.put(table, key, join([value for value in values if isinstance(value, Value)] or [Unknown()]))
         return bool(ends)
 
     def lookup(self, name: str, scope: Scope) -> Value:
@@ -371,7 +371,7 @@ class Interpreter:
             while scope is not None and node.id not in scope.names:
                 scope = scope.parent
             if scope is frame.scope:
-                self.put(scope.names, node.id, value)
+                self.put(frame.scope.names, node.id, value)
         elif isinstance(node, ast.Attribute):
             self.assign(node, value, frame)
 

@@ -30,7 +30,7 @@ MOST_STEPS_OF_A_FILE = 30_000
 # Objects of one file whose methods are entered once more each
 MOST_OBJECTS = 12
 
-Way = tuple[Function, Instance | None, dict[str, Value], str | None]
+Way = tuple[Function, Value | None, dict[str, Value], str | None]
 
 
 class Reading:
@@ -50,6 +50,7 @@ class Reading:
         if not FIELD.search(source.text) and not self._brings_the_field(source):
             return
         module = self.project.module(source.path, source)
+        assert module is not None  # its source is here
         deepest = sys.getrecursionlimit()
         sys.setrecursionlimit(max(deepest, DEEPEST_STACK))
         try:

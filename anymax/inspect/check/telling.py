@@ -126,7 +126,7 @@ def described(shape: Shape) -> str:
     return f"({', '.join(names)})"
 
 
-def with_argument(source: Source, node: ast.expr | ast.stmt, argument: str, message: str) -> Fix | None:
+def with_argument(source: Source, node: ast.AST, argument: str, message: str) -> Fix | None:
     """A fix that gives a call one more argument, or replaces `dim=None`."""
     if not isinstance(node, ast.Call):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -296,7 +296,7 @@ def tensors(value: Value) -> list[Tensor] | None:
     return [one for one in found if isinstance(one, Tensor)] if all(isinstance(one, Tensor) for one in found) else None
 
 
-def join(values: list[Value]) -> Value:
+def join(values: Iterable[Value]) -> Value:
     """One value that stands for all of these."""
     flat: list[Value] = []
     for value in values:

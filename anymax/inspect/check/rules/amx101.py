@@ -87,7 +87,7 @@ def _of_call(seen: Seen, group: list[Softmax]) -> Finding:
         )
         fix = with_argument(
             seen.source, first.home.node, f"dim={dim}", f"Write dim={dim}, the axis that torch takes today."
-        )  # type: ignore[arg-type]
+        )
         return at(RULE, seen, first.home, message, "info" if rank == 1 else "warning", fix)
     message = (
         f"{name} without dim: {RULE_OF_TORCH}, which for (batch, time, classes) is the batch. Write dim=-1, or the "

@@ -59,7 +59,7 @@ def _of(seen: Seen, one: Softmax) -> Finding:
         None
         if pixels
         else with_argument(seen.source, one.home.node, "dim=-1", "Write dim=-1, the axis that torch takes today.")
-    )  # type: ignore[arg-type]
+    )
     return at(RULE, seen, one.home, message, "error" if pixels else "warning", fix)
 
 
