@@ -51,12 +51,12 @@ class Guesses:
                 return [self._example(cls)]
         if not _is_called(self._module, name):
             return []
-        if name in LOSSES and (found := self._held.get(A_LOSS)):
-            return list({value.name: value for value in found if isinstance(value, Layer)}.values())
         if name in MODELS or name in LOSSES:
             roots = [cls for cls in self._root_modules() if _is_loss(cls) == (name in LOSSES)]
             if roots:
                 return [self._example(cls) for cls in roots]
+        if name in LOSSES and (found := self._held.get(A_LOSS)):
+            return list({value.name: value for value in found if isinstance(value, Layer)}.values())
         if len(name) >= 4:
             roots = [cls for cls in self._root_modules() if name.lower() in cls.name.lower()]
             if roots:

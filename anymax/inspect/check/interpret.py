@@ -134,7 +134,7 @@ class Interpreter:
         self.project = project
         self.see = see
         self.steps = 0
-        self.taken = 0  # by the last entry
+        self.taken = 0  # by the entries into a file
         self.assuming: str | None = None  # what an entry takes its arguments to be, for a sentence
         # what variables of a module hold somewhere, and objects that the code makes, by the module that does
         self.named: dict[str, dict[str, list[Value]]] = {}
@@ -180,7 +180,7 @@ class Interpreter:
         except OutOfWork:
             pass
         finally:
-            self.taken = MOST_STEPS_OF_AN_ENTRY - self.steps
+            self.taken += MOST_STEPS_OF_AN_ENTRY - self.steps
             self._undo(mark)
             self._trail = kept
 
@@ -191,6 +191,8 @@ class Interpreter:
             return self._instantiate(cls, [], given or {}, None, entry=True)
         except OutOfWork:
             return Instance(cls, complete=False)
+        finally:
+            self.taken += MOST_STEPS_OF_AN_ENTRY - self.steps
 
     def result_of(self, function: Function) -> Value:
         """What a function gives for arguments that are not known."""
@@ -395,6 +397,8 @@ class Interpreter:
             return True
         if isinstance(value, Const):
             return bool(value.value)
+        if isinstance(value, External) and value.name == "typing.TYPE_CHECKING":
+            return False  # imports for types alone, which may be those of a whole package
         if isinstance(value, Seq):
             return bool(value.items)
         if isinstance(value, Table):

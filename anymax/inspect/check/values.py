@@ -290,12 +290,6 @@ def options(value: Value) -> tuple[Value, ...]:
     return value.options if isinstance(value, Either) else (value,)
 
 
-def tensors(value: Value) -> list[Tensor] | None:
-    """Every tensor that `value` may be; None where it may be something else or unknown."""
-    found = [one.tensor if isinstance(one, Unknown) else one for one in options(value)]
-    return [one for one in found if isinstance(one, Tensor)] if all(isinstance(one, Tensor) for one in found) else None
-
-
 def join(values: Iterable[Value]) -> Value:
     """One value that stands for all of these."""
     flat: list[Value] = []
