@@ -92,8 +92,9 @@ def summary(report: Report) -> Iterator[str]:
     found = f"{count(len(report.findings), 'finding')} ({parts})" if parts else "No findings"
     unread = len({each.path for each in (*report.unread, *report.failed)})
     not_read = f"{count(unread, 'file')} in whole or in part (named above), and " if unread else ""
+    in_part = f", {len(report.cut_short)} of them not in every branch, for their size" if report.cut_short else ""
     yield (
-        f"{found}. Looked at: {count(len(report.looked_at), 'file')}. Not looked at: {not_read}"
+        f"{found}. Looked at: {count(len(report.looked_at), 'file')}{in_part}. Not looked at: {not_read}"
         "what only a run knows, such as most shapes; silence is no proof."
     )
 

@@ -52,7 +52,7 @@ class Reading:
         self._most_steps = min(MOST_STEPS_OF_A_FILE, max(LEAST_STEPS_OF_A_FILE, share))
         self.failed: dict[str, str] = {}
         self._seen: dict[str, list[Observation]] = {}
-        self.partly: list[str] = []
+        self.partly: set[str] = set()  # files in which more calls lead on than were followed
         self._examples: dict[Class, Value] = {}
         self._definitions: dict[str, set[str]] = {}
         self._lines: dict[str, list[int]] = {}
@@ -100,8 +100,10 @@ class Reading:
             self._interpreter.assuming = assuming
             self._interpreter.enter(function, instance, given)
             self._interpreter.assuming = None
+            if self._interpreter.steps < 0:
+                self.partly.add(module.path)
             if self._interpreter.taken > self._most_steps:
-                self.partly.append(module.path)
+                self.partly.add(module.path)
                 break
 
     def _values(self, scope: Scope) -> list[Value]:

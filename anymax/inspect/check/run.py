@@ -20,16 +20,21 @@ MANY = 200
 
 @dataclass
 class Report:
-    """What a run found, which files it looked at, what it did not, and where the check itself failed."""
+    """What a run found, which files it looked at, what it did not, and where the check itself failed.
+
+    `cut_short` are files that were looked at, but hold more calls inside calls than a run follows.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     looked_at: list[str] = field(default_factory=list)
+    cut_short: list[str] = field(default_factory=list)
     unread: list[Unreadable] = field(default_factory=list)
     failed: list[Unreadable] = field(default_factory=list)
 
     def add(self, other: Report) -> None:
         self.findings += other.findings
         self.looked_at += other.looked_at
+        self.cut_short += other.cut_short
         self.unread += other.unread
         self.failed += other.failed
 
@@ -75,6 +80,7 @@ def _check(paths: Sequence[str], among: Sequence[str], codes: Sequence[str], tex
         seen = Seen(source, Names(source.tree), observations)
         report.add(_findings(seen, [rule for rule in rules if is_read(rule)]))
     report.failed += [Unreadable(path, f"a mistake of anymax itself: {what}") for path, what in reading.failed.items()]
+    report.cut_short += sorted(reading.partly)
     return report
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from anymax.inspect.check import config as configuration
-from anymax.inspect.check import output, run
+from anymax.inspect.check import output, reading, run
 from anymax.inspect.check.main import main
 from anymax.inspect.check.rules import HEADINGS, all_rules
 from anymax.inspect.check.sources import PYTHON
@@ -308,6 +308,17 @@ def test_a_mistake_of_ours_in_one_file_loses_nothing_of_the_others(folder, capsy
     out = capsys.readouterr().out
     assert "b.py:1:1: info AMX999" in out
     assert "a.py: not looked at: a mistake of anymax itself: KeyError: 'raises'" in out
+
+
+@pytest.mark.parametrize("limit", ["reading.MOST_STEPS_OF_A_RUN", "interpret.MOST_STEPS_OF_AN_ENTRY"])
+def test_a_file_that_is_not_followed_to_its_end_is_counted(folder, capsys, monkeypatch, limit):
+    monkeypatch.setattr(reading, "LEAST_STEPS_OF_A_FILE", 1)
+    (folder / "a.py").write_text("def f(x):\n    return x.softmax(0) + x.softmax(1) + x.softmax(-1)\n" * 2)
+    main(["."])
+    assert "Looked at: 1 file. " in capsys.readouterr().out
+    monkeypatch.setattr(f"anymax.inspect.check.{limit}", 4)
+    main(["."])
+    assert "Looked at: 1 file, 1 of them not in every branch, for their size. " in capsys.readouterr().out
 
 
 def test_many_files_go_to_two_processes_and_give_the_same(folder, capsys, monkeypatch):
