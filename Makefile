@@ -1,9 +1,9 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate dimbugs names matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate dimbugs names check-world matrix wheel clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: .venv/bin/pytest ## make .venv with everything that development needs
 
@@ -53,6 +53,9 @@ dimbugs: env ## what each engine finds of the buggy and fixed pairs of tests/dim
 
 names: env ## the table of the names that torch and Lightning have, for `anymax check`
 	$(PYTHON) -m tests.inspect.check.make_names
+
+check-world: env ## what `anymax check` finds in five large packages, which are fetched and read, into build/world
+	$(PYTHON) -m tests.inspect.check.world build/world
 
 matrix: ## the tests of the ops on the oldest, the pinned and the newest torch (gigabytes)
 	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py

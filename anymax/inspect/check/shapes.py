@@ -188,7 +188,9 @@ def broadcast(left: Shape, right: Shape) -> Shape:
     # the fronts only agree where both have the same rank, which nothing says; the longer known one is the usual case
     front = left.front if len(left.front) >= len(right.front) else right.front
     longer = left_back if len(left_back) >= len(right_back) else right_back
-    return Shape(front, longer[: len(longer) - count] + matched, True)
+    # the other side has axes there, too, of which nothing is known, and an axis of size 1 gives way to them
+    unmatched = tuple(Axis() if axis.size == 1 else axis for axis in longer[: len(longer) - count])
+    return Shape(front, unmatched + matched, True)
 
 
 def _open_with_closed(unknown: Shape, known: Shape, matched: tuple[Axis, ...]) -> Shape:

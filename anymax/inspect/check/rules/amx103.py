@@ -17,7 +17,8 @@ prob = torch.sigmoid(self.fc(x))
 
 ## How sure it is
 An error where the size is written in the code: the one output of a linear layer or convolution. A warning where the
-axis was added by `unsqueeze` or `keepdim`, since it may be one of several shapes that the function serves.
+axis was added by `unsqueeze` or `keepdim`, since it may be one of several shapes that the function serves, and where
+it is squeezed afterwards, which does nothing to an axis of another size.
 
 ## References
 keras-team/keras#18909, BindsNET/bindsnet#577, PyTorch-NLP#2.
@@ -50,11 +51,11 @@ def _softmaxes(seen: Seen) -> Iterator[Finding]:
             yield _of(seen, one)
         elif use := next((use for use in one.result.uses if use.what == "squeezed"), None):
             message = (
-                f"{call_name(one)} with dim={one.dim} normalises an axis that is squeezed away at "
-                f"{where(use.place, seen.source)}, so its size is 1: every result is exactly "
-                f"{0 if one.op == 'log_softmax' else 1}, whatever the scores. {FOR_ONE_SCORE}"
+                f"{call_name(one)} with dim={one.dim} normalises the axis that is squeezed at "
+                f"{where(use.place, seen.source)}, which does something only where its size is 1: then every result is "
+                f"exactly {0 if one.op == 'log_softmax' else 1}, whatever the scores. {FOR_ONE_SCORE}"
             )
-            yield at(RULE, seen, one.home, message, "error")
+            yield at(RULE, seen, one.home, message, "warning")
 
 
 def _one_class(seen: Seen) -> Iterator[Finding]:

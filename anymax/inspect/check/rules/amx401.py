@@ -20,8 +20,9 @@ loss = anymax.nce_loss(features, linear.weight, target, anymax.noise.Unigram(cla
 ## How sure it is
 An error where the name is one of losses and maps that no release of torch or Lightning ever had. A warning for any
 other name that the releases named in the message do not have: an older or a newer one may. Nothing is said of names
-that the file itself looks for or sets, of imports inside `try` or behind a test of the version, of names that begin
-with an underscore, and of modules that the table does not hold.
+that the file itself looks for or sets, of the modules that other packages register for their devices, of imports
+inside `try` or behind a test of the version, of names that begin with an underscore, and of modules that the table
+does not hold.
 
 ## References
 What public pages write in place of a noise-contrastive loss and a Gumbel-softmax module: docs/what-tutorials-say.md.
@@ -81,6 +82,11 @@ _BY_NAME = ("hasattr", "getattr", "setattr", "delattr", "patch", "object")
 _FOR_ERRORS = ("raises", "assertRaises", "assertRaisesRegex", "suppress")
 _MODULES = {"NCELoss": _NCE_MODULE, "NCE_Loss": _NCE_MODULE}
 
+# Devices whose packages add a module of their name to torch when they are imported (torch.utils.backend_registration)
+DEVICES = frozenset(
+    ("corex", "dml", "gcu", "hpu", "ipu", "maca", "mlu", "musa", "neuron", "npu", "ort", "sdaa", "spyre", "supa", "tpu")
+)
+
 
 def check(seen: Seen) -> Iterator[Finding]:
     """Look up every name that is asked of a module of the libraries."""
@@ -116,6 +122,8 @@ def _missing(module: str, name: str) -> tuple[str, Level] | None:
     """The message and its level, where this module is known and has no such name."""
     names = library.names_of(module)
     if names is None or name.startswith("_") or name == "*" or name in names:
+        return None
+    if module == "torch" and name in DEVICES:
         return None
     absent = f"{library.version_of(module)} has no `{module}.{name}`: this line fails when it is reached."
     letters = _letters(name)

@@ -66,6 +66,8 @@ def test_a_name_that_is_not_there_is_found_with_the_call_to_write(code):
         "try:\n    from torch.nn import NCELoss\nexcept ImportError:\n    NCELoss = None",
         "import torch\nif TORCH_VERSION < (1, 8):\n    torch.soft(x)",
         "import torch, pytest\nwith pytest.raises(AttributeError):\n    torch.nn.NCELoss()",
+        # a device whose package adds a module to torch
+        "import torch\ntorch.npu.set_device(0)",
     ],
 )
 def test_nothing_is_said_of_names_that_are_there_or_may_be(code):
