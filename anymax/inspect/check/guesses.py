@@ -11,6 +11,10 @@ from anymax.inspect.check.values import Class, Function, Instance, Layer, Value,
 
 MODELS = frozenset(["model", "net", "network", "classifier", "module", "policy", "detector"])
 LOSSES = frozenset(["criterion", "loss", "loss_fn", "loss_func", "loss_function", "objective"])
+# What a text calls, and of what it calls a method.
+CALLED = re.compile(r"(?<!def )\b(\w+)\(")
+METHOD_CALLED = re.compile(r"(?<!def )\b(\w+)\.\w+\(")
+
 # More candidates than this and nothing is likely.
 MOST_CANDIDATES = 3
 
@@ -28,6 +32,9 @@ class Guesses:
             if isinstance(value, Function) and value.scope.module is module and _returns(value)
         ]
         self._held = interpreter.named.get(module.path, {})
+        self._called = set(CALLED.findall(module.source.text))
+        self._used = self._called | set(METHOD_CALLED.findall(module.source.text))
+        self._likely: dict[str, list[Value]] = {}
         self._roots: list[Class] | None = None
         self._examples: dict[Class | Function, Value] = {}
 
@@ -36,7 +43,9 @@ class Guesses:
         given: dict[str, Value] = {}
         said: list[str] = []
         for name in _parameters(function):
-            found = self._candidates(name)
+            if name not in self._likely:
+                self._likely[name] = self._candidates(name)
+            found = self._likely[name]
             if not found or len(found) > MOST_CANDIDATES:
                 continue
             given[name] = join(found)
@@ -47,9 +56,9 @@ class Guesses:
         if found := self._held.get(name):
             return list(found)
         for cls in self._classes:
-            if cls.name.lower() == name.lower().replace("_", "") and _is_called(self._module, name, r"|\.\w+\("):
+            if name in self._used and cls.name.lower() == name.lower().replace("_", ""):
                 return [self._example(cls)]
-        if not _is_called(self._module, name):
+        if name not in self._called:
             return []
         if name in MODELS or name in LOSSES:
             roots = [cls for cls in self._root_modules() if _is_loss(cls) == (name in LOSSES)]
@@ -99,11 +108,6 @@ def _parameters(function: Function) -> list[str]:
 def _returns(function: Function) -> bool:
     body = function.node.body
     return isinstance(body, list) and isinstance(body[-1], ast.Return) and body[-1].value is not None
-
-
-def _is_called(module: Module, name: str, even_in: str = "") -> bool:
-    """Whether the file calls what goes by this name; `even_in` adds other uses of it, as a pattern."""
-    return re.search(rf"(?<!def )\b{re.escape(name)}(?:\({even_in})", module.source.text) is not None
 
 
 def _is_loss(cls: Class) -> bool:

@@ -66,9 +66,15 @@ def _check(paths: Sequence[str], among: Sequence[str], codes: Sequence[str], tex
     """Look at some files, which may import any `among` them."""
     report = Report()
     rules = [all_rules()[code] for code in codes]
-    reading = Reading(among, lambda path: _readable(read(path, texts.get(path))))
+    imported: dict[str, Source | Unreadable] = {}  # files that were read before it was their turn
+
+    def of_import(path: str) -> Source | None:
+        source = imported[path] = read(path, texts.get(path))
+        return source if isinstance(source, Source) else None
+
+    reading = Reading(among, of_import)
     for path in paths:
-        source = read(path, texts.get(path))
+        source = imported.pop(path, None) or read(path, texts.get(path))
         if isinstance(source, Unreadable):
             report.unread.append(source)
             continue
@@ -82,10 +88,6 @@ def _check(paths: Sequence[str], among: Sequence[str], codes: Sequence[str], tex
     report.failed += [Unreadable(path, f"a mistake of anymax itself: {what}") for path, what in reading.failed.items()]
     report.cut_short += sorted(reading.partly)
     return report
-
-
-def _readable(source: Source | Unreadable) -> Source | None:
-    return source if isinstance(source, Source) else None
 
 
 def is_read(rule: Rule) -> bool:
