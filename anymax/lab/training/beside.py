@@ -88,7 +88,11 @@ def _logistic(parts: Parts, standing: Standings, decide_by: str, end: float) -> 
     """
     levels = ("levels", OneHotEncoder(handle_unknown="ignore"), _of_levels(parts))
     others = FunctionTransformer(sparse.csr_array)
-    columns = ColumnTransformer([levels], remainder=others, sparse_threshold=SPARSE)
+    columns = ColumnTransformer(
+        [levels],
+        remainder=others,  # pyright: ignore[reportArgumentType]: inferred from the default
+        sparse_threshold=SPARSE,
+    )
     inputs, targets = columns.fit_transform(parts.train.inputs.numpy()), parts.train.targets.numpy()
     model = LogisticRegression(max_iter=STEPS, warm_start=True)
     best: tuple[Standing | None, LogProbs] | None = None

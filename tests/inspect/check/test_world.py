@@ -10,6 +10,7 @@ from tests.inspect.check.world import found_in
 
 def test_nothing_is_said_of_torchmetrics():
     package = find_spec("torchmetrics")
-    assert package is not None and package.origin is not None
+    assert package is not None
+    assert package.origin is not None
     found, unread, _ = found_in(Path(package.origin).parent)
     assert (found, unread) == ([], "")
