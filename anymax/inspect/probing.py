@@ -88,7 +88,8 @@ def probe(model: Callable[..., Any], batch: Any, *, batch_dim: int = 0) -> Probe
 
     Raises:
         ValueError: a batch of fewer than two samples, or one whose samples cannot be told apart; no output with a batch
-            axis; a model that answers differently when it is asked twice. TypeError: a wrong type.
+            axis, or one of NaN and infinities alone; a model that answers differently when it is asked twice.
+        TypeError: a wrong type.
 
     Example:
         >>> class Wrong(torch.nn.Module):
@@ -119,6 +120,7 @@ class _Moved:
     mixed: tuple[Mix, ...]
     compared: tuple[str, ...]
     not_compared: dict[str, str]
+    without_numbers: dict[str, list[int]]  # by output, the samples whose answers cannot be seen to move
     changed: tuple[int, ...]
 
 
@@ -132,6 +134,13 @@ def _moved(run: Rerun, samples: Batch) -> _Moved:
             f"{CALLER}: no output has a batch axis, of size {samples.count} along axis {samples.dim}: got {shapes}; "
             "give a model that returns an answer per sample, not a loss"
         )
+    without_numbers = {name: samples.without_numbers(outputs[name]) for name in compared}
+    for name, some in without_numbers.items():
+        if len(some) == samples.count:
+            raise ValueError(
+                f"{CALLER}: {name} has no finite entry, so that nothing can be seen to move; give a batch of which the "
+                "model makes numbers"
+            )
     noise = {name: differ(outputs[name], again[name]) for name in compared}
     tolerance = {name: max(rounding(outputs[name]), 10 * noise[name]) for name in compared}
     for name in compared:
@@ -152,7 +161,7 @@ def _moved(run: Rerun, samples: Batch) -> _Moved:
             # one change that moves others says enough
             break
     left_out = {name: f"shape {tuple(tensor.shape)}" for name, tensor in outputs.items() if name not in compared}
-    return _Moved(tuple(mixed), tuple(compared), left_out, tuple(changed))
+    return _Moved(tuple(mixed), tuple(compared), left_out, without_numbers, tuple(changed))
 
 
 def _largest_move(samples: Batch, name: str, changed: int, before: Tensor, after: Tensor | None) -> Mix:
@@ -201,6 +210,11 @@ def _report(model: Callable[..., Any], samples: Batch, found: _Moved, causes: li
     lines += [f"{one.path}:{one.line}: {one.code} {one.level}: {one.message}" for one in findings]
     lines += ["", f"Compared: {', '.join(found.compared)}."]
     lines += [f"Not compared, since it has no batch axis: {name}, {why}." for name, why in found.not_compared.items()]
+    lines += [
+        f"Without a finite entry, so that nothing is seen of them: samples {some} of {name}."
+        for name, some in found.without_numbers.items()
+        if some
+    ]
     if len(found.changed) < samples.count:
         lines.append(f"Only {len(found.changed)} of {samples.count} samples were changed: {list(found.changed)}.")
     if not found.mixed:

@@ -330,11 +330,27 @@ class Counting(nn.Module):
             "probe: two passes over the same batch, under the same random state, differ by 1",
         ),
         (lambda x: x, torch.ones(3, 2, dtype=torch.int64), {}, ValueError, "probe: sample 0 is equal to its neighbour"),
+        (
+            lambda x: x.softmax(0),
+            torch.full((4, 6), -torch.inf),
+            {},
+            ValueError,
+            "probe: output has no finite entry, so that nothing can be seen to move",
+        ),
     ],
 )
 def test_errors_are_one_sentence(model, batch, options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         probe(model, batch, **options)
+
+
+def test_samples_whose_answers_are_no_numbers_are_named():
+    features = X.clone()
+    features[1], features[2] = torch.nan, torch.inf
+    assert "Without a finite entry, so that nothing is seen of them: samples [1, 2] of output." in str(
+        probe(nn.Linear(6, 2), features)
+    )
+    assert "finite" not in str(probe(nn.Linear(6, 2), X))
 
 
 def test_the_report():

@@ -105,6 +105,11 @@ class Batch:
     def row(self, tensor: Tensor, sample: int) -> Tensor:
         return tensor.select(self.dim, sample)
 
+    def without_numbers(self, tensor: Tensor) -> list[int]:
+        """The samples whose rows have entries, and none that is finite."""
+        rows = ((sample, self.row(tensor, sample)) for sample in range(self.count))
+        return [sample for sample, row in rows if row.numel() and not bool(row.isfinite().any())]
+
     def changed(self, most: int) -> list[int]:
         """Which samples are changed in turn: all of them, or `most`, from the first to the last."""
         if self.count <= most:
