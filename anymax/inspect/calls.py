@@ -23,7 +23,7 @@ _POSITIONAL = {
     "argmax": ("dim", "keepdim"),
     "cross_entropy": ("weight",),
 }
-_TEMPERATURE = {"softmax": "temperature", "softmin": "temperature", "log_softmax": "temperature"}
+WITH_TEMPERATURE = ("softmax", "softmin", "log_softmax")
 # what changes numbers or types, but not which entries compete
 _PASSED_OVER = {
     "softmax": ("dtype",),
@@ -34,11 +34,9 @@ _PASSED_OVER = {
     "cross_entropy": ("weight", "reduction", "ignore_index", "label_smoothing"),
 }
 _TENSORS = {"cross_entropy": ("input", "target")}
-# of torch itself: those that require dim, and those that are not there
-_MODULES = {"F": "F", "functional": "F", "torch": "torch", "anymax": "anymax"}
-_IN_TORCH = ("softmax", "log_softmax", "argmax")
 _IN_F = ("softmax", "softmin", "log_softmax", "gumbel_softmax", "cross_entropy")
-_IN_ANYMAX = ("softmax", "softmin", "log_softmax", "gumbel_softmax", "cross_entropy")
+# by the last part of a module's name, which of them it has
+_FUNCTIONS_OF = {"F": _IN_F, "functional": _IN_F, "anymax": _IN_F, "torch": ("softmax", "log_softmax", "argmax")}
 
 # a name, a colon, and sizes with commas between them, in brackets or not
 _DECLARED = re.compile(
@@ -91,8 +89,8 @@ def _declare(found: re.Match[str], shapes: dict[str, tuple[int, ...]]) -> str:
     name, sizes = found[1], next(group for group in found.groups()[1:] if group is not None)
     spaces = re.findall(r",(\s*)", sizes.strip().removesuffix(","))
     if found[4] is not None and spaces and bool(spaces[-1]) != bool(spaces[0]):
-        last = sizes.rpartition(",")[2].strip()
-        before = sizes.rpartition(",")[0]
+        before, _, last = sizes.rpartition(",")
+        last = last.strip()
         raise ValueError(
             f"{CALLER}: it is not clear whether the {last} in '{name}: {sizes}' is a size or a dim: "
             f"write '{name}: ({before}), {last}' or 'dim={last}'"
@@ -132,34 +130,32 @@ def _dotted(node: ast.expr, text: str) -> str:
 def _known(written: str, text: str) -> str:
     """The function of this name; where the module says whose it is, that module has it."""
     prefix, _, function = written.rpartition(".")
-    module = _MODULES.get(prefix.rpartition(".")[2]) if prefix else ""
-    if module is None and function in _POSITIONAL:
-        raise _refused(text, f"a tensor stands inside the brackets, as in {function}({prefix}: 2,3, dim=1)")
-    there = {"torch": _IN_TORCH, "F": _IN_F, "anymax": _IN_ANYMAX, "": tuple(_POSITIONAL)}.get(module or "", ())
     if function not in _POSITIONAL:
         raise _refused(text, f"{quoted(written)} is not known here, only {', '.join(_POSITIONAL)}")
-    if function not in there:
+    if not prefix:
+        return function
+    module = prefix.rpartition(".")[2]
+    if module not in _FUNCTIONS_OF:
+        raise _refused(text, f"a tensor stands inside the brackets, as in {function}({prefix}: 2,3, dim=1)")
+    if function not in _FUNCTIONS_OF[module]:
         raise _refused(text, f"{prefix} has no {function}")
     return function
 
 
 def _read(text: str, node: ast.Call, written: str, function: str, shapes: Mapping[str, tuple[int, ...]]) -> Call:
     wanted = _TENSORS.get(function, ("input",))
-    arguments: dict[str, ast.expr] = {}
-    for name, value in zip((*wanted, *_POSITIONAL[function]), node.args, strict=False):
-        arguments[name] = value
-    if len(node.args) > len(wanted) + len(_POSITIONAL[function]):
-        raise _refused(
-            text, f"{function} takes {len(wanted) + len(_POSITIONAL[function])} positional arguments at most"
-        )
+    positional = (*wanted, *_POSITIONAL[function])
+    if len(node.args) > len(positional):
+        raise _refused(text, f"{function} takes {len(positional)} positional arguments at most")
+    arguments = dict(zip(positional, node.args, strict=False))
     for keyword in node.keywords:
         if keyword.arg is None or keyword.arg in arguments:
             raise _refused(text, "an argument is given twice, or by **")
         arguments[keyword.arg] = keyword.value
     tensors = [_tensor(text, name, arguments.pop(name, None), shapes) for name in wanted]
     temperature = 1.0
-    if (name := _TEMPERATURE.get(function)) and name in arguments:
-        temperature = _temperature(text, name, arguments.pop(name))
+    if function in WITH_TEMPERATURE and "temperature" in arguments:
+        temperature = _temperature(text, arguments.pop("temperature"))
     dim = _literal(text, "dim", arguments.pop("dim")) if "dim" in arguments else None
     for name in _PASSED_OVER[function]:
         arguments.pop(name, None)
@@ -193,10 +189,10 @@ def _literal(text: str, name: str, node: ast.expr) -> Any:
         raise _refused(text, f"{name} must be a literal, such as {name}=1") from None
 
 
-def _temperature(text: str, name: str, node: ast.expr) -> float:
-    value = _literal(text, name, node)
+def _temperature(text: str, node: ast.expr) -> float:
+    value = _literal(text, "temperature", node)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise _refused(text, f"{name} must be a positive number")
+        raise _refused(text, "temperature must be a positive number")
     return float(value)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 
 from anymax.inspect import svg
+from anymax.inspect.calls import WITH_TEMPERATURE
 from anymax.inspect.grid import PLACES
 from anymax.inspect.palette import COLOURS
 from anymax.inspect.svg import Scene
@@ -74,7 +75,7 @@ def _data(scene: Scene) -> str:
         "places": PLACES,
         "results": svg.RESULTS,
         "withoutSums": svg.WITHOUT_SUMS,
-        "withTemperature": svg.WITH_TEMPERATURE,
+        "withTemperature": WITH_TEMPERATURE,
         "colours": len(COLOURS),
         "hatchings": svg.HATCHINGS,
         "style": svg.STYLE,

@@ -34,7 +34,6 @@ RESULTS = {
     ),
 }
 WITHOUT_SUMS = ("log_softmax", "argmax")
-WITH_TEMPERATURE = ("softmax", "softmin", "log_softmax")
 
 # pixels
 MARGIN = 16
