@@ -69,6 +69,10 @@ class Call:
         """Whether it is torch's function and not ours of the same name: by its module, or since we have none."""
         return self.function == "argmax" or ("." in self.written and not self.written.startswith("anymax."))
 
+    def class_axes(self) -> list[int]:
+        """The axes that may hold the classes, for a target of class ids of this shape."""
+        return [axis for axis in range(len(self.shape)) if self.target == self.shape[:axis] + self.shape[axis + 1 :]]
+
 
 def parse(text: str) -> Call:
     """The call in the text. ValueError, in one sentence, for what is not understood."""

@@ -10,8 +10,9 @@ from html import escape
 from torch import Tensor
 
 from anymax._core import checks
-from anymax._core.dims import Dim, Dims, implicit, resolve, resolve_one
+from anymax._core.dims import Dim, Dims, implicit, resolve
 from anymax._core.errors import CALLER, named_after_function
+from anymax._core.targets import class_axis, without
 from anymax.inspect import calls, page, pictures, svg, words
 from anymax.inspect.calls import Call
 from anymax.inspect.facts import MOST_OF_A_TENSOR, Facts, find
@@ -145,7 +146,7 @@ def explain(shape_or_tensor: Sequence[int] | Tensor | str, dim: Dim | None = Non
         sections = [
             summary,
             words.default(dims, call.function) if call.dim is None else "",
-            words.result(call.function, facts, call.target),
+            words.result(call, facts),
             pictures.axis_table(facts),
             pictures.shared_entries(facts, colour),
             words.meaning(facts),
@@ -174,13 +175,13 @@ def _dims(call: Call) -> Dims:
     """The axes that compete, by the rules of the function that is called."""
     ndim = len(call.shape)
     if call.function == "cross_entropy":
-        dims = resolve_one(min(1, max(ndim - 1, 0)) if call.dim is None else call.dim, ndim)
+        dims = class_axis(call.dim, ndim)
         _check_target(call, dims)
         return dims
     if call.dim is not None:
         return resolve(call.dim, ndim)
     if call.function == "gumbel_softmax":
-        return Dims(ndim, (max(ndim - 1, 0),))
+        return resolve(-1, ndim)
     if call.function == "argmax":
         return Dims(ndim, tuple(range(max(ndim, 1))))
     return implicit(ndim)
@@ -188,17 +189,15 @@ def _dims(call: Call) -> Dims:
 
 def _check_target(call: Call, dims: Dims) -> None:
     """The target of a cross-entropy fits: classes of all other axes, or probabilities of all entries."""
-
-    def without(axis: int) -> tuple[int, ...]:
-        return tuple(size for at, size in enumerate(call.shape) if at != axis)
-
-    if call.target in (without(dims.axes[0]), call.shape):
+    (axis,) = dims.axes
+    expected = without(call.shape, axis)
+    if call.target in (expected, call.shape):
         return
-    fitting = [axis for axis in range(len(call.shape)) if without(axis) == call.target]
-    hints = [f"; it fits with axis {axis} as the classes: anymax.cross_entropy(..., dim={axis})" for axis in fitting]
+    fitting = call.class_axes()
+    hints = [f"; it fits with axis {at} as the classes: anymax.cross_entropy(..., dim={at})" for at in fitting]
     raise ValueError(
         f"{CALLER}: the target of cross_entropy must have the input's shape {call.shape} without its class axis "
-        f"{dims.axes[0]}, so {without(dims.axes[0])}, or with it for probabilities, got {call.target}"
+        f"{axis}, so {expected}, or with it for probabilities, got {call.target}"
         f"{''.join(hints[:1])}"
     )
 

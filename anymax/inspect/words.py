@@ -13,6 +13,7 @@ from anymax.inspect.pictures import WIDTH, value_table
 
 if TYPE_CHECKING:
     from anymax._core.dims import Dims
+    from anymax.inspect.calls import Call
     from anymax.inspect.facts import Facts
 
 
@@ -77,10 +78,10 @@ def default(dims: Dims, function: str) -> str:
     return "\n".join([_paragraph("Without dim", what), *_wrapped(why, "  "), *_wrapped(_keep(dims), "  ")])
 
 
-def result(function: str, facts: Facts, target: tuple[int, ...] | None) -> str:
+def result(call: Call, facts: Facts) -> str:
     """What a function other than softmax makes of the probabilities."""
-    shape, axes = facts.shape, facts.axes
-    kept = tuple(size for axis, size in enumerate(shape) if axis not in axes)
+    function = call.function
+    kept = tuple(size for axis, size in enumerate(facts.shape) if axis not in facts.axes)
     if function == "softmin":
         text = "softmin is the softmax of the negated scores: the smallest score gets the largest probability."
     elif function == "log_softmax":
@@ -95,15 +96,10 @@ def result(function: str, facts: Facts, target: tuple[int, ...] | None) -> str:
     elif function == "cross_entropy":
         text = (
             f"cross_entropy takes -log of the probability of the target's class, for a target of shape {kept}."
-            if target == kept
-            else f"cross_entropy reads the target {target} as probabilities over the same axis."
+            if call.target == kept
+            else f"cross_entropy reads the target {call.target} as probabilities over the same axis."
         )
-        others = [
-            axis
-            for axis in range(len(shape))
-            if (axis,) != axes and target == tuple(size for at, size in enumerate(shape) if at != axis) == kept
-        ]
-        if others:
+        if others := [axis for axis in call.class_axes() if axis not in facts.axes]:
             text += (
                 f" The same target fits with {_axis_list(facts.dims, others)} as the classes, so the shapes cannot "
                 "show a mistake."
@@ -170,8 +166,7 @@ def _has_table(shape: tuple[int, ...]) -> bool:
 
 
 def _always(function: str) -> str:
-    value = 0 if function in ("log_softmax", "argmax") else 1
-    return f"{'softmax' if function == 'cross_entropy' else function} is always {value}"
+    return f"{function} is always {0 if function in ('log_softmax', 'argmax') else 1}"
 
 
 def _over_one(function: str) -> str:

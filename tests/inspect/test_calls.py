@@ -87,6 +87,7 @@ def test_calls_are_read(text, function, shape, dim):
         ("F.cross_entropy(x: 2,3,4, y: 2,3, dim=2)", "torch's cross_entropy has no dim and reads classes from axis 1"),
         ("cross_entropy(x: 8,5,7, y: 8,5)", "without its class axis 1, so (8, 7), or with it for probabilities, got "
          "(8, 5); it fits with axis 2 as the classes: anymax.cross_entropy(..., dim=2)"),
+        ("cross_entropy(x: (), y: ())", "input must have a class axis, got a tensor without axes"),
         ("cross_entropy(x: 8,5, y: 9)", "without its class axis 1, so (8,), or with it for probabilities, got (9,)"),
     ],
 )  # fmt: skip
