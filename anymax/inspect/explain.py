@@ -16,7 +16,7 @@ from anymax._core.targets import class_axis, without
 from anymax.inspect import calls, page, pictures, svg, words
 from anymax.inspect.calls import Call
 from anymax.inspect.facts import MOST_OF_A_TENSOR, Facts, find
-from anymax.inspect.grid import Grid, refusal
+from anymax.inspect.grid import Grid, index_pattern, refusal
 from anymax.inspect.svg import Scene
 
 
@@ -162,7 +162,7 @@ def explain(shape_or_tensor: Sequence[int] | Tensor | str, dim: Dim | None = Non
         names=dims.names,
         distributions=facts.distributions,
         entries=facts.entries,
-        pattern=pictures.index_pattern(shape, facts.axes),
+        pattern=index_pattern(shape, facts.axes),
         summary=summary,
         sums=facts.sums,
         text=text(colour=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_uppercase
@@ -86,6 +86,17 @@ def mark(group: int) -> str:
         group, at = divmod(group - 1, 26)
         letters = ascii_uppercase[at] + letters
     return letters
+
+
+def subscript(parts: Sequence[object]) -> str:
+    """An index as it is written: `[0, :]`."""
+    return f"[{', '.join(map(str, parts))}]"
+
+
+def index_pattern(shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
+    """The entries that share a distribution, as an index: `[i, :]`."""
+    letters = "ijklmnopqrstuvw" if len(shape) <= 15 else [f"i{axis}" for axis in range(len(shape))]
+    return subscript([":" if axis in axes else letters[axis] for axis in range(len(shape))])
 
 
 def _shown(size: int, most: int) -> tuple[int | None, ...]:

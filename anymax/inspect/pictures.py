@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from anymax.inspect.grid import MOST_AXES, Grid, mark
+from anymax.inspect.grid import MOST_AXES, Grid, index_pattern, mark, subscript
 from anymax.inspect.palette import on_terminal
 from anymax.inspect.svg import number
 
@@ -49,12 +49,6 @@ def shared_entries(facts: Facts, colour: bool) -> str:
         groups += ["..."] if distributions > 4 else []
         groups.append(_group(kept, [shape[axis] - 1 for axis in kept], len(shape)))
     return "\n".join([title, *(f"  {group}" for group in groups)])
-
-
-def index_pattern(shape: tuple[int, ...], axes: tuple[int, ...]) -> str:
-    """The entries that share a distribution, as an index: `[i, :]`."""
-    letters = "ijklmnopqrstuvw" if len(shape) <= 15 else [f"i{axis}" for axis in range(len(shape))]
-    return _index([":" if axis in axes else letters[axis] for axis in range(len(shape))])
 
 
 def value_table(values: Tensor, axes: tuple[int, ...], *, with_sums: bool, colour: bool) -> list[str]:
@@ -115,8 +109,8 @@ def _block(grid: Grid, prefix: tuple[int, ...] | None) -> list[str]:
     cells = ["..." if row is None else _row(grid, row) for row in rows]
     # from four axes on the labels of rows would take more room than the rows
     if len(grid.shape) > 3:
-        return [f"  {_index((*prefix, ':', ':'))}", *(f"  {text}" for text in cells)]
-    labels = ["" if row is None else _index((*row, ":")) for row in rows]
+        return [f"  {subscript((*prefix, ':', ':'))}", *(f"  {text}" for text in cells)]
+    labels = ["" if row is None else subscript((*row, ":")) for row in rows]
     wide = max(map(len, labels))
     return [f"  {label:{wide}}  {text}" if label else f"  {text}" for label, text in zip(labels, cells, strict=True)]
 
@@ -133,10 +127,6 @@ def _side_by_side(blocks: list[list[str]]) -> list[str]:
     return ["  ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _index(parts: Sequence[object]) -> str:
-    return f"[{', '.join(map(str, parts))}]"
-
-
 def _first_indices(sizes: list[int], count: int) -> list[tuple[int, ...]]:
     """The first few indices into `sizes`, in order."""
     # a loop over all of them would not end for huge sizes
@@ -145,4 +135,4 @@ def _first_indices(sizes: list[int], count: int) -> list[tuple[int, ...]]:
 
 def _group(kept: Sequence[int], index: Sequence[int], ndim: int) -> str:
     fixed = dict(zip(kept, index, strict=True))
-    return _index([fixed.get(axis, ":") for axis in range(ndim)])
+    return subscript([fixed.get(axis, ":") for axis in range(ndim)])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from html import escape
 
-from anymax.inspect.grid import PLACES, Grid, mark, refusal
+from anymax.inspect.grid import PLACES, Grid, index_pattern, mark, refusal, subscript
 from anymax.inspect.palette import COLOURS
 
 # What a function makes of the scores: the heading of the second grid, and what a colour is.
@@ -99,7 +99,7 @@ def draw(scene: Scene, widest: int = WIDEST) -> str:
         raise ValueError(f"explain: {reason}")
     grid = Grid(scene.shape, scene.axes)
     call = call_of(scene)
-    shared = f"entries that share one: {_pattern(scene)}"
+    shared = f"entries that share one: {index_pattern(scene.shape, scene.axes)}"
     lines = [(call, "ink bold"), (_counts(scene), "ink"), (shared, "ink"), *_axis_lines(scene)]
     captions = RESULTS[scene.function][1]
     headings = [
@@ -229,7 +229,7 @@ class _Panel:
         titles = []
         for index in self.grid.indices(self.rank - 2):
             x, y = self._origin(index)
-            titles.append(_text(left + x, top + y + 13, f"[{', '.join(map(str, index))}]", "faint"))
+            titles.append(_text(left + x, top + y + 13, subscript(index), "faint"))
         return titles
 
     def _dots(self, axis: int, left: int, top: int) -> list[str]:
@@ -253,7 +253,7 @@ class _Panel:
         letter, colour = mark(group), group % len(COLOURS)
         hatching = group // len(COLOURS) % HATCHINGS
         box = f'x="{x}" y="{y}" width="{width}" height="{height}"'
-        entry = f"{self.scene.tensor}[{', '.join(map(str, index))}]"
+        entry = f"{self.scene.tensor}{subscript(index)}"
         told = "" if value is None else f" {'becomes' if self.is_after else 'is'} {number(value, self.digits)},"
         parts = [
             f'<g data-index="{" ".join(map(str, index))}" data-group="{group}">',
@@ -312,10 +312,6 @@ def _counts(scene: Scene) -> str:
     distributions = math.prod(scene.shape) // entries
     kind = "distribution" if distributions == 1 else "distributions"
     return f"{distributions} {kind} over {entries} {'entry' if entries == 1 else 'entries'}"
-
-
-def _pattern(scene: Scene) -> str:
-    return f"[{', '.join(':' if axis in scene.axes else 'ijklmn'[axis] for axis in range(len(scene.shape)))}]"
 
 
 def _axis_lines(scene: Scene) -> list[tuple[str, str]]:
