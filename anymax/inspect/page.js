@@ -107,11 +107,18 @@ function lengthOf(text) {
   return [...text].length;
 }
 
+/** Six digits, as Python's `:g` writes them. */
+function general(value) {
+  const [digits, power] = value.toExponential(5).split("e");
+  if (power >= -4 && power < 6) return String(Number(value.toPrecision(6)));
+  return `${Number(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+}
+
 function callOf(scene) {
   let dim = "";
   if (!scene.is_implicit) dim = scene.axes.length === 1 ? `, dim=${scene.axes[0]}` : `, dim=(${scene.axes.join(", ")})`;
   if (scene.temperature === 1) return `${scene.written}(${scene.arguments}${dim})`;
-  const temperature = Number(scene.temperature.toPrecision(6));
+  const temperature = general(scene.temperature);
   if (scene.is_torch) return `${scene.written}(${scene.arguments} / ${temperature}${dim})`;
   return `${scene.written}(${scene.arguments}${dim}, temperature=${temperature})`;
 }

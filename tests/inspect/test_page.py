@@ -81,6 +81,7 @@ def test_the_page_draws_what_python_draws_to_the_letter(tmp_path):
         *(scene_of(call) for call in CALLS),
         *(scene_of(special, axis) for axis in (0, 1)),
         scene_of(torch.zeros(2, 8), 1),  # 0.125: a half in the last digit
+        *(scene_of(f"softmax(x: 2,3, dim=1, temperature={number})") for number in (1e-5, 1e-4, 1234.5678, 1e6)),
         scene_of(torch.randn(2, 3, 2, 2, dtype=torch.float64) * 5, "batch [point] h w"),
     ]
     cases = [(scene, widest) for scene in scenes for widest in (390, 780)]
