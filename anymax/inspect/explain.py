@@ -215,6 +215,7 @@ def _scene(call: Call, facts: Facts, *, is_example: bool) -> Scene:
         arguments=", ".join(call.tensors),
         shape=facts.shape,
         axes=facts.axes,
+        noun=facts.noun,
         names=facts.dims.names,
         is_torch=call.is_torch,
         is_implicit=call.dim is None,

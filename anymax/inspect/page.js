@@ -127,8 +127,8 @@ function countsOf(scene) {
   const product = (sizes) => sizes.reduce((count, size) => count * BigInt(size), 1n);
   const entries = product(scene.axes.map((axis) => scene.shape[axis]));
   const distributions = product(scene.shape) / entries;
-  const kind = distributions === 1n ? "distribution" : "distributions";
-  return `${distributions} ${kind} over ${entries} ${entries === 1n ? "entry" : "entries"}`;
+  const noun = distributions === 1n ? scene.noun : `${scene.noun}s`;
+  return `${distributions} ${noun} over ${entries} ${entries === 1n ? "entry" : "entries"}`;
 }
 
 function axisLines(scene) {

@@ -72,7 +72,7 @@ class Scene:
 
     Attributes:
         function: a key of RESULTS. written: as the user writes it, such as F.softmax. tensor: the name of the scores.
-        arguments: the tensors, as they stand in the call.
+        arguments: the tensors, as they stand in the call. noun: what the competing entries share.
         is_torch: torch's function, which takes one axis and no temperature.
         is_implicit: no dim was given. is_example: the values are not the user's.
         before, after: the values in the order of indices, where all entries are drawn and their values are known.
@@ -84,6 +84,7 @@ class Scene:
     arguments: str
     shape: tuple[int, ...]
     axes: tuple[int, ...]
+    noun: str = "distribution"
     names: tuple[str, ...] | None = None
     is_torch: bool = False
     is_implicit: bool = False
@@ -310,8 +311,8 @@ def call_of(scene: Scene) -> str:
 def _counts(scene: Scene) -> str:
     entries = math.prod(scene.shape[axis] for axis in scene.axes)
     distributions = math.prod(scene.shape) // entries
-    kind = "distribution" if distributions == 1 else "distributions"
-    return f"{distributions} {kind} over {entries} {'entry' if entries == 1 else 'entries'}"
+    noun = scene.noun if distributions == 1 else f"{scene.noun}s"
+    return f"{distributions} {noun} over {entries} {'entry' if entries == 1 else 'entries'}"
 
 
 def _axis_lines(scene: Scene) -> list[tuple[str, str]]:

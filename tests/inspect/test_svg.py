@@ -174,6 +174,13 @@ def test_values_after_are_those_of_torch(call, result):
     assert [float(cell["value"]) for cell in drawn[12:]] == pytest.approx(wanted, abs=0.51 * 10**-digits)
 
 
+@pytest.mark.parametrize("call", CALLS)
+def test_picture_and_text_count_alike(call):
+    found = anymax.explain(call)
+    title = ElementTree.fromstring(found.svg()).find("{http://www.w3.org/2000/svg}title").text
+    assert re.search(rf"(^|; ){title.rpartition(': ')[2]}[:;]", found.summary)
+
+
 def test_the_chance_that_gumbel_softmax_is_said_to_have_is_that_of_its_draws():
     torch.manual_seed(0)
     scores = torch.arange(5.0).sin()
