@@ -29,7 +29,7 @@ from anymax.lab.training.trial import Plan, Standing, measured, takes_average_pr
 
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse strengths of the penalty; the best on the validation part is kept
 STEPS = 100  # of the solver, between two looks at the clock
-SPARSE = 0.05  # share of numbers that are not 0 under which the solver is quicker with the others alone
+SPARSE = 0.05  # where fewer of the numbers than this share are not 0, the solver is quicker on a sparse matrix
 TREES, PATIENCE = 10, 3  # rounds of trees between two looks at the validation part; looks without a better one
 MOST_TREES = 200
 RATE, LEAVES = 0.2, 15  # as good on most tables as scikit-learn's 0.1 and 31, and a round takes about half the time
@@ -105,7 +105,7 @@ def _logistic(parts: Parts, standing: Standings, decide_by: str, end: float) -> 
                 _check(end)
                 model.fit(inputs, targets)
         _check(end)
-        fitted = make_pipeline(columns, copy(model))
+        fitted = make_pipeline(columns, copy(model))  # since the next fit goes on in this one
         log_probs = _of_all_classes(parts, model, lambda part, fitted=fitted: fitted.predict_proba(part.inputs.numpy()))
         reached = standing(log_probs)
         if best is None or (reached is not None and reached.beats(best[0], decide_by)):
