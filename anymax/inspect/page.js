@@ -2,7 +2,7 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const { margin, line, letter, slot, title, label, gaps } = data.sizes;
+const { margin, line, letter, slot, title, label, gaps, apart } = data.sizes;
 
 // ---- what is drawn: grid.py ----
 
@@ -295,7 +295,7 @@ function draw(scene, widest) {
   const parts = lines.map(([text, style], row) => textAt(margin, margin + 12 + row * line, text, style));
   let top = margin + lines.length * line + 8;
   const widths = panels.map((panel, at) => Math.max(panel.width, Math.ceil(lengthOf(headings[at]) * letter)));
-  const beside = panels.length === 2 && widths[0] + widths[1] + 3 * margin + 16 <= widest;
+  const beside = panels.length === 2 && widths[0] + widths[1] + apart + 2 * margin <= widest;
   let left = margin;
   const longest = Math.max(...[...captions, ...lines.map(([text]) => text)].map(lengthOf));
   let width = Math.max(Math.ceil(longest * letter), ...widths);
@@ -303,8 +303,8 @@ function draw(scene, widest) {
     if (scene.after !== null) parts.push(textAt(left, top + 12, headings[at], "ink"));
     parts.push(...panel.draw(left, top + line));
     if (beside) {
-      left += widths[at] + 32;
-      width = Math.max(width, left - 32 - margin);
+      width = Math.max(width, left + widths[at] - margin);
+      left += widths[at] + apart;
     } else {
       top += line + panel.height + margin;
     }
@@ -341,7 +341,7 @@ function filled(scene) {
 
 function redraw() {
   const figure = document.getElementById("picture");
-  figure.innerHTML = draw(filled(state), Math.min(data.widest, figure.clientWidth));
+  figure.innerHTML = draw(filled(state), Math.min(data.sizes.widest, figure.clientWidth));
   // a little too wide is made smaller, much too wide is scrolled
   const picture = figure.firstElementChild;
   if (picture.width.baseVal.value < 1.4 * figure.clientWidth) picture.setAttribute("style", "max-width:100%;height:auto");

@@ -17,6 +17,8 @@ from anymax.inspect.palette import COLOURS
 from anymax.inspect.svg import Scene
 
 LARGEST_SIZE = 2**53  # that a number of JavaScript counts
+_CELLS = ("WITH_VALUES", "WITHOUT_VALUES", "GAPS", "SLOT")
+_SIZES = ("MARGIN", "LINE", "LETTER", *_CELLS, "TITLE", "LABEL", "APART", "WIDEST")  # of svg.py, in pixels
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -80,11 +82,7 @@ def _data(scene: Scene) -> str:
         "hatchings": svg.HATCHINGS,
         "style": svg.STYLE,
         "patterns": svg.PATTERNS,
-        "sizes": {
-            name.lower(): getattr(svg, name)
-            for name in ("MARGIN", "LINE", "LETTER", "WITH_VALUES", "WITHOUT_VALUES", "GAPS", "SLOT", "TITLE", "LABEL")
-        },
-        "widest": svg.WIDEST,
+        "sizes": {name.lower(): getattr(svg, name) for name in _SIZES},
     }
     return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 

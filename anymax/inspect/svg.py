@@ -45,6 +45,7 @@ GAPS = (2, 18, 44)  # between cells, blocks, pages
 SLOT = 16  # where indices are left out
 TITLE = 18  # above a block, or above the columns
 LABEL = 26  # beside the rows
+APART = 32  # between two panels side by side
 WIDEST = 780  # two panels stand side by side up to here
 
 HATCHINGS = 4  # none, and those of PATTERNS
@@ -114,7 +115,7 @@ def draw(scene: Scene, widest: int = WIDEST) -> str:
     parts = [_text(MARGIN, MARGIN + 12 + number * LINE, text, style) for number, (text, style) in enumerate(lines)]
     top = MARGIN + len(lines) * LINE + 8
     widths = [max(panel.width, math.ceil(len(text) * LETTER)) for panel, text in zip(panels, headings, strict=False)]
-    beside = len(panels) == 2 and sum(widths) + 3 * MARGIN + 16 <= widest
+    beside = len(panels) == 2 and sum(widths) + APART + 2 * MARGIN <= widest
     left = MARGIN
     width = max(math.ceil(max(len(text) for text in (*captions, *(text for text, _ in lines))) * LETTER), *widths)
     for panel, heading, wide in zip(panels, headings, widths, strict=False):
@@ -122,8 +123,8 @@ def draw(scene: Scene, widest: int = WIDEST) -> str:
             parts.append(_text(left, top + 12, heading, "ink"))
         parts += panel.draw(left, top + LINE)
         if beside:
-            left += wide + 32
-            width = max(width, left - 32 - MARGIN)
+            width = max(width, left + wide - MARGIN)
+            left += wide + APART
         else:
             top += LINE + panel.height + MARGIN
     if beside:
