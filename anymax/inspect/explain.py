@@ -75,7 +75,7 @@ class Explanation:
         """The picture with sliders for shape, `dim` and temperature, as a page that needs nothing else.
 
         Raises:
-            ValueError: as `svg`.
+            ValueError: as `svg`, and for a size above 2**53, which JavaScript cannot count.
 
         Example:
             >>> anymax.explain((2, 3), dim=1).html()[:15]
