@@ -26,19 +26,15 @@ SMALL = 1e-2
 
 SAME_VALUES = (
     "contiguous clone detach detach_ to cpu cuda float half double bfloat16 type type_as requires_grad_ numpy tolist "
-    "item "
-    "as_tensor tensor from_numpy asarray identity dropout alpha_dropout feature_alpha_dropout dropout1d dropout2d "
-    "dropout3d "
-    "checkpoint retain_grad pin_memory alias lift array"
+    "item as_tensor tensor from_numpy asarray identity dropout alpha_dropout feature_alpha_dropout dropout1d dropout2d "
+    "dropout3d checkpoint retain_grad pin_memory alias lift array"
 )
 SAME_SHAPE = (
     "relu leaky_relu elu selu celu gelu silu mish softplus softsign tanh hardtanh relu6 hardswish hardsigmoid "
-    "hardshrink "
-    "softshrink tanhshrink threshold rrelu prelu glu_ abs sqrt rsqrt sin cos tan round floor ceil sign erf log1p log2 "
-    "log10 expm1 reciprocal layer_norm batch_norm instance_norm group_norm rms_norm local_response_norm normalize "
-    "nan_to_num masked_scatter bernoulli_ logical_not zeros_like ones_like rand_like randn_like full_like empty_like "
-    "fill_ "
-    "zero_ tril triu new_zeros_ eq ne gt lt ge le maximum minimum"
+    "hardshrink softshrink tanhshrink threshold rrelu prelu glu_ abs sqrt rsqrt sin cos tan round floor ceil sign erf "
+    "log1p log2 log10 expm1 reciprocal layer_norm batch_norm instance_norm group_norm rms_norm local_response_norm "
+    "normalize nan_to_num masked_scatter bernoulli_ logical_not zeros_like ones_like rand_like randn_like full_like "
+    "empty_like fill_ zero_ tril triu new_zeros_ eq ne gt lt ge le maximum minimum"
 )
 
 

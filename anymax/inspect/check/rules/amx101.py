@@ -74,8 +74,7 @@ def _of_call(seen: Seen, group: list[Softmax]) -> Finding:
         dim = legacy_dim(on_batch.operand.shape.rank or 0)
         message = (
             f"{name} without dim: of {described(on_batch.operand.shape)} torch normalises axis {dim}, the batch, so "
-            "the "
-            "samples compete and no sample's probabilities sum to 1. Write the axis of the classes, such as dim=-1."
+            "the samples compete and no sample's probabilities sum to 1. Write the axis of the classes, such as dim=-1."
         )
         return at(RULE, seen, first.home, message, "error")
     if len(ranks) == 1 and known:

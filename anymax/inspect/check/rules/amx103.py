@@ -35,9 +35,8 @@ from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import at, call_name, described, strongest, where
 
 FOR_ONE_SCORE = (
-    "One score per item is a yes/no decision: write torch.sigmoid, with binary_cross_entropy_with_logits as its "
-    "loss, or "
-    "normalise the axis of the items that compete."
+    "One score per item is a yes/no decision: write torch.sigmoid, with binary_cross_entropy_with_logits as its loss, "
+    "or normalise the axis of the items that compete."
 )
 
 
@@ -65,9 +64,8 @@ def _one_class(seen: Seen) -> Iterator[Finding]:
         ranks = [tensor.shape.rank or 0 for tensor in loss.inputs]
         if min(ranks) >= 2 and all(tensor.shape.front[1].size == 1 for tensor in loss.inputs):
             message = (
-                f"{loss.written} of {described(loss.inputs[0].shape)}, whose class axis has size 1, is exactly 0, "
-                "and so "
-                "are its gradients. One score per item is a yes/no decision: write binary_cross_entropy_with_logits."
+                f"{loss.written} of {described(loss.inputs[0].shape)}, whose class axis has size 1, is exactly 0, and "
+                "so are its gradients. One score per item is a yes/no decision: write binary_cross_entropy_with_logits."
             )
             yield at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
 
@@ -80,8 +78,7 @@ def _of(seen: Seen, one: Softmax) -> Finding:
     instead = FOR_ONE_SCORE if outputs else "Write the axis whose entries compete."
     message = (
         f"{call_name(one)} with {dim} normalises an axis of size 1 of {described(one.operand.shape)}: {result}, "
-        "whatever the "
-        f"scores. {instead}"
+        f"whatever the scores. {instead}"
     )
     return at(RULE, seen, one.home, message, "error" if outputs else "warning")
 

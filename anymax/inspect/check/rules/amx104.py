@@ -48,8 +48,7 @@ def check(seen: Seen) -> Iterator[Finding]:
             message = (
                 f"{call_name(one)} with dim={one.dim} is reached by tensors with {_axes(one)} and with {_axes(other)}: "
                 f"that is {_axis(one)} of the one and {_axis(other)} of the other. Write dim=-1 if the last axis is "
-                "meant "
-                "each time, or give both the same axes."
+                "meant each time, or give both the same axes."
             )
             yield at(RULE, seen, one.home, message, "warning")
 

@@ -54,10 +54,8 @@ def _of(seen: Seen, one: Product) -> Finding | None:
     summed = one.weights.shape.dim_of(one.summed)
     message = (
         f"{one.written} sums axis {summed} of the weights, but the softmax at {where(made.place, seen.source)} "
-        "normalised "
-        f"{competing}: the weights that are summed do not sum to 1. Normalise the axis that is summed: "
-        f"dim={_dim(made, one.summed)} "
-        "in that softmax."
+        f"normalised {competing}: the weights that are summed do not sum to 1. Normalise the axis that is summed: "
+        f"dim={_dim(made, one.summed)} in that softmax."
     )
     return at(RULE, seen, one.place, message, "error")
 

@@ -60,9 +60,8 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
         f"; {consumer[0]} at {where(consumer[1], seen.source)} takes the channels for the classes" if consumer else ""
     )
     message = (
-        f"{call_name(one)} with {dim} normalises the {axis.kind} of {described(shape)}: the pixels of a {row} "
-        "compete, and "
-        f"no pixel's class probabilities sum to 1{after}. Write dim=1 if the channels are the classes."
+        f"{call_name(one)} with {dim} normalises the {axis.kind} of {described(shape)}: the pixels of a {row} compete, "
+        f"and no pixel's class probabilities sum to 1{after}. Write dim=1 if the channels are the classes."
     )
     return at(RULE, seen, one.home, message, "error" if consumer else "warning")
 

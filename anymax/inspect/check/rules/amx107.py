@@ -53,18 +53,16 @@ def _of(seen: Seen, one: Choice) -> Finding | None:
             return None
         dim = classes if classes is not None else "the axis of the classes"
         message = (
-            f"{one.name} without dim chooses from all entries of {described(tensor.shape)} at once, and the one "
-            "index is "
-            f"compared at {where(one.compared, seen.source)}. Write dim={dim}: a choice for each sample."
+            f"{one.name} without dim chooses from all entries of {described(tensor.shape)} at once, and the one index "
+            f"is compared at {where(one.compared, seen.source)}. Write dim={dim}: a choice for each sample."
         )
         return at(RULE, seen, one.place, message, "error")
     if one.axis is None:
         return None
     if one.axis.kind == "batch" and classes is not None and (one.compared or (made and one.name == "argmax")):
         message = (
-            f"{one.name} with dim={one.dim} chooses a sample of the batch for each class of "
-            f"{described(tensor.shape)}. Write "
-            f"dim={classes}: a class for each sample."
+            f"{one.name} with dim={one.dim} chooses a sample of the batch for each class of {described(tensor.shape)}. "
+            f"Write dim={classes}: a class for each sample."
         )
         return at(RULE, seen, one.place, message, "error" if one.axis.sure else "warning")
     if made is None or made.axis is None or one.compared is None or made.axis is one.axis:
@@ -74,9 +72,8 @@ def _of(seen: Seen, one: Choice) -> Finding | None:
         return None
     message = (
         f"{one.name} with dim={one.dim} chooses along another axis than the {made.kind} at "
-        f"{where(made.place, seen.source)} "
-        f"normalised, and is compared at {where(one.compared, seen.source)}. Write dim={normalised}: a choice among "
-        "what competed."
+        f"{where(made.place, seen.source)} normalised, and is compared at {where(one.compared, seen.source)}. Write "
+        f"dim={normalised}: a choice among what competed."
     )
     return at(RULE, seen, one.place, message, "warning")
 

@@ -50,9 +50,8 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
     order = ", ".join(["0", str(rank - 1), *map(str, range(1, rank - 1))])
     moved = "transpose(1, 2)" if rank == 3 else f"permute({order})"
     message = (
-        f"{loss.written} reads the classes from axis 1, but of {described(tensor.shape)} they are the last: where "
-        "the sizes "
-        f"coincide another loss is computed, elsewhere the call fails. Write input.{moved}, or flatten both: "
+        f"{loss.written} reads the classes from axis 1, but of {described(tensor.shape)} they are the last: where the "
+        f"sizes coincide another loss is computed, elsewhere the call fails. Write input.{moved}, or flatten both: "
         "input.flatten(0, -2) and target.flatten()."
     )
     certain = all(tensor.shape.front[1].kind or tensor.kind() != "scores" for tensor in loss.inputs)

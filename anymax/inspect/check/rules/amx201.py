@@ -56,14 +56,13 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
     if made.kind == "log_softmax":
         message = (
             f"{perhaps(loss)}{loss.written} applies log_softmax itself, and its input is {what(made, seen.source)} "
-            "already: the result is "
-            f"right, and computed twice. Write nll_loss here, or drop the log_softmax at {place}."
+            "already: the result is right, and computed twice. Write nll_loss here, or drop the log_softmax at "
+            f"{place}."
         )
         return at(RULE, seen, loss.place, message, "warning")
     message = (
         f"{perhaps(loss)}{loss.written} applies log_softmax itself, but its input is {what(made, seen.source)}: a "
-        "second softmax flattens "
-        "the loss, which cannot come near 0, and its gradients. Pass the scores: drop the "
+        "second softmax flattens the loss, which cannot come near 0, and its gradients. Pass the scores: drop the "
         f"{made.kind} at {place}, and apply it only where probabilities are read."
     )
     return at(RULE, seen, loss.place, message, "error" if loss.certain and made.kind == "softmax" else "warning")

@@ -46,17 +46,14 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
         return None
     message = (
         f"{perhaps(loss)}{loss.written} applies the sigmoid itself, but its input is {what(made, seen.source)}: the "
-        "loss then sees "
-        f"no probability below 0.5. Pass the scores: drop the {made.kind} at {where(made.place, seen.source)}, or "
-        "write "
-        "binary_cross_entropy, which takes probabilities."
+        f"loss then sees no probability below 0.5. Pass the scores: drop the {made.kind} at "
+        f"{where(made.place, seen.source)}, or write binary_cross_entropy, which takes probabilities."
     )
     if made.kind.startswith("log"):
         message = (
             f"{perhaps(loss)}{loss.written} applies the sigmoid itself, but its input is {what(made, seen.source)}, "
-            "none of which is above "
-            f"0: the loss then sees no probability above 0.5. Pass the scores: drop the {made.kind} at "
-            f"{where(made.place, seen.source)}."
+            "none of which is above 0: the loss then sees no probability above 0.5. Pass the scores: drop the "
+            f"{made.kind} at {where(made.place, seen.source)}."
         )
     return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
 

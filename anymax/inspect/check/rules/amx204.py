@@ -52,8 +52,7 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
             )
         message = (
             f"{perhaps(loss)}{loss.written} takes probabilities, but its input is {what(made, seen.source)}: values "
-            "outside "
-            f"[0, 1] raise an error, and on a GPU end the process. {instead}."
+            f"outside [0, 1] raise an error, and on a GPU end the process. {instead}."
         )
         return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
     made = all_made(loss.inputs, "sigmoid")

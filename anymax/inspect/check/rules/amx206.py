@@ -63,9 +63,8 @@ def _softmax(seen: Seen, one: Softmax) -> Finding | None:
 def _twice(seen: Seen, made: Made) -> str:
     place = where(made.place, seen.source)
     return (
-        f"A sigmoid of probabilities: a {made.kind} was applied at {place} already, so the result lies between 0.5 "
-        "and 0.73. "
-        f"Drop one of the two: this, or the one at {place}."
+        f"A sigmoid of probabilities: a {made.kind} was applied at {place} already, so the result lies between 0.5 and "
+        f"0.73. Drop one of the two: this, or the one at {place}."
     )
 
 

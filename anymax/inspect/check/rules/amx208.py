@@ -69,9 +69,8 @@ def _of(seen: Seen, one: Sampler) -> Finding | None:
     if made.kind != "scores" and not one.name[:1].isupper():
         instead = "Apply exp first"
     message = (
-        f"{one.name} {takes}, but gets {what(made, seen.source)}: negative ones raise an error, and others are "
-        "divided by "
-        f"their sum, which is no softmax. {instead}."
+        f"{one.name} {takes}, but gets {what(made, seen.source)}: negative ones raise an error, and others are divided "
+        f"by their sum, which is no softmax. {instead}."
     )
     return at(RULE, seen, one.place, message, "error")
 
