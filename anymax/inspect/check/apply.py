@@ -58,11 +58,6 @@ TRANSPARENT = frozenset(
         "torch.nn.utils.parametrizations.spectral_norm",
         "torch.nn.Parameter",
         "torch.autograd.Variable",
-        "builtins.list",
-        "builtins.tuple",
-        "builtins.iter",
-        "builtins.reversed",
-        "builtins.sorted",
         "torch.fx.wrap",
         "typing.cast",
     ]
@@ -216,7 +211,7 @@ def tensor_whose_rank(node: ast.expr) -> ast.expr | None:
 # -- attributes and items ---------------------------------------------------------------------------------------------
 
 
-def attribute(interpreter: Interpreter, owner: Value, name: str, node: ast.expr | None, frame: Frame) -> Value:
+def attribute(owner: Value, name: str, node: ast.expr | None) -> Value:
     if isinstance(owner, Seq) and len(owner.items) == 2 and name in ("values", "indices"):
         return owner.items[0 if name == "values" else 1]
     tensor = as_tensor(owner)
@@ -488,7 +483,7 @@ def call(
     if short := calls.canonical(name):
         if short in ("tensor", "as_tensor", "array", "asarray") and args and not isinstance(args[0], Tensor | Unknown):
             return _from_literal(args[0])
-        if short == "full" or name in ("torch.full", "torch.full_like"):
+        if name == "torch.full_like":
             return Tensor()
         return calls.run(interpreter, short, ast.unparse(node.func), args, kwargs, node, frame, node.args)
     if layers.is_layer(name):
@@ -497,11 +492,7 @@ def call(
 
 
 def _from_literal(value: Value) -> Value:
-    """`torch.tensor([[1.0, 2.0]])`, or of one number, which then fills where a mask is."""
-    if isinstance(value, Const):
-        number = value.value
-        filled = isinstance(number, int | float) and not isinstance(number, bool)
-        return Tensor(closed(())) if not filled else replace(Tensor(closed(())), masked=None, made=None)
+    """`torch.tensor([[1.0, 2.0]])`, or of one number."""
     axes: list[Axis] = []
     one: Value = value
     while isinstance(one, Seq):
@@ -522,7 +513,7 @@ def call_method(
 ) -> Value:
     owner, name = method.owner, method.name
     if isinstance(owner, Seq | Table | Many):
-        return _of_container(interpreter, method, args, node, frame)
+        return _of_container(interpreter, method, args, frame)
     if isinstance(owner, Layer | Instance):
         return layers.call_method(interpreter, owner, name, args, kwargs, node, frame)
     if isinstance(owner, Const):
@@ -561,9 +552,7 @@ def call_method(
     return result
 
 
-def _of_container(
-    interpreter: Interpreter, method: BoundMethod, args: list[Value], node: ast.Call, frame: Frame
-) -> Value:
+def _of_container(interpreter: Interpreter, method: BoundMethod, args: list[Value], frame: Frame) -> Value:
     owner, name, where = method.owner, method.name, method.owner_node
     if isinstance(owner, Seq) and name in ("append", "extend", "insert") and where is not None:
         added: Value = Unknown()

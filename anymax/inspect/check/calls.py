@@ -49,7 +49,6 @@ ALIASES = {
     "true_divide": "divide",
     "swapaxes": "transpose",
     "swapdims": "transpose",
-    "log_softmax_": "log_softmax",
 }
 
 
@@ -209,7 +208,7 @@ def known_tensors(value: Value | None) -> list[Tensor] | None:
     return None if any(one is None for one in found) else [one for one in found if one is not None]
 
 
-def axis_of_size(value: Value, own: Shape) -> Axis:
+def axis_of_size(value: Value) -> Axis:
     """The axis that a size stands for in a `view`: the one it was taken from, or a new one of a literal size."""
     if isinstance(value, Size):
         return value.axis

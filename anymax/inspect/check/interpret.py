@@ -176,7 +176,7 @@ class Interpreter:
         self._trail, mark = [], 0
         bound = function if instance is None else self._bind(function, instance)
         try:
-            self.call_function(bound, [], given or {}, None, entry=True)
+            self.call_function(bound, [], given or {}, entry=True)
         except OutOfWork:
             pass
         finally:
@@ -198,7 +198,7 @@ class Interpreter:
         """What a function gives for arguments that are not known."""
         self.steps, self._stack, self.certain = MOST_STEPS_OF_AN_ENTRY, [], True
         try:
-            return self.call_function(function, [], {}, None, entry=True)
+            return self.call_function(function, [], {}, entry=True)
         except OutOfWork:
             return Unknown()
 
@@ -632,7 +632,7 @@ class Interpreter:
         if isinstance(owner, Either):
             return join([self.attribute(one, name, node, frame) for one in owner.options])
         if isinstance(owner, Instance):
-            return self._of_instance(owner, name, frame)
+            return self._of_instance(owner, name)
         if isinstance(owner, Class):
             member = owner.member(name)
             if isinstance(member, Function) and member.kind == "class":
@@ -650,15 +650,15 @@ class Interpreter:
             return layers.attribute(owner, name) or BoundMethod(owner, name, node)
         if isinstance(owner, Unknown) and not apply.is_method(name):
             return owner.member(name)
-        return apply.attribute(self, owner, name, node, frame)
+        return apply.attribute(owner, name, node)
 
-    def _of_instance(self, owner: Instance, name: str, frame: Frame) -> Value:
+    def _of_instance(self, owner: Instance, name: str) -> Value:
         if name in owner.attrs:
             return owner.attrs[name]
         member = owner.cls.member(name)
         if isinstance(member, Function):
             bound = self._bind(member, owner)
-            return self.call_function(bound, [], {}, None) if member.kind == "property" else bound
+            return self.call_function(bound, [], {}) if member.kind == "property" else bound
         if member is not None:
             return member
         if layers.is_module_method(name) and owner.cls.foreign_bases():
@@ -766,7 +766,7 @@ class Interpreter:
             finally:
                 self.certain = kept
         if isinstance(callee, Function):
-            return self.call_function(callee, args, kwargs, node)
+            return self.call_function(callee, args, kwargs)
         if isinstance(callee, Class):
             return self._instantiate(callee, args, kwargs, node)
         if isinstance(callee, Instance):
@@ -789,7 +789,7 @@ class Interpreter:
         if callee.cls.is_module and node is not None:
             args = [apply.into_a_model(args[0]), *args[1:]] if args else args
         if isinstance(member, Function):
-            return self.call_function(self._bind(member, callee), args, kwargs, node)
+            return self.call_function(self._bind(member, callee), args, kwargs)
         return Unknown()
 
     def _instantiate(
@@ -803,7 +803,7 @@ class Interpreter:
         mark = len(self._trail)
         init = cls.member("__init__")
         if isinstance(init, Function):
-            self.call_function(self._bind(init, instance), args, kwargs, node, entry)
+            self.call_function(self._bind(init, instance), args, kwargs, entry)
         elif layer := layers.inherited(cls, args, kwargs, node):
             return layer
         # nobody knew the object before: no other path has an older state of it to go back to
@@ -818,7 +818,7 @@ class Interpreter:
         self._trail[mark:] = [change for change in self._trail[mark:] if change[0] is not table]
 
     def call_function(
-        self, function: Function, args: list[Value], kwargs: dict[str, Value], node: ast.AST | None, entry: bool = False
+        self, function: Function, args: list[Value], kwargs: dict[str, Value], entry: bool = False
     ) -> Value:
         if len(self._stack) >= DEEPEST_CALL or function.node in self._stack:
             return Unknown()

@@ -25,7 +25,7 @@ def _view(call: Call) -> Value:
         value = call.value("shape")
         return call.with_shape(value.tensor.shape if isinstance(value, Sizes) else Shape())
     own = call.tensor.shape
-    axes = [axis_of_size(size, own) for size in sizes]
+    axes = [axis_of_size(size) for size in sizes]
     if own.rank == len(axes):
         # an axis of the same literal size in the same place is the same axis
         axes = [
@@ -153,7 +153,7 @@ def _matrix_transpose(call: Call) -> Value:
 def _movedim(call: Call) -> Value:
     source, destination, shape = call.const("source"), call.const("destination"), call.tensor.shape
     if type(source) is not int or type(destination) is not int:
-        return call.with_shape(Shape(open=True) if shape.rank is None else closed(Axis() for _ in shape.front))
+        return call.with_shape(Shape() if shape.rank is None else closed(Axis() for _ in shape.front))
     axis = shape.grown(source).axis(source)
     if axis is None or (shape.open and (source < 0) != (destination < 0)):
         return call.with_shape(Shape())
@@ -166,7 +166,7 @@ def _expand(call: Call) -> Value:
     if sizes is None or call.tensor.shape.rank != len(sizes):
         return call.with_shape(closed(Axis() for _ in sizes) if sizes and len(sizes) > 1 else Shape())
     kept = [
-        old if old.size != 1 or _is_rest(size) else axis_of_size(size, call.tensor.shape)
+        old if old.size != 1 or _is_rest(size) else axis_of_size(size)
         for old, size in zip(call.tensor.shape.front, sizes, strict=True)
     ]
     return call.with_shape(closed(kept))

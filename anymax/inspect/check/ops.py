@@ -31,10 +31,10 @@ SAME_VALUES = (
 )
 SAME_SHAPE = (
     "relu leaky_relu elu selu celu gelu silu mish softplus softsign tanh hardtanh relu6 hardswish hardsigmoid "
-    "hardshrink softshrink tanhshrink threshold rrelu prelu glu_ abs sqrt rsqrt sin cos tan round floor ceil sign erf "
+    "hardshrink softshrink tanhshrink threshold rrelu prelu abs sqrt rsqrt sin cos tan round floor ceil sign erf "
     "log1p log2 log10 expm1 reciprocal layer_norm batch_norm instance_norm group_norm rms_norm local_response_norm "
-    "normalize nan_to_num masked_scatter bernoulli_ logical_not zeros_like ones_like rand_like randn_like full_like "
-    "empty_like fill_ zero_ tril triu new_zeros_ eq ne gt lt ge le maximum minimum"
+    "normalize nan_to_num masked_scatter logical_not zeros_like ones_like rand_like randn_like full_like "
+    "empty_like fill_ zero_ tril triu eq ne gt lt ge le maximum minimum"
 )
 
 
@@ -156,19 +156,17 @@ def _masked_fill(call: Call) -> Value:
 def _where(call: Call) -> Value:
     """`torch.where(mask, scores, constant)`, either way round."""
     kept, other = call.value("input"), call.value("other")
-    if isinstance(kept, Const) or (isinstance(kept, Tensor) and kept.made and kept.made.kind == "filled"):
+    if isinstance(kept, Const):
         kept, other = other, kept
     tensor = as_tensor(kept)
     if tensor is None:
         return Tensor()
-    if isinstance(other, Const) or (isinstance(other, Tensor) and other.made and other.made.kind == "filled"):
+    if isinstance(other, Const):
         return masked(tensor, other, call.place)
     return Tensor(tensor.shape)
 
 
 def masked(tensor: Tensor, value: Value | None, place: Place) -> Tensor:
-    if isinstance(value, Tensor) and value.masked is not None:
-        value = Const(value.masked[0])
     number = value.value if isinstance(value, Const) else None
     if isinstance(number, bool) or not isinstance(number, int | float):
         return replace(tensor, origin=object(), masked=None)

@@ -51,10 +51,6 @@ class Module:
         return self.source.tree
 
     @property
-    def shown_path(self) -> str:
-        return self.path
-
-    @property
     def is_package(self) -> bool:
         return posixpath.basename(self.path) == "__init__.py"
 

@@ -219,13 +219,6 @@ class Place:
     function: ast.AST | None = None  # the one that it stands in
     assuming: str | None = None  # what was taken to be so on the way there
 
-    @property
-    def line(self) -> int:
-        return getattr(self.node, "lineno", 1)
-
-    def __str__(self) -> str:
-        return f"{self.module.shown_path}:{self.line}"
-
 
 @dataclass(eq=False)
 class Made:
