@@ -116,10 +116,9 @@ class Scope:
 
 @dataclass(eq=False)
 class Frame:
-    """A function that is being gone through; `function` is None for the body of a module or class."""
+    """A function that is being gone through, or the body of a module or class."""
 
     scope: Scope
-    function: ast.AST | None = None
     owner: Class | None = None
     self: Value | None = None
     returned: list[Value] = field(default_factory=list)
@@ -190,7 +189,7 @@ class Interpreter:
         try:
             return self._instantiate(cls, [], given or {}, None, entry=True)
         except OutOfWork:
-            return Instance(cls, complete=False)
+            return Instance(cls)
         finally:
             self.taken += MOST_STEPS_OF_AN_ENTRY - self.steps
 
@@ -525,7 +524,7 @@ class Interpreter:
         bases = tuple(self.eval(base, frame) for base in node.bases)
         cls = Class(node, frame.module, bases)
         inner = Scope(frame.module, frame.scope)
-        self._block(node.body, Frame(inner, frame.function))
+        self._block(node.body, Frame(inner))
         for name, value in inner.names.items():
             if isinstance(value, Function) and value.scope is inner:
                 # a method sees the names around the class, not those in it
@@ -543,7 +542,7 @@ class Interpreter:
         return Unknown() if handler is None else handler(self, node, frame)
 
     def place(self, node: ast.AST, frame: Frame) -> Place:
-        return Place(frame.module, node, frame.function, self.assuming)
+        return Place(frame.module, node, self.assuming)
 
     def _constant(self, node: ast.Constant, frame: Frame) -> Value:
         return Const(node.value)
@@ -684,13 +683,13 @@ class Interpreter:
         return apply.subscript(self, owner, node, frame)
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, frame: Frame) -> Value:
-        inner = Frame(Scope(frame.module, frame.scope), frame.function, frame.owner, frame.self)
+        inner = Frame(Scope(frame.module, frame.scope), frame.owner, frame.self)
         found: list[Value] = []
         exact = self._rounds(node.generators, inner, lambda: found.append(self.eval(node.elt, inner)))
         return Seq(tuple(found)) if exact else Many(join(found) if found else Unknown())
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
-        inner = Frame(Scope(frame.module, frame.scope), frame.function, frame.owner, frame.self)
+        inner = Frame(Scope(frame.module, frame.scope), frame.owner, frame.self)
         self._rounds(node.generators, inner, lambda: (self.eval(node.key, inner), self.eval(node.value, inner)))
         return Unknown()
 
@@ -798,8 +797,7 @@ class Interpreter:
         key = None if entry else _key(cls, args, kwargs)
         if key is not None and key in self._objects:
             return self._objects[key]
-        foreign = [name for name in cls.foreign_bases() if name != "builtins.object"]
-        instance = Instance(cls, complete=not foreign)
+        instance = Instance(cls)
         mark = len(self._trail)
         init = cls.member("__init__")
         if isinstance(init, Function):
@@ -827,7 +825,7 @@ class Interpreter:
             return _afresh(self._results[key])
         scope = Scope(function.scope.module, function.scope)
         self._bind_arguments(function, scope, args, kwargs, entry)
-        frame = Frame(scope, function.node, function.owner, function.bound)
+        frame = Frame(scope, function.owner, function.bound)
         mark = len(self._trail)
         self._stack.append(function.node)
         try:

@@ -133,7 +133,6 @@ class Quotient(Seen):
     name: str
     place: Place
     total: Place
-    scores: Tensor
     dim: int | None
 
 

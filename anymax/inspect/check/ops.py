@@ -438,7 +438,7 @@ def _own_softmax(call: Call, sign: ast.operator, one: Tensor, other: Tensor) -> 
         return None
     if scores is None or summed is None or scores.origin is not summed.origin or scores.kind() in PLAIN:
         return None
-    call.interpreter.see(Quotient(name, call.place, total.place, scores, total.dim))
+    call.interpreter.see(Quotient(name, call.place, total.place, total.dim))
     return Tensor(one.shape, Made(name, call.place, scores, total.axis, total.dim))
 
 

@@ -163,7 +163,6 @@ class Class(Value):
 class Instance(Value):
     cls: Class
     attrs: dict[str, Value] = field(default_factory=dict)
-    complete: bool = True  # False: an attribute that is not here may still exist
 
 
 @dataclass(eq=False)
@@ -216,7 +215,6 @@ class Place:
 
     module: Module
     node: ast.AST
-    function: ast.AST | None = None  # the one that it stands in
     assuming: str | None = None  # what was taken to be so on the way there
 
 
