@@ -78,11 +78,7 @@ class Shape:
         old = shape.axis(dim)
         if old is None:
             return shape.blurred(dim)
-        return replace(
-            shape,
-            front=tuple(axis if one is old else one for one in shape.front),
-            back=tuple(axis if one is old else one for one in shape.back),
-        )
+        return shape.mapped(lambda one: axis if one is old else one)
 
     def without(self, dim: int) -> Shape:
         shape = self.grown(dim)
@@ -130,11 +126,7 @@ class Shape:
         if one is None or other is None:
             return Shape()
         exchange = {id(one): other, id(other): one}
-        return replace(
-            shape,
-            front=tuple(exchange.get(id(axis), axis) for axis in shape.front),
-            back=tuple(exchange.get(id(axis), axis) for axis in shape.back),
-        )
+        return shape.mapped(lambda axis: exchange.get(id(axis), axis))
 
     def with_rank(self, rank: int) -> Shape:
         """The same axes, now that their number is known; fewer than are known already is a contradiction: open."""
@@ -182,9 +174,9 @@ def broadcast(left: Shape, right: Shape) -> Shape:
         longer = left_back if len(left_back) >= len(right_back) else right_back
         return closed(longer[: len(longer) - count] + matched)
     if left.open and not right.open:
-        return _open_with_closed(left, right, matched)
+        return _open_with_closed(left, matched)
     if right.open and not left.open:
-        return _open_with_closed(right, left, matched)
+        return _open_with_closed(right, matched)
     # the fronts only agree where both have the same rank, which nothing says; the longer known one is the usual case
     front = left.front if len(left.front) >= len(right.front) else right.front
     longer = left_back if len(left_back) >= len(right_back) else right_back
@@ -193,11 +185,8 @@ def broadcast(left: Shape, right: Shape) -> Shape:
     return Shape(front, unmatched + matched, True)
 
 
-def _open_with_closed(unknown: Shape, known: Shape, matched: tuple[Axis, ...]) -> Shape:
-    rest = known.front[: len(known.front) - len(matched)]
-    if not rest:
-        return Shape(unknown.front, unknown.back[: len(unknown.back) - len(matched)] + matched, True)
-    return Shape(unknown.front, rest[-1:] * 0 + matched, True)
+def _open_with_closed(unknown: Shape, matched: tuple[Axis, ...]) -> Shape:
+    return Shape(unknown.front, unknown.back[: len(unknown.back) - len(matched)] + matched, True)
 
 
 def _richer(one: Axis, other: Axis) -> Axis:

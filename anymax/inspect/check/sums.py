@@ -80,10 +80,8 @@ def _observe_weighted_sum(call: Call, axes: list[Axis | None]) -> None:
             factor.made.uses.append(Use("kept", axis, call.place))
 
 
-@op("argmax argmin topk", "input dim keepdim")
+@op("argmax argmin", "input dim keepdim")
 def _choose(call: Call) -> Value:
-    if call.op == "topk":
-        return _topk(call)
     dim = call.dim()
     _observe_choice(call)
     if not isinstance(dim, int):
@@ -92,13 +90,11 @@ def _choose(call: Call) -> Value:
     return Tensor(_reduced(call, [dim]), call.made("argmax", axis, dim), "int")
 
 
+@op("topk", "input k dim")
 def _topk(call: Call) -> Value:
-    third = call.rest[2] if len(call.rest) > 2 else call.value("dim") if len(call.rest) < 2 else call.values.get("dim")
-    if len(call.rest) == 2 and call.value("dim") is call.rest[1]:
-        third = None
-    dim = third.value if isinstance(third, Const) else -1 if third is None else None
-    shape = call.tensor.shape
-    shape = shape.with_axis(dim, Axis()) if type(dim) is int else Shape()
+    dim = call.dim()
+    dim = -1 if dim == "missing" else dim
+    shape = call.tensor.shape.with_axis(dim, Axis()) if isinstance(dim, int) else Shape()
     return Seq((Tensor(shape), Tensor(shape)))
 
 
