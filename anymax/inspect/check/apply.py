@@ -29,6 +29,7 @@ from anymax.inspect.check.values import (
     Tensor,
     Unknown,
     Value,
+    batch,
     join,
     options,
 )
@@ -106,12 +107,6 @@ def _names_in(node: ast.expr) -> list[str]:
         for one in ast.walk(node)
         if isinstance(one, ast.Name | ast.Attribute)
     ]
-
-
-def batch() -> Value:
-    """What a loader gives: tensors whose first axis holds the samples."""
-    axis = Axis("batch")
-    return Unknown(Tensor(Shape(front=(axis,))), axis)
 
 
 def into_a_model(value: Value) -> Value:

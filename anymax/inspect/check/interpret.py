@@ -35,6 +35,7 @@ from anymax.inspect.check.values import (
     Tensor,
     Unknown,
     Value,
+    batch,
     join,
 )
 
@@ -439,7 +440,7 @@ class Interpreter:
         if isinstance(value, Layer):
             return layers.items_of(value)
         if node is not None and apply.reads_batches(node):
-            return [apply.batch()]
+            return [batch()]
         return [Unknown()]
 
     def _while(self, node: ast.While, frame: Frame) -> None:
@@ -769,7 +770,7 @@ class Interpreter:
         if isinstance(callee, Class):
             return self._instantiate(callee, args, kwargs, node)
         if isinstance(callee, Instance):
-            return self.call_instance(callee, args, kwargs, node)
+            return self._call_instance(callee, args, kwargs)
         if isinstance(callee, Layer):
             return layers.call(self, callee, args, kwargs, node, frame)
         if isinstance(callee, External):
@@ -780,13 +781,11 @@ class Interpreter:
             return apply.call_method(self, callee, args, kwargs, node, frame)
         return Unknown()
 
-    def call_instance(
-        self, callee: Instance, args: list[Value], kwargs: dict[str, Value], node: ast.Call | None
-    ) -> Value:
+    def _call_instance(self, callee: Instance, args: list[Value], kwargs: dict[str, Value]) -> Value:
         name = "forward" if callee.cls.is_module else "__call__"
         member = callee.attrs.get(name) or callee.cls.member(name)
-        if callee.cls.is_module and node is not None:
-            args = [apply.into_a_model(args[0]), *args[1:]] if args else args
+        if callee.cls.is_module and args:
+            args = [apply.into_a_model(args[0]), *args[1:]]
         if isinstance(member, Function):
             return self.call_function(self._bind(member, callee), args, kwargs)
         return Unknown()

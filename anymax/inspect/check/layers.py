@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from anymax.inspect.check import calls, ops
 from anymax.inspect.check.calls import Call, as_tensor, known_tensors
@@ -20,9 +20,11 @@ from anymax.inspect.check.values import (
     Many,
     Place,
     Seq,
+    Table,
     Tensor,
     Unknown,
     Value,
+    batch,
     join,
     options,
 )
@@ -30,14 +32,15 @@ from anymax.inspect.check.values import (
 if TYPE_CHECKING:
     from anymax.inspect.check.interpret import Frame, Interpreter
 
+# Each takes the arguments of its op behind the input and the target when it is constructed
 LOSSES = {
-    "CrossEntropyLoss": ("cross_entropy", "weight size_average ignore_index reduce reduction label_smoothing"),
-    "NLLLoss": ("nll_loss", "weight size_average ignore_index reduce reduction"),
-    "NLLLoss2d": ("nll_loss", "weight size_average ignore_index reduce reduction"),
-    "BCELoss": ("bce", "weight size_average reduce reduction"),
-    "BCEWithLogitsLoss": ("bce_with_logits", "weight size_average reduce reduction pos_weight"),
-    "MultiLabelSoftMarginLoss": ("bce_with_logits", "weight size_average reduce reduction"),
-    "KLDivLoss": ("kl_div", "size_average reduce reduction log_target"),
+    "CrossEntropyLoss": "cross_entropy",
+    "NLLLoss": "nll_loss",
+    "NLLLoss2d": "nll_loss",
+    "BCELoss": "bce",
+    "BCEWithLogitsLoss": "bce_with_logits",
+    "MultiLabelSoftMarginLoss": "bce_with_logits",
+    "KLDivLoss": "kl_div",
 }
 
 SOFTMAXES = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Softmin": "softmin"}
@@ -75,11 +78,6 @@ UNCHANGED = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "SyncBatchNorm",
-    "LazyBatchNorm1d",
 ]
 
 RETURN_THEMSELVES = frozenset(
@@ -167,13 +165,13 @@ def _is_named_pairs(value: Value | None) -> bool:
         return all(
             isinstance(one, Seq) and len(one.items) == 2 and isinstance(one.items[0], Const) for one in value.items
         )
-    return type(value).__name__ == "Table"
+    return isinstance(value, Table)
 
 
 def _values_of(value: Value | None) -> list[Value]:
     if isinstance(value, Seq):
         return [one.items[1] for one in value.items if isinstance(one, Seq)]
-    return list(getattr(value, "items", {}).values())
+    return list(value.items.values()) if isinstance(value, Table) else []
 
 
 def _see_distribution(
@@ -185,8 +183,7 @@ def _see_distribution(
     for takes in ("probs", "logits"):
         inputs = known_tensors(given.get(takes))
         if inputs:
-            kind: Literal["probs", "logits"] = "probs" if takes == "probs" else "logits"
-            interpreter.see(Sampler(short, kind, takes in kwargs, place, inputs))
+            interpreter.see(Sampler(short, takes, takes in kwargs, place, inputs))
 
 
 def argument(layer: Layer, name: str, position: int | None = None) -> Value | None:
@@ -216,7 +213,7 @@ def inherited(cls: Class, args: list[Value], kwargs: dict[str, Value], node: ast
 
 def modules_of(layer: Layer) -> Value:
     value = layer.attrs.get(ITEMS, Unknown())
-    if type(value).__name__ == "Table":
+    if isinstance(value, Table):
         return Seq(tuple(_values_of(value)))
     return value
 
@@ -224,8 +221,6 @@ def modules_of(layer: Layer) -> Value:
 def items_of(layer: Layer) -> list[Value]:
     """What a loop over the object sees."""
     if layer.name == "DataLoader":
-        from anymax.inspect.check.apply import batch
-
         return [batch()]
     inside = modules_of(layer)
     if isinstance(inside, Seq):
@@ -239,8 +234,8 @@ def item(layer: Layer, key: Value | None) -> Value:
     inside = layer.attrs.get(ITEMS)
     if isinstance(inside, Seq) and isinstance(key, Const) and type(key.value) is int:
         return inside.items[key.value] if -len(inside.items) <= key.value < len(inside.items) else Unknown()
-    if type(inside).__name__ == "Table" and isinstance(key, Const):
-        return getattr(inside, "items", {}).get(key.value) or Unknown()
+    if isinstance(inside, Table) and isinstance(key, Const):
+        return inside.items.get(key.value) or Unknown()
     if isinstance(inside, Many) and key is not None:
         return inside.item
     if isinstance(inside, Seq) and inside.items and key is not None:
@@ -298,20 +293,18 @@ def call(
     layer: Layer,
     args: list[Value],
     kwargs: dict[str, Value],
-    node: ast.Call | None,
+    node: ast.Call,
     frame: Frame,
 ) -> Value:
-    where: ast.expr = node if node is not None else ast.Constant(None)
-    nodes = node.args if isinstance(node, ast.Call) else []
     name = layer.name
     if name in LOSSES:
-        op, names = LOSSES[name]
-        set_here = dict(zip(names.split(), layer.args, strict=False)) | layer.kwargs
-        return calls.run(interpreter, op, name, args, {**set_here, **kwargs}, where, frame, nodes, layer.place)
+        op = LOSSES[name]
+        set_here = dict(zip(ops.LOSS_ARGUMENTS[op].split()[2:], layer.args, strict=False)) | layer.kwargs
+        return calls.run(interpreter, op, name, args, {**set_here, **kwargs}, node, frame, node.args, layer.place)
     if name in SOFTMAXES:
         dim = argument(layer, "dim", 0)
         given = {} if dim is None else {"dim": dim}
-        return calls.run(interpreter, SOFTMAXES[name], name, args[:1], given, where, frame, nodes, layer.place)
+        return calls.run(interpreter, SOFTMAXES[name], name, args[:1], given, node, frame, node.args, layer.place)
     first = args[0] if args else next(iter(kwargs.values()), None)
     if name == "Sequential":
         return _through(interpreter, layer, first, node, frame)
@@ -319,19 +312,21 @@ def call(
         return Unknown()
     direct = {"Softmax2d": "softmax2d", "Sigmoid": "sigmoid", "LogSigmoid": "logsigmoid", "Flatten": "flatten"}
     if name in direct:
-        given = (
-            dict(zip(("start_dim", "end_dim"), layer.args, strict=False)) | layer.kwargs if name == "Flatten" else {}
-        )
+        given = {}
         if name == "Flatten":
-            given.setdefault("start_dim", Const(1))
-        return calls.run(interpreter, direct[name], name, args[:1], given, where, frame, nodes, layer.place)
+            given = {
+                "start_dim": Const(1),
+                **dict(zip(("start_dim", "end_dim"), layer.args, strict=False)),
+                **layer.kwargs,
+            }
+        return calls.run(interpreter, direct[name], name, args[:1], given, node, frame, node.args, layer.place)
     results: list[Value] = []
     for one in options(first):
         tensor = as_tensor(one)
         if tensor is None:
             results.append(Unknown())
             continue
-        made_by = Call(interpreter, name, name, where, frame, {}, {}, tensor=tensor)
+        made_by = Call(interpreter, name, name, node, frame, {}, {}, tensor=tensor)
         if is_model(name) or name == HEAD:
             results.append(_model(interpreter, layer, made_by, node, frame))
         else:
@@ -339,28 +334,22 @@ def call(
     return join(results)
 
 
-def _through(interpreter: Interpreter, layer: Layer, value: Value | None, node: ast.Call | None, frame: Frame) -> Value:
+def _through(interpreter: Interpreter, layer: Layer, value: Value | None, node: ast.Call, frame: Frame) -> Value:
     inside = modules_of(layer)
     if isinstance(inside, Either):
         return join([_through_each(interpreter, one, value, node, frame) for one in inside.options])
     return _through_each(interpreter, inside, value, node, frame)
 
 
-def _through_each(
-    interpreter: Interpreter, inside: Value, value: Value | None, node: ast.Call | None, frame: Frame
-) -> Value:
+def _through_each(interpreter: Interpreter, inside: Value, value: Value | None, node: ast.Call, frame: Frame) -> Value:
     if not isinstance(inside, Seq) or value is None:
         return Unknown()
-    synthetic = node if node is not None else ast.Call(ast.Constant(None), [], [], lineno=1, col_offset=0)
     for module in inside.items:
-        if isinstance(module, Many):
-            value = interpreter.call(module.item, [value], {}, synthetic, frame)
-        else:
-            value = interpreter.call(module, [value], {}, synthetic, frame)
+        value = interpreter.call(module.item if isinstance(module, Many) else module, [value], {}, node, frame)
     return value
 
 
-def _model(interpreter: Interpreter, layer: Layer, call: Call, node: ast.Call | None, frame: Frame) -> Value:
+def _model(interpreter: Interpreter, layer: Layer, call: Call, node: ast.Call, frame: Frame) -> Value:
     """What a ready model gives: scores, or what the head gives that the code put in."""
     axis = call.tensor.shape.axis(0) if call.tensor.shape.front else None
     samples = axis if axis is not None and axis.kind == "batch" else Axis("batch", sure=False)
@@ -369,8 +358,7 @@ def _model(interpreter: Interpreter, layer: Layer, call: Call, node: ast.Call | 
     if layer.name == HEAD:
         replaced = [value for key, value in layer.attrs.items() if key.lstrip("-").isdigit()]
     if replaced:
-        synthetic = node if node is not None else ast.Call(ast.Constant(None), [], [], lineno=1, col_offset=0)
-        return interpreter.call(replaced[-1], [features], {}, synthetic, frame)
+        return interpreter.call(replaced[-1], [features], {}, node, frame)
     classes = literal(layer, "num_classes")
     return Tensor(closed((samples, Axis("feature", classes))), call.made("scores"))
 
@@ -386,9 +374,9 @@ def _layer(layer: Layer, call: Call) -> Value:
     if name.startswith(("Conv", "LazyConv")) and name[-2:] in ("1d", "2d", "3d"):
         size = literal(layer, "out_channels", 0 if name.startswith("Lazy") else 1)
         return ops.through_convolution(call, int(name[-2]), size)
-    if name in ("Embedding",):
+    if name == "Embedding":
         return Tensor(tensor.shape.inserted(-1, Axis("feature", literal(layer, "embedding_dim", 1))))
-    if name in ("EmbeddingBag",):
+    if name == "EmbeddingBag":
         return Tensor(closed((Axis("batch", sure=False), Axis("feature", literal(layer, "embedding_dim", 1)))))
     if name in ("LSTM", "GRU", "RNN"):
         return _recurrent(layer, tensor)
@@ -491,7 +479,7 @@ def _recurrent(layer: Layer, tensor: Tensor) -> Value:
     if steps.kind is None:
         steps = replace(steps, kind="position")
     axes = (samples, steps, out) if is_first else (steps, samples, out)
-    if "batch" in (steps.kind,) or samples.kind not in ("batch", None):
+    if steps.kind == "batch" or samples.kind != "batch":
         axes = (Axis(), Axis(), out)
     state = Tensor(closed((Axis(), axes[samples_at], Axis("feature", size))))
     return Seq((Tensor(closed(axes)), Seq((state, state)) if layer.name == "LSTM" else state))

@@ -40,6 +40,12 @@ class Unknown(Value):
         return self.members[key]
 
 
+def batch() -> Unknown:
+    """What a loader gives: tensors whose first axis holds the samples."""
+    axis = Axis("batch")
+    return Unknown(Tensor(Shape(front=(axis,))), axis)
+
+
 @dataclass(eq=False)
 class Imported(Value):
     """What an import statement asks for; looked up when the name is used."""
