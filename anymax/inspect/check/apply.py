@@ -302,9 +302,7 @@ def _sliced(tensor: Tensor, dim: int, part: ast.Slice) -> Tensor:
     axis = shape.axis(dim)
     if axis is None:
         return Tensor(shape.blurred(dim))
-    made = tensor.made
-    if made is not None and made.kind in ("softmax", "log_softmax") and made.axis in (axis, None):
-        made = None
+    made = moves.cut(tensor.made, axis)
     if axis.size is None:
         return replace(tensor, shape=shape, made=made, origin=object())
     return replace(tensor, shape=shape.with_axis(dim, replace(axis, size=None)), made=made, pair=None, origin=object())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from anymax.inspect.check.calls import Call, as_tensor, axis_of_size, op
 from anymax.inspect.check.shapes import Axis, Shape, closed
-from anymax.inspect.check.values import Const, Many, Seq, Size, Sizes, Tensor, Unknown, Use, Value
+from anymax.inspect.check.values import Const, Made, Many, Seq, Size, Sizes, Tensor, Unknown, Use, Value
 
 
 def _ints(call: Call, first: str) -> list[Value] | None:
@@ -107,7 +107,7 @@ def _squeeze(call: Call) -> Value:
     dim, shape, made = call.dim(), call.tensor.shape, call.tensor.made
     if isinstance(dim, int):
         axis = shape.grown(dim).axis(dim)
-        if made is not None and made.dim == dim and axis is made.axis and made.kind in ("softmax", "log_softmax"):
+        if made is not None and made.dim == dim and axis is made.axis and made.is_distribution:
             # what is squeezed away has size 1, or this would do nothing
             made.uses.append(Use("squeezed", axis, call.place))
         # an axis whose size is another literal stays; one of unknown size is meant to be 1
@@ -202,16 +202,17 @@ def _select(call: Call) -> Value:
 
 
 def taken(tensor: Tensor, dim: int) -> Tensor:
-    """One entry along an axis: without it the values of that axis are a distribution no longer."""
-    axis = tensor.shape.grown(dim).axis(dim)
-    made = tensor.made
-    if (
-        made is not None
-        and made.kind in ("softmax", "log_softmax")
-        and (axis is None or axis is made.axis or made.axis is None)
-    ):
-        made = None
-    return replace(tensor, shape=tensor.shape.grown(dim).without(dim), made=made, pair=None, origin=object())
+    """One entry along an axis."""
+    shape = tensor.shape.grown(dim)
+    made = cut(tensor.made, shape.axis(dim))
+    return replace(tensor, shape=shape.without(dim), made=made, pair=None, origin=object())
+
+
+def cut(made: Made | None, axis: Axis | None) -> Made | None:
+    """What values are of which only some along an axis are left: those of its axis are a distribution no longer."""
+    if made is not None and made.is_distribution and (axis is None or made.axis in (axis, None)):
+        return None
+    return made
 
 
 @op("chunk", "input chunks dim")
@@ -237,7 +238,7 @@ def _part(call: Call) -> Tensor:
     shape = call.tensor.shape
     axis = shape.grown(dim).axis(dim)
     made = call.tensor.made
-    if made is not None and made.kind in ("softmax", "log_softmax") and (axis is None or axis is made.axis):
+    if made is not None and made.is_distribution and (axis is None or axis is made.axis):
         made = None
     return Tensor(shape.with_axis(dim, replace(axis, size=None)) if axis else shape.blurred(dim), made)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+# The kinds of axes along which scores are those of classes
+CLASSES = ("feature", "channel")
+
 
 @dataclass(frozen=True, eq=False)
 class Axis:

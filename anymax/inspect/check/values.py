@@ -230,7 +230,7 @@ class Made:
 
     Attributes:
         kind: scores (out of a linear map or convolution), softmax, log_softmax, sigmoid, logsigmoid, complement (1 -
-            sigmoid), product (of queries and keys), exp, logsumexp, sum, argmax, difference, computed.
+            sigmoid), product (of queries and keys), exp, logsumexp, sum, argmax, one_hot, difference, computed.
         axis: the axis that it was made over. operand: what it was made from.
         shifted: a small number was added or a bound was set since, as before a logarithm.
         mixed: it is a mean of several such tensors.
@@ -245,6 +245,11 @@ class Made:
     shifted: bool = False
     mixed: bool = False
     uses: list[Use] = field(default_factory=list)
+
+    @property
+    def is_distribution(self) -> bool:
+        """Whether a softmax made it, or its logarithm."""
+        return self.kind in ("softmax", "log_softmax")
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,9 +33,8 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss, Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.shapes import CLASSES
 from anymax.inspect.check.telling import at, call_name, described, strongest, where
-
-ITEMS = ("feature", "channel")
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -49,12 +48,12 @@ def _over_samples(seen: Seen) -> Iterator[Finding]:
             continue
         others = [axis for axis in shape.known if axis is not one.axis]
         if any(axis.kind == "batch" for axis in others) or not any(
-            axis.kind in ITEMS and axis.size != 1 for axis in others
+            axis.kind in CLASSES and axis.size != 1 for axis in others
         ):
             continue
         if any(use.what == "summed" for use in one.result.uses):
             continue
-        better = next(axis for axis in others if axis.kind in ITEMS)
+        better = next(axis for axis in others if axis.kind in CLASSES)
         message = (
             f"{call_name(one)} with dim={one.dim} normalises the batch of {described(shape)}: the samples compete, and "
             f"no sample's probabilities sum to 1. Write dim={shape.dim_of(better)}, so that {_words(better.kind)} "
@@ -69,7 +68,7 @@ def _not_the_class_axis(seen: Seen) -> Iterator[Finding]:
             continue
         for tensor in loss.inputs or ():
             made, shape = tensor.made, tensor.shape
-            if made is None or made.kind not in ("softmax", "log_softmax") or made.dim != 0 or made.axis is None:
+            if made is None or not made.is_distribution or made.dim != 0 or made.axis is None:
                 continue
             if shape.rank == 1 or shape.dim_of(made.axis) != 0:
                 continue

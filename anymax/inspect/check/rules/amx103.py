@@ -32,6 +32,7 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss, Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.shapes import CLASSES
 from anymax.inspect.check.telling import at, call_name, described, strongest, where
 
 FOR_ONE_SCORE = (
@@ -74,7 +75,7 @@ def _of(seen: Seen, one: Softmax) -> Finding:
     assert one.axis is not None
     dim = f"dim={one.dim}" if isinstance(one.dim, int) else "no dim"
     result = {"log_softmax": "every result is exactly 0"}.get(one.op, "every result is exactly 1")
-    outputs = one.axis.kind in ("feature", "channel")
+    outputs = one.axis.kind in CLASSES
     instead = FOR_ONE_SCORE if outputs else "Write the axis whose entries compete."
     message = (
         f"{call_name(one)} with {dim} normalises an axis of size 1 of {described(one.operand.shape)}: {result}, "

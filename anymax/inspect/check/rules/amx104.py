@@ -36,9 +36,8 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.shapes import CLASSES
 from anymax.inspect.check.telling import at, by_home, call_name
-
-CLASSES = ("feature", "channel")
 
 
 def check(seen: Seen) -> Iterator[Finding]:

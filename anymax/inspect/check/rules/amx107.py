@@ -33,10 +33,9 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Choice
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.shapes import CLASSES
 from anymax.inspect.check.telling import at, described, strongest, where
 from anymax.inspect.check.values import Tensor
-
-ITEMS = ("feature", "channel")
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -46,7 +45,7 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 def _of(seen: Seen, one: Choice) -> Finding | None:
     tensor = one.operands[0]
-    made = tensor.made if tensor.made and tensor.made.kind in ("softmax", "log_softmax") else None
+    made = tensor.made if tensor.made and tensor.made.is_distribution else None
     classes = _classes(tensor)
     if one.dim == "missing":
         if one.compared is None or one.name != "argmax" or not _has_several_axes(tensor):
@@ -83,20 +82,15 @@ def _has_several_axes(tensor: Tensor) -> bool:
     shape = tensor.shape
     several = shape.least_rank >= 2 and not any(axis.size == 1 for axis in shape.known)
     made = tensor.made
-    by_softmax = made is not None and made.kind in ("softmax", "log_softmax") and (made.dim or 0) > 0 and several
+    by_softmax = made is not None and made.is_distribution and (made.dim or 0) > 0 and several
     return by_softmax or tensor.pair is not None or (several and bool(shape.front) and shape.front[0].kind == "batch")
 
 
 def _classes(tensor: Tensor) -> int | None:
     made = tensor.made
-    if (
-        made is not None
-        and made.axis is not None
-        and made.kind in ("softmax", "log_softmax")
-        and made.axis.kind != "batch"
-    ):
+    if made is not None and made.is_distribution and made.axis is not None and made.axis.kind != "batch":
         return tensor.shape.dim_of(made.axis)
-    items = [axis for axis in tensor.shape.known if axis.kind in ITEMS]
+    items = [axis for axis in tensor.shape.known if axis.kind in CLASSES]
     return tensor.shape.dim_of(items[0]) if len(items) == 1 else None
 
 

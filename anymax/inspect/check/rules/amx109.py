@@ -32,7 +32,7 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.shapes import Axis
+from anymax.inspect.check.shapes import CLASSES
 from anymax.inspect.check.telling import at, described, strongest
 from anymax.inspect.check.values import Tensor
 
@@ -63,13 +63,9 @@ def _classes_last(tensor: Tensor) -> bool:
     if shape.rank is None or shape.rank < 3 or made is None:
         return False
     last, second = shape.front[-1], shape.front[1]
-    if made.kind in ("softmax", "log_softmax"):
-        return made.axis is last and _is_no_class(second)
-    return made.kind == "scores" and last.kind == "feature" and _is_no_class(second)
-
-
-def _is_no_class(axis: Axis) -> bool:
-    return axis.kind not in ("feature", "channel")
+    if made.is_distribution:
+        return made.axis is last and second.kind not in CLASSES
+    return made.kind == "scores" and last.kind == "feature" and second.kind not in CLASSES
 
 
 RULE = Rule("AMX109", "classes-last", "error", __doc__, check)
