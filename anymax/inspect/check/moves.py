@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from anymax.inspect.check.calls import Call, as_tensor, axis_of_size, op
+from anymax.inspect.check.observed import Dim
 from anymax.inspect.check.shapes import Axis, Shape, closed
 from anymax.inspect.check.values import Const, Made, Many, Seq, Size, Sizes, Tensor, Unknown, Use, Value
 
@@ -66,8 +67,7 @@ def _flatten(call: Call) -> Value:
     shape = call.tensor.shape
     if start == 1 and end == -1:
         first = shape.grown(0).axis(0) or Axis()
-        kind = first.kind or "batch"
-        first = first if first.kind else replace(first, kind=kind, sure=False)
+        first = first if first.kind else replace(first, kind="batch", sure=False)
         return call.with_shape(closed((first, Axis("feature"))))
     if start == 0 and end == -1:
         return call.with_shape(closed((Axis(),)))
@@ -229,10 +229,15 @@ def _split(call: Call) -> Value:
     return Seq((part,) * len(sizes.items)) if isinstance(sizes, Seq) else Many(part)
 
 
+def _dim_or_first(call: Call) -> Dim:
+    """The axis of an op that takes axis 0 where none is given."""
+    dim = call.dim()
+    return 0 if dim == "missing" else dim
+
+
 def _part(call: Call) -> Tensor:
     """A piece of a tensor along an axis."""
-    dim = call.dim()
-    dim = 0 if dim == "missing" else dim
+    dim = _dim_or_first(call)
     if not isinstance(dim, int):
         return Tensor()
     shape = call.tensor.shape
@@ -245,27 +250,29 @@ def _part(call: Call) -> Tensor:
 
 @op("unbind", "input dim")
 def _unbind(call: Call) -> Value:
-    dim = call.dim()
-    dim = 0 if dim == "missing" else dim
+    dim = _dim_or_first(call)
     return Many(taken(call.tensor, dim) if isinstance(dim, int) else Tensor())
 
 
 @op("cat", "tensors dim", whole=True)
 def _cat(call: Call) -> Value:
-    parts, dim = call.value("tensors"), call.dim()
-    dim = 0 if dim == "missing" else dim
-    one = parts.items[0] if isinstance(parts, Seq) and parts.items else parts.item if isinstance(parts, Many) else None
-    tensor = as_tensor(one)
+    parts, dim = call.value("tensors"), _dim_or_first(call)
+    items = _items(parts)
+    tensor = as_tensor(items[0]) if items else None
     if tensor is None or not isinstance(dim, int):
         return Tensor()
     axis = tensor.shape.grown(dim).axis(dim)
-    made = tensor.made if _all_made_alike(parts, axis) else None
+    made = tensor.made if _all_made_alike(items, axis) else None
     return Tensor(tensor.shape.with_axis(dim, replace(axis, size=None) if axis else Axis()), made)
 
 
-def _all_made_alike(parts: Value | None, axis: Axis | None) -> bool:
+def _items(parts: Value | None) -> tuple[Value, ...]:
+    """The tensors of a sequence; one that stands for all where they are not known one by one."""
+    return parts.items if isinstance(parts, Seq) else (parts.item,) if isinstance(parts, Many) else ()
+
+
+def _all_made_alike(items: tuple[Value, ...], axis: Axis | None) -> bool:
     """Whether distributions were put side by side, along another axis than their own."""
-    items = parts.items if isinstance(parts, Seq) else (parts.item,) if isinstance(parts, Many) else ()
     made = [tensor.made if (tensor := as_tensor(one)) else None for one in items]
     kinds = {one.kind if one else None for one in made}
     return len(kinds) == 1 and axis is not None and all(one is not None and one.axis is not axis for one in made)
@@ -273,14 +280,13 @@ def _all_made_alike(parts: Value | None, axis: Axis | None) -> bool:
 
 @op("stack", "tensors dim", whole=True)
 def _stack(call: Call) -> Value:
-    parts, dim = call.value("tensors"), call.dim()
-    dim = 0 if dim == "missing" else dim
-    one = parts.items[0] if isinstance(parts, Seq) and parts.items else parts.item if isinstance(parts, Many) else None
-    tensor = as_tensor(one)
+    parts, dim = call.value("tensors"), _dim_or_first(call)
+    items = _items(parts)
+    tensor = as_tensor(items[0]) if items else None
     if tensor is None or not isinstance(dim, int):
         return Tensor()
     new = Axis(size=len(parts.items) if isinstance(parts, Seq) else None)
-    return Tensor(tensor.shape.inserted(dim, new), tensor.made if _all_made_alike(parts, new) else None)
+    return Tensor(tensor.shape.inserted(dim, new), tensor.made if _all_made_alike(items, new) else None)
 
 
 PIECE = re.compile(r"\([^)]*\)|\S+")
