@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anymax.inspect.check.config import Config
-from anymax.inspect.check.findings import STRENGTH, Finding
+from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.names import Names
 from anymax.inspect.check.reading import Reading
 from anymax.inspect.check.rules import Rule, all_rules, run
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.sources import Source, Unreadable, read
+from anymax.inspect.check.telling import strongest
 
 # Files from which a second process, which takes 0.1 s to start, saves time.
 MANY = 200
@@ -55,8 +56,10 @@ def check(paths: Sequence[str], config: Config, texts: Mapping[str, str] | None 
             parts = [pool.submit(_check, part, paths, codes, texts or {}) for part in (paths[:half], paths[half:])]
             for part in parts:
                 report.add(part.result())
+    # both processes may have come by a place, with more or less to say
+    found = strongest(report.findings)
     report.findings = sorted(
-        (each for each in _surest(report.findings) if not each.code.startswith(config.ignored_in(each.path) or ("?",))),
+        (each for each in found if not each.code.startswith(config.ignored_in(each.path))),
         key=lambda finding: finding.place,
     )
     return report
@@ -102,13 +105,3 @@ def _findings(seen: Seen, rules: Sequence[Rule]) -> Report:
         # one file must not lose what the others gave
         what = f"a mistake of anymax itself: {type(error).__name__}: {error}"
         return Report(failed=[Unreadable(seen.source.path, what)])
-
-
-def _surest(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """One finding of a code for each place: both processes may have come by, with more or less to say."""
-    best: dict[tuple[str, int, int, int, str], Finding] = {}
-    for finding in findings:
-        kept = best.get(finding.place)
-        if kept is None or STRENGTH[finding.level] > STRENGTH[kept.level]:
-            best[finding.place] = finding
-    yield from best.values()

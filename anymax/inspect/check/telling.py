@@ -16,7 +16,6 @@ from anymax.inspect.check.values import Made, Place, Tensor
 
 T = TypeVar("T", bound=Observation)
 
-
 NAMES = {
     "softmax": "probabilities (softmax at {})",
     "log_softmax": "log-probabilities (log_softmax at {})",
@@ -80,12 +79,12 @@ def is_call_of(node: ast.AST, *names: str) -> bool:
 
 
 def strongest(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """One finding for each place: the surest, and of those the first."""
-    best: dict[tuple[int, int, int], Finding] = {}
+    """One finding of a code for each place: the surest, and of those the first."""
+    best: dict[tuple[str, int, int, int, str], Finding] = {}
     for finding in findings:
-        key = (finding.cell or 0, finding.line, finding.column)
-        if key not in best or STRENGTH[finding.level] > STRENGTH[best[key].level]:
-            best[key] = finding
+        kept = best.get(finding.place)
+        if kept is None or STRENGTH[finding.level] > STRENGTH[kept.level]:
+            best[finding.place] = finding
     yield from best.values()
 
 
@@ -120,9 +119,9 @@ def axis_name(axis: Axis, dim: int | None = None) -> str:
 
 def described(shape: Shape) -> str:
     """A shape by its axes: (batch, channels, height, width)."""
-    names = [str(axis) if axis.kind or axis.name else str(axis.size or "?") for axis in shape.front]
+    names = [str(axis) if axis.kind or axis.name else str(axis.size or "?") for axis in shape.known]
     if shape.open:
-        names += ["..."] + [str(axis) if axis.kind or axis.name else str(axis.size or "?") for axis in shape.back]
+        names.insert(len(shape.front), "...")
     return f"({', '.join(names)})"
 
 

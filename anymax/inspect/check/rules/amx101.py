@@ -36,7 +36,10 @@ from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.shapes import legacy_dim
 from anymax.inspect.check.telling import at, axis_name, by_home, call_name, described, strongest, with_argument
 
-RULE_OF_TORCH = "torch takes axis 0 of a tensor with 0, 1 or 3 axes and axis 1 of any other"
+OF_ANY_TENSOR = (
+    "{} without dim: torch takes axis 0 of a tensor with 0, 1 or 3 axes and axis 1 of any other, which for (batch, "
+    "time, classes) is the batch. Write dim=-1, or the axis of the classes."
+)
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -48,11 +51,7 @@ def check(seen: Seen) -> Iterator[Finding]:
     yield from strongest(_of_call(seen, group) for group in by_home(calls))
     told = {id(one.home.node) for one in calls}
     for group in by_home(one for one in seen.each(Built) if id(one.place.node) not in told):
-        name = f"nn.{group[0].name}()"
-        message = (
-            f"{name} without dim: {RULE_OF_TORCH}, which for (batch, time, classes) is the batch. Write dim=-1, or "
-            "the axis of the classes."
-        )
+        message = OF_ANY_TENSOR.format(f"nn.{group[0].name}()")
         yield at(RULE, seen, group[0].place, message, "warning")
 
 
@@ -88,11 +87,7 @@ def _of_call(seen: Seen, group: list[Softmax]) -> Finding:
             seen.source, first.home.node, f"dim={dim}", f"Write dim={dim}, the axis that torch takes today."
         )
         return at(RULE, seen, first.home, message, "info" if rank == 1 else "warning", fix)
-    message = (
-        f"{name} without dim: {RULE_OF_TORCH}, which for (batch, time, classes) is the batch. Write dim=-1, or the "
-        "axis of the classes."
-    )
-    return at(RULE, seen, first.home, message, "warning")
+    return at(RULE, seen, first.home, OF_ANY_TENSOR.format(name), "warning")
 
 
 def _meaning(one: Softmax) -> str:
