@@ -12,7 +12,7 @@ from anymax.inspect.check.values import Made, Place, Tensor, Value
 Dim = int | Literal["missing", "unknown"]
 
 
-class Seen:
+class Observation:
     """The base: what was seen, and the code that a finding would point at."""
 
     place: Place
@@ -23,7 +23,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Softmax(Seen):
+class Softmax(Observation):
     """softmax, log_softmax, softmin or gumbel_softmax of a tensor.
 
     Attributes:
@@ -50,7 +50,7 @@ class Softmax(Seen):
 
 
 @dataclass(frozen=True, eq=False)
-class Built(Seen):
+class Built(Observation):
     """A module with a softmax in it that was constructed without `dim`, whether or not it is called."""
 
     name: str
@@ -58,13 +58,13 @@ class Built(Seen):
 
 
 @dataclass(frozen=True, eq=False)
-class Sigmoid(Seen):
+class Sigmoid(Observation):
     place: Place
     paths: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Loss(Seen):
+class Loss(Observation):
     """A loss and what went into it.
 
     Attributes:
@@ -84,7 +84,7 @@ class Loss(Seen):
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler(Seen):
+class Sampler(Observation):
     """Something that draws: it takes probabilities or scores (logits)."""
 
     name: str
@@ -95,7 +95,7 @@ class Sampler(Seen):
 
 
 @dataclass(frozen=True, eq=False)
-class Choice(Seen):
+class Choice(Observation):
     """argmax, argmin, max, topk along an axis, or over everything."""
 
     name: str
@@ -107,7 +107,7 @@ class Choice(Seen):
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Seen):
+class Product(Observation):
     """A distribution that was multiplied with something and summed over `summed`."""
 
     written: str
@@ -117,7 +117,7 @@ class Product(Seen):
 
 
 @dataclass(frozen=True, eq=False)
-class Log(Seen):
+class Log(Observation):
     """The logarithm of probabilities."""
 
     place: Place
@@ -127,13 +127,10 @@ class Log(Seen):
 
 
 @dataclass(frozen=True, eq=False)
-class Quotient(Seen):
+class Quotient(Observation):
     """exp(x) / exp(x).sum(dim), or x - logsumexp(x, dim); `total` is the sum, over `dim` where it is a literal."""
 
     name: str
     place: Place
     total: Place
     dim: int | None
-
-
-Observation = Softmax | Built | Sigmoid | Loss | Sampler | Choice | Product | Log | Quotient
