@@ -55,8 +55,7 @@ def _line_of(finding: Finding) -> str | None:
     source = _source(finding.path)
     if source is None:
         return None
-    before = next((cell.first_line for cell in source.cells if cell.number == finding.cell), 0)
-    return source.lines[before + finding.line - 1]
+    return source.lines[source.lines_before(finding.cell) + finding.line - 1]
 
 
 @cache

@@ -137,6 +137,10 @@ class Source:
         at = bisect.bisect_right(self.cells, line - 1, key=lambda cell: cell.first_line)
         return self.cells[at - 1] if at else None
 
+    def lines_before(self, number: int | None) -> int:
+        """How many lines of the text stand before the cell of this number; 0 in a file without cells."""
+        return next((cell.first_line for cell in self.cells if cell.number == number), 0)
+
     def place(self, node: ast.expr | ast.stmt) -> str:
         """Where a node stands, for a sentence: "model.py:46", or "train.ipynb, cell 3, line 4"."""
         if cell := self.cell_of(node.lineno):

@@ -86,5 +86,5 @@ def run(seen: Seen, rules: Sequence[Rule]) -> list[Finding]:
 
 
 def _is_silenced(source: Source, finding: Finding) -> bool:
-    before = next((cell.first_line for cell in source.cells if cell.number == finding.cell), 0)
+    before = source.lines_before(finding.cell)
     return source.is_silenced(finding.code, (before + finding.line, before + finding.end_line))
