@@ -242,9 +242,8 @@ class Interpreter:
             one = one.parent
         if name in BUILTINS:
             return External(f"builtins.{name}")
-        for package in scope.module.stars:
-            if apply.is_known(f"{package}.{name}"):
-                return External(f"{package}.{name}")
+        if found := _of_a_star(scope.module, name):
+            return found
         if name in CUSTOMARY:
             return External(CUSTOMARY[name])
         return scope.module.unbound.setdefault(name, Unknown())
@@ -276,10 +275,7 @@ class Interpreter:
             return self._resolved(scope.names, name)
         if module.is_package and (inner := self.project.imported(name, module, level=1)):
             return ModuleValue(inner)
-        for package in module.stars:
-            if apply.is_known(f"{package}.{name}"):
-                return External(f"{package}.{name}")
-        return Unknown()
+        return _of_a_star(module, name) or Unknown()
 
     # -- statements ------------------------------------------------------------------------------------------------
 
@@ -399,9 +395,7 @@ class Interpreter:
             return bool(value.value)
         if isinstance(value, External) and value.name == "typing.TYPE_CHECKING":
             return False  # imports for types alone, which may be those of a whole package
-        if isinstance(value, Seq):
-            return bool(value.items)
-        if isinstance(value, Table):
+        if isinstance(value, Seq | Table):
             return bool(value.items)
         return True if isinstance(value, Function | Class | Instance | Layer) else None
 
@@ -876,6 +870,11 @@ class Interpreter:
         """A default holds where a call is read that leaves it; where none is, a caller may have given anything else."""
         value = self.eval(node, frame)
         return Unknown() if entry and not isinstance(value, Layer | Instance | Function | Class | External) else value
+
+
+def _of_a_star(module: Module, name: str) -> External | None:
+    """What a name stands for that `from package import *` may have brought."""
+    return next((External(f"{one}.{name}") for one in module.stars if apply.is_known(f"{one}.{name}")), None)
 
 
 def _key(callee: Class | Function, args: list[Value], kwargs: dict[str, Value]) -> tuple[Any, ...] | None:
