@@ -83,19 +83,14 @@ def _check(paths: Sequence[str], among: Sequence[str], codes: Sequence[str], tex
             continue
         report.looked_at.append(path)
         report.unread += source.unread
-        report.add(_findings(Seen(source, Names(source.tree)), [rule for rule in rules if not is_read(rule)]))
+        report.add(_findings(Seen(source, Names(source.tree)), [rule for rule in rules if rule.of_names]))
         reading.look(source)
     for source, observations in reading.seen():
         seen = Seen(source, Names(source.tree), observations)
-        report.add(_findings(seen, [rule for rule in rules if is_read(rule)]))
+        report.add(_findings(seen, [rule for rule in rules if not rule.of_names]))
     report.failed += [Unreadable(path, f"a mistake of anymax itself: {what}") for path, what in reading.failed.items()]
     report.cut_short += sorted(reading.partly)
     return report
-
-
-def is_read(rule: Rule) -> bool:
-    """Whether a rule speaks of what the interpreter saw, rather than of names."""
-    return rule.code.startswith(("AMX1", "AMX2", "AMX3"))
 
 
 def _findings(seen: Seen, rules: Sequence[Rule]) -> Report:

@@ -20,4 +20,5 @@ def check(seen):
             yield RULE.finding(seen.source, node, f"`{name}` is seen.", fix=fix)
 
 
-RULE = Rule("AMX999", "planted", "info", "## What it does\nFinds `wrong`.\n\n## Why is this bad\nIt is.", check)
+TEXT = "## What it does\nFinds `wrong`.\n\n## Why is this bad\nIt is."
+RULE = Rule("AMX999", "planted", "info", TEXT, check, of_names=True)

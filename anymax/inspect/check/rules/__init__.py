@@ -22,7 +22,7 @@ class Rule:
     """A rule: the documentation is the docstring of its file, under HEADINGS.
 
     `level` is that of its surest findings. `check` yields what is wrong in a file; None where only other engines than
-    reading see the mistake.
+    reading see the mistake. `of_names` rules need nothing that the interpreter saw, and look at every file.
     """
 
     code: str
@@ -30,6 +30,7 @@ class Rule:
     level: Level
     text: str | None
     check: Callable[[Seen], Iterator[Finding]] | None
+    of_names: bool = False
 
     @property
     def documentation(self) -> str:

@@ -179,4 +179,4 @@ def _last(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
 
 
-RULE = Rule("AMX401", "name-that-is-not-there", "error", __doc__, check)
+RULE = Rule("AMX401", "name-that-is-not-there", "error", __doc__, check, of_names=True)
