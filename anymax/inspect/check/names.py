@@ -30,14 +30,13 @@ class Names:
     where it is also assigned, a parameter or a loop variable, nothing is known of it.
     """
 
-    def __init__(self, tree: ast.Module, package: str = "") -> None:
+    def __init__(self, tree: ast.Module) -> None:
         self._tree = tree
-        self._package = package
 
     @cached_property
     def imports(self) -> list[Import]:
         """Every name of every import, in the order of the tree."""
-        return [each for node in _statements(self._tree) for each in _imports(node, self._package)]
+        return [each for node in _statements(self._tree) for each in _imports(node)]
 
     @cached_property
     def _table(self) -> dict[str, str]:
@@ -67,20 +66,16 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(each)
 
 
-def _imports(node: ast.AST, package: str) -> Iterator[Import]:
+def _imports(node: ast.AST) -> Iterator[Import]:
     if isinstance(node, ast.Import):
         for alias in node.names:
             first = alias.name.partition(".")[0]
             yield Import(alias, alias.asname or first, alias.name if alias.asname else first, alias.name)
     elif isinstance(node, ast.ImportFrom):
-        module = node.module or ""
-        if node.level:
-            # "?" above the outermost package that is known
-            parts = package.split(".") if package else []
-            above = parts[: len(parts) - node.level + 1] if len(parts) >= node.level else ["?"]
-            module = ".".join([*above, *([module] if module else [])])
+        # "?" for the packages that dots in front lead to
+        parts = (["?"] if node.level else []) + ([node.module] if node.module else [])
         for alias in node.names:
-            qualified = f"{module}.{alias.name}"
+            qualified = ".".join([*parts, alias.name])
             yield Import(alias, alias.asname or alias.name, qualified, qualified)
 
 

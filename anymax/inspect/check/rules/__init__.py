@@ -21,15 +21,15 @@ HEADINGS = ("What it does", "Why is this bad", "Example", "Use instead", "How su
 class Rule:
     """A rule: the documentation is the docstring of its file, under HEADINGS.
 
-    `level` is that of its surest findings. `check` yields what is wrong in a file; None where only other engines than
-    reading see the mistake. `of_names` rules need nothing that the interpreter saw, and look at every file.
+    `level` is that of its surest findings. `check` yields what is wrong in a file. `of_names` rules need nothing that
+    the interpreter saw, and look at every file.
     """
 
     code: str
     name: str
     level: Level
     text: str | None
-    check: Callable[[Seen], Iterator[Finding]] | None
+    check: Callable[[Seen], Iterator[Finding]]
     of_names: bool = False
 
     @property
@@ -81,7 +81,7 @@ def all_rules() -> dict[str, Rule]:
 
 def run(seen: Seen, rules: Sequence[Rule]) -> list[Finding]:
     """What these rules find in a file, in the order of its lines, without what its `# noqa` silence."""
-    found = [finding for rule in rules if rule.check for finding in rule.check(seen)]
+    found = [finding for rule in rules for finding in rule.check(seen)]
     kept = {finding for finding in found if not _is_silenced(seen.source, finding)}
     return sorted(kept, key=lambda finding: finding.place)
 
