@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from anymax.inspect.check import fixes, output
+from anymax.inspect.check import fixes
 from anymax.inspect.check.config import Config
 from anymax.inspect.check.findings import Edit
 from anymax.inspect.check.main import main
@@ -19,13 +19,7 @@ from tests.inspect.check import planted
 from tests.inspect.check.test_reading_rules import IMPORTS, blocks
 from tests.inspect.check.test_sources import notebook
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(all_rules(), "AMX999", planted.RULE)
-    output._source.cache_clear()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def test_a_fix_changes_its_characters_and_no_others_in_the_files_own_encoding(folder, capsys):

@@ -18,20 +18,13 @@ from anymax.inspect.check import output, reading, run
 from anymax.inspect.check.main import main
 from anymax.inspect.check.rules import HEADINGS, all_rules
 from anymax.inspect.check.sources import PYTHON
-from tests.inspect.check import planted
 from tests.inspect.check.test_sources import notebook
 
 ROOT = Path(__file__).parents[3]
 NCE = "import torch.nn.functional as F\nloss = F.nce_loss(x, y)\n"
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """An empty folder, and one more rule, which has a fix."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(all_rules(), "AMX999", planted.RULE)
-    output._source.cache_clear()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def refused(capsys, *arguments) -> str:
