@@ -24,15 +24,25 @@ NAMES = {
     "scores": "scores (from {})",
 }
 
+KINDS = {
+    "batch": "the batch",
+    "feature": "the features",
+    "channel": "the channels",
+    "height": "the height of the image",
+    "width": "the width of the image",
+    "position": "the positions",
+    "depth": "the depth of the volume",
+}
+
 
 def where(place: Place, seen_from: Source) -> str:
     """A place as a sentence in a finding about `seen_from` names it."""
     node = place.node
     if not isinstance(node, ast.expr | ast.stmt):
         return place.module.path
-    text = place.module.source.place(node)
-    same = place.module.source.path == seen_from.path and not seen_from.cells
-    return f"line {node.lineno}" if same else text
+    if place.module.source.path == seen_from.path and not seen_from.cells:
+        return f"line {node.lineno}"
+    return place.module.source.place(node)
 
 
 def what(made: Made, seen_from: Source) -> str:
@@ -103,18 +113,9 @@ def call_name(one: Softmax) -> str:
     return ast.unparse(node.func) if isinstance(node, ast.Call) else one.written
 
 
-def axis_name(axis: Axis, dim: int | None = None) -> str:
-    number = "" if dim is None else f"axis {dim}, "
-    kind = {
-        "batch": "the batch",
-        "feature": "the features",
-        "channel": "the channels",
-        "height": "the height of the image",
-        "width": "the width of the image",
-        "position": "the positions",
-        "depth": "the depth of the volume",
-    }.get(axis.kind or "")
-    return number + (kind or (f"`{axis.name}`" if axis.name else "an axis"))
+def meaning(axis: Axis | None) -> str:
+    """What an axis holds, behind its number: ", the batch"; nothing where that is not known."""
+    return f", {KINDS[axis.kind]}" if axis is not None and axis.kind else ""
 
 
 def described(shape: Shape) -> str:

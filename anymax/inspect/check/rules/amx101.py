@@ -34,7 +34,7 @@ from anymax.inspect.check.observed import Built, Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.shapes import legacy_dim
-from anymax.inspect.check.telling import at, axis_name, by_home, call_name, described, strongest, with_argument
+from anymax.inspect.check.telling import at, by_home, call_name, described, meaning, strongest, with_argument
 
 OF_ANY_TENSOR = (
     "{} without dim: torch takes axis 0 of a tensor with 0, 1 or 3 axes and axis 1 of any other, which for (batch, "
@@ -81,17 +81,13 @@ def _of_call(seen: Seen, group: list[Softmax]) -> Finding:
         dim = legacy_dim(rank)
         message = (
             f"{name} without dim: of a tensor with {rank} {'axis' if rank == 1 else 'axes'} torch normalises axis {dim}"
-            f"{_meaning(known[0])}, with a warning. Write dim={dim} to keep this, or the axis that is meant."
+            f"{meaning(known[0].axis)}, with a warning. Write dim={dim} to keep this, or the axis that is meant."
         )
         fix = with_argument(
             seen.source, first.home.node, f"dim={dim}", f"Write dim={dim}, the axis that torch takes today."
         )
         return at(RULE, seen, first.home, message, "info" if rank == 1 else "warning", fix)
     return at(RULE, seen, first.home, OF_ANY_TENSOR.format(name), "warning")
-
-
-def _meaning(one: Softmax) -> str:
-    return f", {axis_name(one.axis)}" if one.axis is not None and one.axis.kind else ""
 
 
 RULE = Rule("AMX101", "implicit-dim", "error", __doc__, check)

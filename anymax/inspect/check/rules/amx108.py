@@ -32,7 +32,7 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import at, axis_name, call_name, described, strongest, with_argument
+from anymax.inspect.check.telling import at, call_name, described, meaning, strongest, with_argument
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -46,21 +46,15 @@ def _made_last(one: Softmax) -> bool:
 
 def _of(seen: Seen, one: Softmax) -> Finding:
     pixels = one.axis is not None and one.axis.kind in ("width", "height", "position")
-    of_axis = f", {axis_name(one.axis)}" if one.axis is not None and one.axis.kind else ""
     message = (
-        f"{call_name(one)} without dim normalises the last axis{of_axis}, of {described(one.operand.shape)}. Write "
-        + (
-            "dim=1 if a channel is to be chosen, dim=-1 to keep this."
-            if pixels
-            else "dim=-1 to keep this, or the axis that is meant."
-        )
+        f"{call_name(one)} without dim normalises the last axis{meaning(one.axis)}, of {described(one.operand.shape)}. "
     )
-    fix = (
-        None
-        if pixels
-        else with_argument(seen.source, one.home.node, "dim=-1", "Write dim=-1, the axis that torch takes today.")
-    )
-    return at(RULE, seen, one.home, message, "error" if pixels else "warning", fix)
+    if pixels:
+        message += "Write dim=1 if a channel is to be chosen, dim=-1 to keep this."
+        return at(RULE, seen, one.home, message, "error")
+    message += "Write dim=-1 to keep this, or the axis that is meant."
+    fix = with_argument(seen.source, one.home.node, "dim=-1", "Write dim=-1, the axis that torch takes today.")
+    return at(RULE, seen, one.home, message, "warning", fix)
 
 
 RULE = Rule("AMX108", "gumbel-softmax-without-dim", "error", __doc__, check)

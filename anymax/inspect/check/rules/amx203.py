@@ -46,10 +46,8 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
         return None
     place = where(made.place, seen.source)
     if made.kind == "scores":
-        leads, instead = (
-            "has no lower bound: training only makes them larger",
-            "Write cross_entropy instead, which takes scores",
-        )
+        leads = "has no lower bound: training only makes them larger"
+        instead = "Write cross_entropy instead, which takes scores"
     elif made.kind == "softmax":
         leads = "lies between -1 and 0, with gradients that do not grow where the answer is wrong"
         instead = f"Pass the scores to cross_entropy, or write log_softmax in place of the softmax at {place}"

@@ -50,7 +50,7 @@ def _of(seen: Seen, one: Sampler) -> Finding | None:
         instead = (
             f"Drop the {made.kind} at {where(made.place, seen.source)}"
             if one.name == "gumbel_softmax"
-            else "Write probs= for them, or drop the " + made.kind
+            else f"Write probs= for them, or drop the {made.kind}"
         )
         message = (
             f"{one.name} takes scores as logits, but gets {what(made, seen.source)}: it applies a softmax to them, "

@@ -36,7 +36,6 @@ from anymax.inspect.check.observed import Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import at, strongest, where
-from anymax.inspect.check.values import Place
 
 LARGEST_HALF = 65504.0
 # A score this far below the others still leaves a weight of 2e-9
@@ -51,12 +50,14 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
     if one.operand.masked is None:
         return None
     value, place = one.operand.masked
+    # a finding stands at the mask, where that is in this file
+    here = place if place.module.path == seen.source.path else one.home
     if one.operand.dtype == "half" and abs(value) > LARGEST_HALF and abs(value) != float("inf"):
         message = (
             f"{value:g} cannot be held in float16, whose largest number is {LARGEST_HALF:g}: the mask at "
             f"{where(place, seen.source)} fails or overflows. Write torch.finfo(scores.dtype).min."
         )
-        return _finding(seen, one, place, message, "error")
+        return at(RULE, seen, here, message, "error")
     if value <= HIDES_ENOUGH:
         return None
     message = (
@@ -64,13 +65,7 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
         f"{where(one.place, seen.source)}: masked entries keep a probability. Write float('-inf'), or "
         "torch.finfo(scores.dtype).min where a whole row may be masked."
     )
-    return _finding(seen, one, place, message, "warning" if value == 0 or value < -1 else "error")
-
-
-def _finding(seen: Seen, one: Softmax, place: Place, message: str, level: str) -> Finding:
-    """At the mask, where it stands in this file."""
-    here = place if place.module.path == seen.source.path else one.home
-    return at(RULE, seen, here, message, "error" if level == "error" else "warning")
+    return at(RULE, seen, here, message, "warning" if value == 0 or value < -1 else "error")
 
 
 RULE = Rule("AMX305", "mask-constant", "error", __doc__, check)
