@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import itertools
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +65,21 @@ TRANSPARENT = frozenset(
         "typing.cast",
     ]
 )
+
+ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
+}
+ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.Gt: operator.gt,
+    ast.LtE: operator.le,
+    ast.GtE: operator.ge,
+}
 
 NAMES_OF_A_BATCH = frozenset(
     ["b", "bs", "bsz", "batch", "batch_size", "batchsize", "nbatch", "n_batch", "batch_sz", "nb"]
@@ -350,11 +367,9 @@ def written_into(tensor: Tensor | Unknown, index: ast.expr, value: Value, place:
 
 def unary(interpreter: Interpreter, node: ast.UnaryOp, value: Value, frame: Frame) -> Value:
     if isinstance(value, Const) and isinstance(value.value, int | float) and not isinstance(value.value, bool):
-        return (
-            Const(-value.value if isinstance(node.op, ast.USub) else +value.value)
-            if not isinstance(node.op, ast.Invert)
-            else Unknown()
-        )
+        if isinstance(node.op, ast.Invert):
+            return Unknown()
+        return Const(-value.value if isinstance(node.op, ast.USub) else +value.value)
     if isinstance(node.op, ast.USub) and any(isinstance(one, Tensor) for one in options(value)):
         call = Call(interpreter, "neg", "-", node, frame, {}, {})
         return join([ops.negated(call, one) if isinstance(one, Tensor) else Unknown() for one in options(value)])
@@ -367,16 +382,11 @@ def binary(interpreter: Interpreter, node: ast.BinOp, left: Value, right: Value,
     if isinstance(left, Seq) and isinstance(right, Seq) and isinstance(node.op, ast.Add):
         return Seq(left.items + right.items)
     if isinstance(left, Seq) and isinstance(right, Const) and isinstance(node.op, ast.Mult):
-        return (
-            Seq(left.items * right.value)
-            if type(right.value) is int and 0 <= right.value <= 16
-            else Many(join(list(left.items)))
-        )
-    results: list[Value] = []
-    for one in options(left):
-        for other in options(right):
-            results.append(_tensor_binary(interpreter, node, one, other, frame))
-    return join(results)
+        if type(right.value) is int and 0 <= right.value <= 16:
+            return Seq(left.items * right.value)
+        return Many(join(left.items))
+    pairs = itertools.product(options(left), options(right))
+    return join(_tensor_binary(interpreter, node, one, other, frame) for one, other in pairs)
 
 
 def _tensor_binary(interpreter: Interpreter, node: ast.BinOp, left: Value, right: Value, frame: Frame) -> Value:
@@ -394,23 +404,15 @@ def _tensor_binary(interpreter: Interpreter, node: ast.BinOp, left: Value, right
 
 
 def _folded(sign: ast.operator, left: Any, right: Any) -> Value:
-    numbers = isinstance(left, int | float) and isinstance(right, int | float)
+    fold = ARITHMETIC.get(type(sign))
+    if fold is None or not isinstance(left, int | float) or not isinstance(right, int | float):
+        return Unknown()
+    if isinstance(sign, ast.Pow) and not (abs(left) < 1e4 and abs(right) < 100):
+        return Unknown()
     try:
-        if numbers and isinstance(sign, ast.Add):
-            return Const(left + right)
-        if numbers and isinstance(sign, ast.Sub):
-            return Const(left - right)
-        if numbers and isinstance(sign, ast.Mult):
-            return Const(left * right)
-        if numbers and isinstance(sign, ast.Div):
-            return Const(left / right)
-        if numbers and isinstance(sign, ast.FloorDiv):
-            return Const(left // right)
-        if numbers and isinstance(sign, ast.Pow) and abs(left) < 1e4 and abs(right) < 100:
-            return Const(left**right)
+        return Const(fold(left, right))
     except (ArithmeticError, ValueError, TypeError):
-        pass
-    return Unknown()
+        return Unknown()
 
 
 def compare(interpreter: Interpreter, node: ast.Compare, left: Value, rights: list[Value], frame: Frame) -> Value:
@@ -447,10 +449,8 @@ def _compared(sign: ast.cmpop, left: Value, right: Value) -> bool | None:
         try:
             if isinstance(sign, ast.Eq | ast.NotEq):
                 return (left.value == right.value) is isinstance(sign, ast.Eq)
-            if isinstance(sign, ast.Lt | ast.Gt | ast.LtE | ast.GtE):
-                results = {ast.Lt: left.value < right.value, ast.Gt: left.value > right.value}
-                results |= {ast.LtE: left.value <= right.value, ast.GtE: left.value >= right.value}
-                return bool(results[type(sign)])
+            if order := ORDERS.get(type(sign)):
+                return bool(order(left.value, right.value))
         except TypeError:
             return None
     if isinstance(sign, ast.In | ast.NotIn) and isinstance(left, Const) and isinstance(right, Seq):
@@ -525,11 +525,9 @@ def call_method(
         sizes = Sizes(tensor, method.owner_node)
         if dim is None:
             return sizes
-        return (
-            size_of(interpreter, sizes, dim.value, frame)
-            if isinstance(dim, Const) and type(dim.value) is int
-            else Unknown()
-        )
+        if isinstance(dim, Const) and type(dim.value) is int:
+            return size_of(interpreter, sizes, dim.value, frame)
+        return Unknown()
     if name in ("dim", "ndimension"):
         return Unknown() if tensor.shape.rank is None else Const(tensor.shape.rank)
     if name in ("eq", "ne"):
@@ -606,12 +604,9 @@ def _builtin(
         return interpreter.items_of(first or Unknown(), node.args[0])[0]
     if name == "enumerate" and node.args:
         items = interpreter.items_of(first or Unknown(), node.args[0])
-        exact = isinstance(first, Seq)
-        return (
-            Seq(tuple(Seq((Const(at), one)) for at, one in enumerate(items)))
-            if exact
-            else Many(Seq((Unknown(), items[0] if items else Unknown())))
-        )
+        if isinstance(first, Seq):
+            return Seq(tuple(Seq((Const(at), one)) for at, one in enumerate(items)))
+        return Many(Seq((Unknown(), items[0] if items else Unknown())))
     if name == "zip" and node.args:
         rows = [interpreter.items_of(one, where) for one, where in zip(args, node.args, strict=False)]
         if all(isinstance(one, Seq) for one in args) and rows:

@@ -172,8 +172,7 @@ class Interpreter:
     def enter(self, function: Function, instance: Value | None = None, given: dict[str, Value] | None = None) -> None:
         """Go through a function of whose arguments no more than `given` is known, and forget what it changed."""
         self.steps, self._stack, self.certain = MOST_STEPS_OF_AN_ENTRY, [], True
-        kept = self._trail
-        self._trail, mark = [], 0
+        kept, self._trail = self._trail, []
         bound = function if instance is None else self._bind(function, instance)
         try:
             self.call_function(bound, [], given or {}, entry=True)
@@ -181,7 +180,7 @@ class Interpreter:
             pass
         finally:
             self.taken += MOST_STEPS_OF_AN_ENTRY - self.steps
-            self._undo(mark)
+            self._undo(0)
             self._trail = kept
 
     def example_of(self, cls: Class, given: dict[str, Value] | None = None) -> Value:
@@ -726,11 +725,10 @@ class Interpreter:
         for one in node.args:
             if isinstance(one, ast.Starred):
                 spread = self.eval(one.value, frame)
-                args.extend(
-                    spread.items
-                    if isinstance(spread, Seq)
-                    else [Many(Unknown()) if not isinstance(spread, Many) else spread]
-                )
+                if isinstance(spread, Seq):
+                    args.extend(spread.items)
+                else:
+                    args.append(spread if isinstance(spread, Many) else Many(Unknown()))
             else:
                 args.append(self.eval(one, frame))
         kwargs: dict[str, Value] = {}

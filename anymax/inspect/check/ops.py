@@ -352,7 +352,7 @@ def _operand(value: Value) -> Tensor | None:
 def _with_a_number(call: Call, sign: ast.operator, left: Value, right: Value) -> Tensor:
     on_the_left = _operand(left) is not None
     tensor = _operand(left) or _operand(right) or Tensor()
-    number = left if _operand(left) is None else right
+    number = right if on_the_left else left
     value = number.value if isinstance(number, Const) else None
     made = tensor.made
     if isinstance(number, Unknown):
