@@ -5,10 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-# error: it follows from the graph; warning: likely; info: right, and another call is better
-Level = Literal["error", "warning", "info"]
+from anymax.inspect.check.findings import Level
 
 _WIDTH = 100
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import Axis, atoms
 from anymax.inspect.exported.flow import Contraction, Known, Step, What
 from anymax.inspect.exported.rules.program import (
@@ -18,7 +19,6 @@ from anymax.inspect.exported.rules.program import (
     name_of,
     place_of,
 )
-from anymax.inspect.model_report import Level
 
 _PER_SAMPLE = "One score per sample is a case for"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch.fx import Node
 
+from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import atoms
 from anymax.inspect.exported.flow import Known, Step
 from anymax.inspect.exported.rules.program import (
@@ -19,7 +20,6 @@ from anymax.inspect.exported.rules.program import (
     place_of,
 )
 from anymax.inspect.exported.trace import call_of
-from anymax.inspect.model_report import Level
 
 # what takes the values, what they are: code, level, message
 _TWICE: dict[tuple[str, str], tuple[str, Level, str]] = {

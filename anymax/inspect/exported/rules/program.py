@@ -10,10 +10,10 @@ import sympy
 import torch
 from torch.fx import Node
 
+from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import Axis, Sizes
 from anymax.inspect.exported.flow import Known, Step
 from anymax.inspect.exported.trace import call_of
-from anymax.inspect.model_report import Level
 
 NORMALISATIONS = frozenset({"softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax"})
 NLL = frozenset({"nll_loss", "nll_loss_nd", "nll_loss2d", "nll_loss_forward", "nll_loss2d_forward"})
