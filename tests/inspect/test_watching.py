@@ -599,6 +599,19 @@ def test_numbers_and_random_state_are_as_without_a_watch():
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize(("function", "dim"), [("cross_entropy", 5), ("log_prob", "a"), ("cross_entropy", (0, 1))])
+def test_an_error_of_the_call_is_the_one_without_a_watch(function, dim):
+    def message():
+        with pytest.raises((IndexError, ValueError)) as stopped:
+            getattr(anymax, function)(X, IDS, dim=dim)
+        return str(stopped.value)
+
+    without = message()
+    with watch():
+        assert message() == without
+    assert without.startswith(f"{function}: ")
+
+
 FOLLOWED = [
     op for op in op_db if any(f in _LOOKS for f in (op.op, op.method_variant, op.inplace_variant) if f is not None)
 ]

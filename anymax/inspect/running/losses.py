@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Categorical
 
-from anymax._core.dims import resolve
 from anymax._core.dispatch import OPS
+from anymax._core.targets import class_axis
 from anymax.inspect.running.maps import HANDLERS as _MAPS
 from anymax.inspect.running.maps import Handler, has_masked_row, has_nan, summed
 from anymax.inspect.running.places import Place, caller
@@ -66,11 +66,11 @@ def _cross_entropy(record: Record, function: Callable[..., Any], args: tuple[Any
 
 
 def _class_axis(scores: Tensor, dim: Any) -> int | None:
-    """The axis that holds the classes; None where several do."""
-    if dim is None:
-        return 0 if scores.ndim == 1 else 1
-    axes = resolve(dim, scores.ndim).axes
-    return axes[0] if len(axes) == 1 else None
+    """The axis that holds the classes; None where the call itself will say what is wrong with its dim."""
+    try:
+        return class_axis(dim, scores.ndim).axes[0]
+    except (IndexError, TypeError, ValueError):
+        return None
 
 
 def _look_up(record: Record, scores: Tensor) -> Origin | None:
@@ -283,7 +283,7 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
     place = caller()
     origin = _look_up(record, inputs)
     kind = None if origin is None else origin.kind
-    at = 0 if inputs.ndim == 1 else 1
+    at = class_axis(None, inputs.ndim).axes[0]
     if origin is not None:
         _check_batch(record, "nll_loss", origin, at, place)
     if origin is not None and kind in ("softmax", "sigmoid"):
