@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import Axis, atoms
-from anymax.inspect.exported.flow import Contraction, Known, Step, What
+from anymax.inspect.exported.flow import Contraction, Step, What
 from anymax.inspect.exported.rules.program import (
     ATTENTION,
     NLL,
     NORMALISATIONS,
     Mistake,
     Program,
+    class_dim,
     dim_of,
     dims_of,
     in_loss,
@@ -68,7 +69,7 @@ def classes_from_batch(program: Program) -> Iterator[Mistake]:
         known = step.input
         if step.op != "cross_entropy_loss" or known is None:
             continue
-        dim = _class_dim(known)
+        dim = class_dim(known)
         if program.batch_dims(known.sizes) == [dim]:
             yield Mistake(
                 "AMX102",
@@ -133,10 +134,10 @@ def softmax_over_one(program: Program) -> Iterator[Mistake]:
 def one_class_or_key(program: Program) -> Iterator[Mistake]:
     for step in program.steps:
         known = step.input
-        if step.op == "cross_entropy_loss" and known is not None and known.sizes[_class_dim(known)] == 1:
+        if step.op == "cross_entropy_loss" and known is not None and known.sizes[class_dim(known)] == 1:
             yield Mistake(
                 "AMX103",
-                _level_of_one(known.axes[_class_dim(known)]),
+                _level_of_one(known.axes[class_dim(known)]),
                 step.node,
                 f"cross_entropy of {program.shown(known)} has one class, so the loss is always 0. "
                 f"{_PER_SAMPLE} binary_cross_entropy_with_logits.",
@@ -283,7 +284,3 @@ def _reads_axis_1(step: Step) -> bool:
         return True
     ours = step.call is not None and step.call.ours and step.call.function == "cross_entropy"
     return ours and step.op in NORMALISATIONS and step.call.without_dim  # type: ignore[union-attr]
-
-
-def _class_dim(known: Known) -> int:
-    return 1 if len(known.axes) > 1 else 0

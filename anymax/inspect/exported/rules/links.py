@@ -15,6 +15,7 @@ from anymax.inspect.exported.rules.program import (
     Mistake,
     Program,
     behind,
+    class_dim,
     dim_of,
     name_of,
     place_of,
@@ -152,7 +153,7 @@ def nll_of_what(program: Program) -> Iterator[Mistake]:
         elif known.kind == "log_probs" and _over_other_axis(known):
             problem = (
                 f"log-probabilities that sum to 1 over another axis than that of the classes, those of {place}. "
-                f"Normalise dim={1 if len(known.axes) > 1 else 0}, from which nll_loss reads."
+                f"Normalise dim={class_dim(known)}, from which nll_loss reads."
             )
         else:
             continue
@@ -161,7 +162,7 @@ def nll_of_what(program: Program) -> Iterator[Mistake]:
 
 def _over_other_axis(known: Known) -> bool:
     assert known.what is not None
-    over, classes = known.what.over, known.axes[1 if len(known.axes) > 1 else 0]
+    over, classes = known.what.over, known.axes[class_dim(known)]
     return bool(over) and over <= atoms(known.axes) and not classes.atoms() & over
 
 

@@ -10,6 +10,7 @@ import sympy
 import torch
 from torch.fx import Node
 
+from anymax._core.targets import class_axis
 from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import Axis, Sizes
 from anymax.inspect.exported.flow import Known, Step
@@ -84,6 +85,11 @@ def dim_of(step: Step) -> int:
 def dims_of(known: Known, wanted: frozenset[Axis]) -> list[int]:
     """Where these axes are in a tensor, alone or merged with others."""
     return [dim for dim, axis in enumerate(known.axes) if axis.atoms() & wanted]
+
+
+def class_dim(known: Known) -> int:
+    """The axis from which torch's losses read the classes."""
+    return class_axis(None, len(known.axes)).axes[0]
 
 
 def in_loss(node: Node) -> bool:
