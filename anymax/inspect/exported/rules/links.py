@@ -8,7 +8,7 @@ from torch.fx import Node
 
 from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import atoms
-from anymax.inspect.exported.flow import Known, Step
+from anymax.inspect.exported.flow import Known, Step, What
 from anymax.inspect.exported.rules.program import (
     NLL,
     NORMALISATIONS,
@@ -84,7 +84,7 @@ def link_twice(program: Program) -> Iterator[Mistake]:
             if taker is None or known.what is None:
                 continue
             if taker == "softmax" and known.kind == "probs":
-                yield _softmax_of_softmax(program, step, known)
+                yield _softmax_of_softmax(program, step, known, known.what)
             elif (taker, known.kind) in _TWICE:
                 code, level, text = _TWICE[taker, known.what.kind]
                 message = text.format(place=place_of(known.what.node), name=name_of(step))
@@ -106,23 +106,21 @@ def _taker(step: Step, source: Node) -> str | None:
     )
 
 
-def _softmax_of_softmax(program: Program, step: Step, known: Known) -> Mistake:
-    assert known.what is not None
-    same = bool(known.axes[dim_of(step)].atoms() & known.what.over)
+def _softmax_of_softmax(program: Program, step: Step, known: Known, what: What) -> Mistake:
+    same = bool(known.axes[dim_of(step)].atoms() & what.over)
     write = "Take one of the two away." if same else "Both axes jointly are one call: anymax.softmax(x, dim=(i, j))."
     return Mistake(
         "AMX206",
         "error" if same else "warning",
         step.node,
-        f"{program.said(step)} that holds probabilities, those of the softmax in {place_of(known.what.node)}: of "
+        f"{program.said(step)} that holds probabilities, those of the softmax in {place_of(what.node)}: of "
         f"numbers between 0 and 1, softmax is almost uniform. {write}",
     )
 
 
 def nll_of_log_softmax(program: Program) -> Iterator[Mistake]:
-    made = {step.node: step for step in program.steps}
     for step in program.steps:
-        link = made.get(behind(step.sources[0])) if step.op in NLL else None
+        link = program.made.get(behind(step.sources[0])) if step.op in NLL else None
         # where the model returns its log-probabilities too, they have another use
         if link is not None and link.op in ("log_softmax", "_log_softmax") and len(link.node.users) == 1:
             yield Mistake(
@@ -135,22 +133,21 @@ def nll_of_log_softmax(program: Program) -> Iterator[Mistake]:
 
 
 def nll_of_what(program: Program) -> Iterator[Mistake]:
-    for step in program.steps:
-        known = step.input
-        if step.op not in NLL or known is None or known.what is None:
+    for step, known, what in program.given():
+        if step.op not in NLL:
             continue
-        place = place_of(known.what.node)
-        if known.kind in ("probs", "sigmoid"):
+        place = place_of(what.node)
+        if what.kind in ("probs", "sigmoid"):
             problem = (
                 f"probabilities, those of {place}: the loss is their negative mean, always below 0. Write log_softmax "
                 "for softmax, or give the scores to cross_entropy."
             )
-        elif known.kind == "scores":
+        elif what.kind == "scores":
             problem = (
                 f"raw scores, those of {place}: larger scores lower the loss for ever. Write cross_entropy, or "
                 "log_softmax in front."
             )
-        elif known.kind == "log_probs" and _over_other_axis(known):
+        elif what.kind == "log_probs" and _over_other_axis(known, what):
             problem = (
                 f"log-probabilities that sum to 1 over another axis than that of the classes, those of {place}. "
                 f"Normalise dim={class_dim(known)}, from which nll_loss reads."
@@ -160,30 +157,28 @@ def nll_of_what(program: Program) -> Iterator[Mistake]:
         yield Mistake("AMX203", "error", step.node, f"nll_loss of {problem}")
 
 
-def _over_other_axis(known: Known) -> bool:
-    assert known.what is not None
-    over, classes = known.what.over, known.axes[class_dim(known)]
-    return bool(over) and over <= atoms(known.axes) and not classes.atoms() & over
+def _over_other_axis(known: Known, what: What) -> bool:
+    classes = known.axes[class_dim(known)].atoms()
+    return bool(what.over) and what.over <= atoms(known.axes) and not classes & what.over
 
 
 def bce_of_what(program: Program) -> Iterator[Mistake]:
-    for step in program.steps:
-        known = step.input
-        if step.op != "binary_cross_entropy" or known is None or known.what is None:
+    for step, _, what in program.given():
+        if step.op != "binary_cross_entropy":
             continue
-        place = place_of(known.what.node)
+        place = place_of(what.node)
         level: Level = "error"
-        if known.kind == "scores":
+        if what.kind == "scores":
             problem = (
                 f"raw scores, those of {place}, raises as soon as one lies outside [0, 1]. Write "
                 "binary_cross_entropy_with_logits."
             )
-        elif known.kind in ("log_probs", "log_sigmoid"):
+        elif what.kind in ("log_probs", "log_sigmoid"):
             problem = (
                 f"log-probabilities, those of {place}, which are below 0, raises. Give the scores to "
                 "binary_cross_entropy_with_logits."
             )
-        elif known.kind == "sigmoid":
+        elif what.kind == "sigmoid":
             level = "info"
             problem = (
                 f"the sigmoid in {place} is right, and loses the digits of confident answers. "
@@ -220,19 +215,16 @@ def kl_div_of_what(program: Program) -> Iterator[Mistake]:
 
 
 def sampler_of_what(program: Program) -> Iterator[Mistake]:
-    for step in program.steps:
-        known = step.input
-        if known is None or known.what is None:
-            continue
-        place = place_of(known.what.node)
+    for step, _, what in program.given():
+        place = place_of(what.node)
         # Categorical divides probs by their sum, and takes logsumexp from logits
         categorical = step.call is not None and step.call.within.endswith("distributions.categorical")
-        raw = {"scores": "raw scores", "log_probs": "log-probabilities"}.get(known.what.kind)
+        raw = {"scores": "raw scores", "log_probs": "log-probabilities"}.get(what.kind)
         if categorical and step.op == "div" and raw:
             problem = (
                 f"Categorical(probs=) of {raw}, those of {place}: it divides by their sum. Write logits= for probs=."
             )
-        elif categorical and step.op == "logsumexp" and known.kind == "probs":
+        elif categorical and step.op == "logsumexp" and what.kind == "probs":
             problem = (
                 f"Categorical(logits=) of probabilities, those of {place}: it takes their softmax once more, and draws "
                 "almost uniformly. Write probs= for logits=, or give it the scores."

@@ -19,23 +19,20 @@ from anymax.inspect.exported.rules.program import (
     place_of,
 )
 
+_LOGS = ("log", "log2", "log10")
 # a masked score above this keeps a weight that counts
 _SMALL_ENOUGH = -50.0
 
 
 def log_of_link(program: Program) -> Iterator[Mistake]:
-    made = {step.node: step for step in program.steps}
-    for step in program.steps:
-        known = step.input
-        if known is None or known.what is None or known.kind not in ("probs", "sigmoid"):
+    for step, _, what in program.given():
+        if step.op not in _LOGS or not is_written(step.node, *_LOGS):
             continue
         # the log of a mean has no function of its own
-        if known.what.mixed:
+        if what.kind not in ("probs", "sigmoid") or what.mixed:
             continue
-        link = made.get(known.what.node)
-        if link is None or link.op not in NORMALISATIONS | {"sigmoid"}:
-            continue
-        if step.op in ("log", "log2", "log10") and is_written(step.node, "log", "log2", "log10"):
+        link = program.made.get(what.node)
+        if link is not None and link.op in NORMALISATIONS | {"sigmoid"}:
             write = "logsigmoid(x)" if link.op == "sigmoid" else "log_softmax(x, dim)"
             yield Mistake(
                 "AMX301",

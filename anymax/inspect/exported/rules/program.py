@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import sympy
@@ -13,7 +14,7 @@ from torch.fx import Node
 from anymax._core.targets import class_axis
 from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import Axis, Sizes
-from anymax.inspect.exported.flow import Known, Step
+from anymax.inspect.exported.flow import Known, Step, What
 from anymax.inspect.exported.trace import call_of
 
 NORMALISATIONS = frozenset({"softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax"})
@@ -61,6 +62,17 @@ class Program:
 
     def batch_dims(self, sizes: Sizes) -> list[int]:
         return [dim for dim, size in enumerate(sizes) if self.batch in size.free_symbols]
+
+    @cached_property
+    def made(self) -> Mapping[Node, Step]:
+        """The op that made each tensor."""
+        return {step.node: step for step in self.steps}
+
+    def given(self) -> Iterator[tuple[Step, Known, What]]:
+        """Each op of whose first tensor it is known what the values are, with that tensor and its values."""
+        for step in self.steps:
+            if step.input is not None and step.input.what is not None:
+                yield step, step.input, step.input.what
 
     def normalised(self) -> Iterator[tuple[Step, Known, int]]:
         """Each normalisation, with its input and the axis that competes."""
