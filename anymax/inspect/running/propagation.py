@@ -76,8 +76,7 @@ def _same(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], resul
     *("group_norm", "instance_norm", "batch_norm", "cumsum", "flip", "roll", "erf", "sin", "cos", "prelu", "round"),
 )
 def _entrywise(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-    tensor = args[0] if args else kwargs["input"]
-    origin = origins.get(tensor, int(tensor is result))
+    origin = before(origins, argument(args, kwargs, 0, "input"), result)
     if origin is not None:
         plain = origin.kind is None and origin.made_by is None
         origins.put(result, origin if plain else Origin(origin.axes, None, None, None, origin.mixed))
@@ -416,12 +415,6 @@ def _pooled(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], res
 
 
 # products
-
-
-@_carries("matmul", "bmm", "mm")
-def _matmul(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-    left, right = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other", kwargs.get("mat2"))
-    product(origins, left, right, result)
 
 
 @_carries("baddbmm", "addmm", "addbmm")
