@@ -82,12 +82,9 @@ def _modules_seen(run: Rerun, model: nn.Module, batch: Batch, sample: int, value
     inputs: list[tuple[list[Tensor], list[Tensor]]] = []
     found: list[_Seen] = []
 
-    def before(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
-            # copies, since a module may write into what it was given
-            inputs.append(_rows(batch, sample, (args, kwargs)))
-
-        return hook
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        # copies, since a module may write into what it was given
+        inputs.append(_rows(batch, sample, (args, kwargs)))
 
     def after(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
@@ -97,7 +94,7 @@ def _modules_seen(run: Rerun, model: nn.Module, batch: Batch, sample: int, value
 
     with ExitStack() as hooks:
         for name, module in model.named_modules():
-            hooks.callback(module.register_forward_pre_hook(before(name), with_kwargs=True).remove)
+            hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
             hooks.callback(module.register_forward_hook(after(name)).remove)
         run(value)
     return found
