@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from types import TracebackType
 from typing import Any
 
@@ -130,13 +129,12 @@ class Watch:
         return [f"{one.path}:{one.line}: {one.code} {one.level}: {one.message}" for one in self.findings]
 
     def _unseen(self) -> list[str]:
-        unknown: Counter[str] = self._record.unknown
         lines = [
             "Not looked at: other threads and processes, what a function of torch does inside (such as "
             "multi_head_attention_forward), losses and softmaxes that are written out or stand in C++, compiled code."
         ]
-        if unknown["loss"]:
-            lines.append(f"Losses whose input came from a call that is not followed: {unknown['loss']}.")
+        if self._record.unknown_losses:
+            lines.append(f"Losses whose input came from a call that is not followed: {self._record.unknown_losses}.")
         if self._record.compiled:
             lines.append("Some of them came out of torch.compile: watch the same steps without it.")
         if self.steps_seen < self.steps:

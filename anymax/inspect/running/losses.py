@@ -78,7 +78,7 @@ def _look_up(record: Record, scores: Tensor) -> Origin | None:
     record.seen["loss"] += 1
     origin = record.origins.get(scores)
     if origin is None:
-        record.unknown["loss"] += 1
+        record.unknown_losses += 1
         if "CompiledFunction" in type(scores.grad_fn).__name__:
             record.compiled = True
     return origin
@@ -462,23 +462,20 @@ def _sample(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
 
 def _sum(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     origin = record.origins.get(args[0]) if args else None
-    if origin is None or origin.kind is None:
-        result = function(*args, **kwargs)
-        CARRIERS[function](record.origins, args, kwargs, result)
-        return result
-    if sys._getframe(2).f_code is Categorical.__init__.__code__:
+    kind = None if origin is None else origin.kind
+    if origin is not None and kind is not None and sys._getframe(2).f_code is Categorical.__init__.__code__:
         _check_probs(record, origin)
     result = function(*args, **kwargs)
     CARRIERS[function](record.origins, args, kwargs, result)
-    if origin.kind == "exp":
+    if kind == "exp":
         summed(record, "sum of exp", args[0], argument(args, kwargs, 1, "dim"), result)
     return result
 
 
 def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    origin = record.origins.get(args[0]) if args else None
     if sys._getframe(2).f_code is not Categorical.__init__.__code__:
         return _MAPS[function](record, function, args, kwargs)
+    origin = record.origins.get(args[0]) if args else None
     if origin is not None and origin.kind in ("softmax", "sigmoid"):
         record.say(
             "AMX208",

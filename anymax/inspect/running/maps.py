@@ -97,7 +97,6 @@ def _after_softmax(
     origin = record.origins.get(scores)
     record.seen["softmax"] += 1
     if origin is None:
-        record.unknown["softmax"] += 1
         origin = record.origins.get_or_start(scores)
     elif origin.kind == "softmax":
         _say_twice(record, name, origin, axes, place)

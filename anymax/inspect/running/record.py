@@ -50,8 +50,8 @@ class Record:
         self.origins = Origins()
         self.findings: list[Finding] = []
         self.seen: Counter[str] = Counter()
-        # the inputs of losses, maps and samplers that came from no call that is known
-        self.unknown: Counter[str] = Counter()
+        # losses whose input came from no call that is known
+        self.unknown_losses = 0
         self.compiled = False
         self.softmaxes: dict[Place, Calls] = {}
         self.losses: dict[Place, Losses] = {}
