@@ -132,12 +132,10 @@ def _check_batch(record: Record, name: str, origin: Origin, at: int, place: Plac
     """The samples of the loss must not have competed, and those that competed must be the classes."""
     if len(origin.axes) < 2:
         return
-    made = origin.made_by
-    if made is not None and origin.axes[at] is not None and origin.axes[at] not in made.axes:
-        over = next((axis for axis, one in enumerate(origin.axes) if one in made.axes), None)
-        if over is not None:
-            _say_other_axis(record, name, over, at, made.place, place)
-            return
+    over = origin.competed_elsewhere(origin.axes[at])
+    if over is not None and origin.made_by is not None:
+        _say_other_axis(record, name, over, at, origin.made_by.place, place)
+        return
     samples = origin.axes[0]
     if at == 0 or samples is None:
         return
@@ -496,8 +494,8 @@ def _check_probs(record: Record, origin: Origin) -> None:
             f"Categorical(probs=...) was given {_NO_PROBABILITIES[origin.kind]}: divided by their sum they are no "
             "probabilities. Write Categorical(logits=...)",
         )
-    elif origin.kind == "softmax" and made is not None and origin.axes[-1] not in (None, *made.axes):
-        over = next((at for at, axis in enumerate(origin.axes) if axis in made.axes), None)
+    elif origin.kind == "softmax" and made is not None:
+        over = origin.competed_elsewhere(origin.axes[-1])
         if over is not None:
             record.say(
                 "AMX102" if over == 0 else "AMX106",
@@ -517,14 +515,13 @@ def _argmax(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
         if isinstance(tensor, Tensor) and tensor.ndim > 1:
             record.origins.put(result, Origin((), "choice", place=caller()))
     elif origin is not None and origin.axes and origin.made_by is not None:
-        axis, made = origin.axes[dim], origin.made_by
-        if axis is not None and axis not in made.axes and any(one in made.axes for one in origin.axes):
-            over = next(at for at, one in enumerate(origin.axes) if one in made.axes)
+        over = origin.competed_elsewhere(origin.axes[dim])
+        if over is not None:
             record.say(
                 "AMX107",
                 "warning",
                 f"argmax over axis {dim % tensor.ndim} of probabilities that compete along axis {over}, at "
-                f"{made.place}: it compares entries of different distributions. Write argmax(dim={over})",
+                f"{origin.made_by.place}: it compares entries of different distributions. Write argmax(dim={over})",
             )
     return result
 
@@ -535,11 +532,9 @@ def _max(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     origin = record.origins.get(tensor)
     if origin is None or origin.made_by is None or origin.kind != "softmax" or not origin.axes:
         return result
-    if isinstance(dim, int):
-        made, axis = origin.made_by, origin.axes[dim]
-        if axis is not None and axis not in made.axes and any(one in made.axes for one in origin.axes):
-            # the largest probability over positions is a score; its index is no class
-            record.origins.put(result.indices, Origin((), "elsewhere", made, caller()))
+    if isinstance(dim, int) and origin.competed_elsewhere(origin.axes[dim]) is not None:
+        # the largest probability over positions is a score; its index is no class
+        record.origins.put(result.indices, Origin((), "elsewhere", origin.made_by, caller()))
     return result
 
 

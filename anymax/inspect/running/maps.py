@@ -404,11 +404,8 @@ def _einsum(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
 
 def _check_contraction(record: Record, origin: Origin, summed: list[Axis | None], first_is_batch: bool) -> None:
     """The axis that competes has to be the one that is summed, where weights meet values."""
-    made = origin.made_by
-    if made is None or None in summed or any(axis in made.axes for axis in summed):
-        return
-    at = next((at for at, axis in enumerate(origin.axes) if axis in made.axes), None)
-    if at is None:
+    made, at = origin.made_by, origin.competed_elsewhere(*summed)
+    if made is None or at is None:
         return
     if at == 0 and first_is_batch:
         record.say(

@@ -69,6 +69,13 @@ class Origin:
         """The same entries, other axes."""
         return Origin(axes, self.kind, self.made_by, self.place, self.mixed, self.filled, self.of)
 
+    def competed_elsewhere(self, *axes: Axis | None) -> int | None:
+        """The first axis along which the entries competed, if they competed along none of `axes` and each is known."""
+        made = self.made_by
+        if made is None or any(axis is None or axis in made.axes for axis in axes):
+            return None
+        return next((at for at, axis in enumerate(self.axes) if axis in made.axes), None)
+
 
 # entries of tensors that are gone are dropped when there are so many, or twice as many as tensors are alive
 MOST_ENTRIES = 1 << 12
