@@ -315,9 +315,9 @@ class _Operation:
         space = new(len(self.result.axes) - 2, "space", self.node)
         return (self.source.axes[0], Axis("weight", self.node), *space)
 
-    def product(self, letters: Sequence[Sequence[Any]], output: Sequence[Any]) -> Axes:
+    def product(self, tensors: Sequence[Known], letters: Sequence[Sequence[Any]], output: Sequence[Any]) -> Axes:
         """An einsum: letters that the output lacks are summed; what only one activation brings is an outer axis."""
-        operands = list(zip(self.operands, letters, strict=True))
+        operands = list(zip(tensors, letters, strict=True))
         counts = {letter: sum(letter in own for _, own in operands) for own in letters for letter in own}
         summed = {letter for letter, count in counts.items() if count > 1 and letter not in output}
         for operand, own in operands:
@@ -344,32 +344,25 @@ class _Operation:
         return tuple(result)
 
     def matmul(self) -> Axes:
-        one, other = self.operands[:2]
+        return self._matmul(*self.operands[:2])
+
+    def added_matmul(self) -> Axes:
+        return self._matmul(*self.operands[1:3])
+
+    def _matmul(self, one: Known, other: Known) -> Axes:
         first, second = len(one.axes), len(other.axes)
         batch = max(first, second) - 2
         letters_one = [*range(batch - max(first - 2, 0), batch), "row", "inner"][-first:] if first > 1 else ["inner"]
         letters_other = [*range(batch - max(second - 2, 0), batch), "inner", "column"] if second > 1 else ["inner"]
         output = [*range(max(batch, 0)), *(["row"] if first > 1 else []), *(["column"] if second > 1 else [])]
-        operands, self.operands = self.operands, (one, other)
-        result = self.product([letters_one, letters_other], output)
-        self.operands = operands
-        return result
-
-    def added_matmul(self) -> Axes:
-        operands, self.operands = self.operands, self.operands[1:]
-        result = self.matmul()
-        self.operands = operands
-        return result
+        return self.product((one, other), [letters_one, letters_other], output)
 
     def linear(self) -> Axes:
         weight = self.known("weight")
         if weight is None or weight.fixed:
             return (*self.source.axes[:-1], Axis("weight", self.node))
-        operands, self.operands = self.operands, self.operands[:2]
         rows = list(range(len(self.source.axes) - 1))
-        result = self.product([[*rows, "inner"], ["column", "inner"]], [*rows, "column"])
-        self.operands = operands
-        return result
+        return self.product(self.operands[:2], [[*rows, "inner"], ["column", "inner"]], [*rows, "column"])
 
     def einsum(self) -> Axes:
         equation = str(self.arguments["equation"]).replace(" ", "")
@@ -377,7 +370,7 @@ class _Operation:
         terms = inputs.split(",")
         if "." in equation or not arrow or len(terms) != len(self.operands):
             terms, output = _without_dots(terms, output if arrow else None, [len(one.axes) for one in self.operands])
-        return self.product([list(term) for term in terms], list(output))
+        return self.product(self.operands, [list(term) for term in terms], list(output))
 
     def attention(self) -> Axes:
         value = self.known("value")
