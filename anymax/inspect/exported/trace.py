@@ -24,7 +24,7 @@ from torch.fx import traceback as node_meta
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from anymax._core.errors import CALLER
+from anymax._core.errors import CALLER, NOT_THE_USER
 
 _OURS = "anymax"
 _MOST_OF_A_CAUSE = 300
@@ -173,7 +173,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _is_library(frame: FrameType) -> bool:
-    return _module(frame).partition(".")[0] in ("torch", _OURS)
+    return _module(frame).partition(".")[0] in NOT_THE_USER
 
 
 # the position of `dim` in the functions that choose one where it is missing
@@ -193,7 +193,7 @@ def _without_dim(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 
 
 def _batch_size(inputs: tuple[Any, ...], batch_dim: int) -> int:
-    tensors = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]
+    tensors = _input_tensors(inputs)
     if not tensors:
         raise ValueError(f"{CALLER}: example_input must hold a tensor, got none")
     first = next((tensor for tensor in tensors if tensor.ndim > batch_dim), None)
@@ -240,15 +240,15 @@ def _of_size(size: int, leaf: Any, place: int) -> Any:
 
 def _unlike(step: nn.Module, inputs: Any) -> int:
     """A number of samples that tells the batch from any other size: a prime that divides none of them."""
-    tensors = [*step.parameters(), *step.buffers(), *(one for one in pytree.tree_leaves(inputs) if _is_tensor(one))]
+    tensors = [*step.parameters(), *step.buffers(), *_input_tensors(inputs)]
     sizes = {extent for tensor in tensors for extent in tensor.shape if extent}
     return next(
         prime for prime in sympy.primerange(_FEWEST_SAMPLES, 1 << 20) if all(extent % prime for extent in sizes)
     )
 
 
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)
+def _input_tensors(inputs: Any) -> list[Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]
 
 
 def _symbol(program: ExportedProgram) -> sympy.Symbol:
