@@ -87,7 +87,6 @@ def viewed(axes: Axes, sizes: Sizes, wanted: Sizes, example: int) -> Axes:
     for axis, size in zip(axes, sizes, strict=True):
         before += axis.parts or [(axis, size)]
     before = [(axis, size) for axis, size in before if size != 1]
-    result: list[Axis] = []
     after = [at for at, size in enumerate(wanted) if size != 1]
     placed: dict[int, Axis] = {}
     left = 0
@@ -113,9 +112,7 @@ def viewed(axes: Axes, sizes: Sizes, wanted: Sizes, example: int) -> Axes:
         elif len(taken) == 1:
             origin = taken[0][0].origin
             placed.update({at: Axis("other" if origin == "product" else origin) for at in made})
-    for at in range(len(wanted)):
-        result.append(placed.get(at) or Axis("other"))
-    return tuple(result)
+    return tuple(placed.get(at) or Axis("other") for at in range(len(wanted)))
 
 
 def _shared_origin(parts: Sequence[tuple[Axis, sympy.Expr]]) -> Origin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,7 @@ def _findings(found: Sequence[Mistake]) -> tuple[ModelFinding, ...]:
         )
         counted[finding] = counted.get(finding, 0) + 1
         modules.setdefault(finding, module_of(mistake.node))
-    return tuple(
-        ModelFinding(**{**vars(finding), "module": modules[finding], "times": times})
-        for finding, times in counted.items()
-    )
+    return tuple(replace(finding, module=modules[finding], times=times) for finding, times in counted.items())
 
 
 def _relative(file: str) -> str:
