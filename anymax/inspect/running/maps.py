@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anymax._core.dims import implicit, resolve
 from anymax._core.dispatch import OPS
+from anymax.inspect.mistakes import OWN_LOG_SOFTMAX, OWN_SOFTMAX, SMALL_ENOUGH, pixels_compete
 from anymax.inspect.running.places import Place, call_at, caller, written_by_torch
 from anymax.inspect.running.propagation import CARRIERS, argument, einsum_letters, einsum_operands, product
 from anymax.inspect.running.provenance import Axis, Competition, Origin
@@ -134,10 +135,6 @@ def _after_softmax(
         )
 
 
-# a masked score above this keeps a weight that counts
-SMALL_ENOUGH = -50.0
-
-
 def _masked_fill(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     tensor, value = argument(args, kwargs, 0, "input"), argument(args, kwargs, 2, "value")
     if isinstance(value, (int, float)) and isinstance(tensor, Tensor) and tensor.is_floating_point():
@@ -164,9 +161,7 @@ def _check_image(
         record.say(
             "AMX106",
             "warning",
-            f"{name} over axis {axes[0]} of {tuple(scores.shape)} normalises one of the {len(space)} spatial axes of "
-            f"an image: the pixels of a line compete. Write dim={channels[0]} if the channels are the classes, or "
-            f"anymax.softmax(x, {tuple(space)}) for a map over all pixels",
+            f"{name} over axis {axes[0]} of {tuple(scores.shape)} {pixels_compete(space, channels[0])}",
             place,
         )
 
@@ -353,20 +348,8 @@ def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
     return handle
 
 
-_sub = _by_hand(
-    "log_softmax",
-    "logsumexp",
-    "AMX302",
-    "x - logsumexp(x) loses the digits that both have in common: at scores around 1e7 it is off by 0.1. Write "
-    "log_softmax(x, dim), which shifts first",
-)
-_div = _by_hand(
-    "softmax",
-    "sum of exp",
-    "AMX303",
-    "exp(x) / exp(x).sum() is NaN as soon as a score passes 88 in float32, 11 in float16. Write softmax(x, dim), which "
-    "shifts first",
-)
+_sub = _by_hand("log_softmax", "logsumexp", "AMX302", OWN_LOG_SOFTMAX)
+_div = _by_hand("softmax", "sum of exp", "AMX303", OWN_SOFTMAX)
 
 
 # what probabilities are multiplied with

@@ -20,6 +20,7 @@ from anymax.inspect.exported.rules.program import (
     name_of,
     place_of,
 )
+from anymax.inspect.mistakes import pixels_compete
 
 _PER_SAMPLE = "One score per sample is a case for"
 
@@ -220,17 +221,11 @@ def _softmax_of(program: Program, what: What) -> Step | None:
 
 def line_of_image(program: Program) -> Iterator[Mistake]:
     for step, known, dim in program.normalised():
-        space = tuple(at for at, axis in enumerate(known.axes) if axis.origin == "space")
+        space = [at for at, axis in enumerate(known.axes) if axis.origin == "space"]
         channels = [at for at, axis in enumerate(known.axes) if axis.origin == "weight"]
         if dim in space and len(space) > 1 and len(channels) == 1 and known.sizes[dim] != 1:
-            yield Mistake(
-                "AMX106",
-                "warning",
-                step.node,
-                f"{program.said(step)} normalises one of the {len(space)} spatial axes of an image: the pixels of a "
-                f"line compete. Write dim={channels[0]} if the channels are the classes, or "
-                f"anymax.softmax(x, dim={space}) for a map over all pixels.",
-            )
+            message = f"{program.said(step)} {pixels_compete(space, channels[0])}."
+            yield Mistake("AMX106", "warning", step.node, message)
 
 
 def argmax_elsewhere(program: Program) -> Iterator[Mistake]:

@@ -18,10 +18,9 @@ from anymax.inspect.exported.rules.program import (
     op_of,
     place_of,
 )
+from anymax.inspect.mistakes import OWN_LOG_SOFTMAX, OWN_SOFTMAX, SMALL_ENOUGH
 
 _LOGS = ("log", "log2", "log10")
-# a masked score above this keeps a weight that counts
-_SMALL_ENOUGH = -50.0
 
 
 def log_of_link(program: Program) -> Iterator[Mistake]:
@@ -50,24 +49,12 @@ def own_softmax(program: Program) -> Iterator[Mistake]:
         # an epsilon in the denominator changes nothing
         first, second = step.sources[0], behind(step.sources[1], through=("add", "clamp"))
         if step.op == "sub" and is_written(step.node, "sub") and _is(second, "logsumexp", first):
-            yield Mistake(
-                "AMX302",
-                "warning",
-                step.node,
-                "x - logsumexp(x) loses the digits that both have in common: at scores around 1e7 it is off by 0.1. "
-                "Write log_softmax(x, dim), which shifts first.",
-            )
+            yield Mistake("AMX302", "warning", step.node, f"{OWN_LOG_SOFTMAX}.")
         elif step.op == "div" and is_written(step.node, "div", "truediv") and _is(second, "sum", first):
             # scores from which something was taken, such as their maximum, are shifted already
             scores = _exponent(first)
             if scores is not None and op_of(scores) != "sub":
-                yield Mistake(
-                    "AMX303",
-                    "warning",
-                    step.node,
-                    "exp(x) / exp(x).sum() is NaN as soon as a score passes 88 in float32, 11 in float16. Write "
-                    "softmax(x, dim), which shifts first.",
-                )
+                yield Mistake("AMX303", "warning", step.node, f"{OWN_SOFTMAX}.")
 
 
 def _exponent(node: Node) -> Node | None:
@@ -91,7 +78,7 @@ def weak_mask(program: Program) -> Iterator[Mistake]:
         value = _argument(mask, 2)
         if op_of(mask) not in ("masked_fill", "where") or not is_written(mask, "masked_fill", "where"):
             continue
-        if isinstance(value, (int, float)) and math.isfinite(value) and value > _SMALL_ENOUGH:
+        if isinstance(value, (int, float)) and math.isfinite(value) and value > SMALL_ENOUGH:
             yield Mistake(
                 "AMX305",
                 "warning",
