@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from anymax.inspect.check.observed import Dim
@@ -96,7 +96,7 @@ def method(name: str) -> str | None:
     return short if short in OPS else None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
     """One call: `tensor` is its first argument on one path, `values` hold the others."""
 
@@ -180,10 +180,14 @@ def run(
     if first is None:
         return Unknown()
     results: list[Value] = []
-    call = replace(call, paths=tuple(known_tensors(first) or ()))
+    call.paths = tuple(known_tensors(first) or ())
     for one in options(first):
         tensor = as_tensor(one)
-        results.append(Unknown() if tensor is None else found.run(replace(call, tensor=tensor)))
+        if tensor is None:
+            results.append(Unknown())
+        else:
+            call.tensor = tensor
+            results.append(found.run(call))
     return join(results)
 
 

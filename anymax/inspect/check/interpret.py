@@ -826,13 +826,18 @@ class Interpreter:
                 frame.returned.append(Const(None))
         finally:
             self._stack.pop()
-        if function.node not in self._generators:
-            self._generators[function.node] = _yields(function.node)
         self._forget(mark, scope.names)
-        result = Unknown() if self._generators[function.node] else join(frame.returned)
+        result = Unknown() if self._is_generator(function) else join(frame.returned)
         if key is not None and self.certain:
             self._results[key] = result
         return result
+
+    def _is_generator(self, function: Function) -> bool:
+        node, source = function.node, function.scope.module.source
+        if node not in self._generators:
+            lines = source.lines[node.lineno - 1 : node.end_lineno]
+            self._generators[node] = any("yield" in line for line in lines) and _yields(node)
+        return self._generators[node]
 
     def _bind_arguments(
         self, function: Function, scope: Scope, args: list[Value], kwargs: dict[str, Value], entry: bool
