@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from anymax.inspect.check.interpret import A_LOSS, Interpreter
 from anymax.inspect.check.project import Module
+from anymax.inspect.check.sources import places_of
 from anymax.inspect.check.values import Class, Function, Instance, Layer, Value, join
 
 MODELS = frozenset(["model", "net", "network", "classifier", "module", "policy", "detector"])
 LOSSES = frozenset(["criterion", "loss", "loss_fn", "loss_func", "loss_function", "objective"])
-# What a text calls, and of what it calls a method.
-CALLED = re.compile(r"(?<!def )\b(\w+)\(")
-METHOD_CALLED = re.compile(r"(?<!def )\b(\w+)\.\w+\(")
+METHOD = re.compile(r"\w+\(")
 
 # More candidates than this and nothing is likely.
 MOST_CANDIDATES = 3
@@ -32,8 +32,6 @@ class Guesses:
             if isinstance(value, Function) and value.scope.module is module and _returns(value)
         ]
         self._held = interpreter.named.get(module.path, {})
-        self._called = set(CALLED.findall(module.source.text))
-        self._used = self._called | set(METHOD_CALLED.findall(module.source.text))
         self._likely: dict[str, list[Value]] = {}
         self._roots: list[Class] | None = None
         self._examples: dict[Class | Function, Value] = {}
@@ -56,9 +54,9 @@ class Guesses:
         if found := self._held.get(name):
             return list(found)
         for cls in self._classes:
-            if name in self._used and cls.name.lower() == name.lower().replace("_", ""):
+            if cls.name.lower() == name.lower().replace("_", "") and self._is_used(name):
                 return [self._example(cls)]
-        if name not in self._called:
+        if not self._is_called(name):
             return []
         if name in MODELS or name in LOSSES:
             roots = [cls for cls in self._root_modules() if _is_loss(cls) == (name in LOSSES)]
@@ -77,6 +75,21 @@ class Guesses:
             made = [self._example(factory) for factory in self._factories]
             return [one for one in made if isinstance(one, Layer)]
         return []
+
+    def _is_called(self, name: str) -> bool:
+        return any(True for _ in self._before(name, "("))
+
+    def _is_used(self, name: str) -> bool:
+        """Whether it is called, or one of its methods."""
+        text = self._module.source.text
+        return self._is_called(name) or any(METHOD.match(text, at) for at in self._before(name, "."))
+
+    def _before(self, name: str, mark: str) -> Iterator[int]:
+        """Where the text goes on after each `name` with this mark behind it, but for the one of a definition."""
+        text = self._module.source.text
+        for at in places_of(name + mark, text):
+            if not (text[at - 1 : at].isidentifier() or text.endswith("def ", 0, at)):
+                yield at + len(name) + 1
 
     def _root_modules(self) -> list[Class]:
         """The modules of the file that are no part of another one in it."""

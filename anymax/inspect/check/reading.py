@@ -12,7 +12,7 @@ from anymax.inspect.check.guesses import Guesses
 from anymax.inspect.check.interpret import Interpreter, Scope
 from anymax.inspect.check.observed import Observation
 from anymax.inspect.check.project import Module, Project
-from anymax.inspect.check.sources import Source
+from anymax.inspect.check.sources import Source, places_of, whole_places_of
 from anymax.inspect.check.values import Class, Function, Imported, Instance, Value
 
 # A file or function without any of these, in small letters, has nothing to observe of its own. Plain words, because
@@ -26,7 +26,6 @@ FIELD = (
 )
 # fmt: on
 
-WORD = re.compile(r"\w+")
 DEFINITION = re.compile(r"^(?:class|def|async def) +(\w+)", re.MULTILINE)
 
 # Calls inside calls and imports inside imports take a dozen frames of ours each.
@@ -161,7 +160,7 @@ class Reading:
         own = [value for value in values if isinstance(value, Function | Class) and _module_of(value) is module]
         names = {value.name for value in values if isinstance(value, Function | Class) and self._is_of_the_field(value)}
         source = module.source
-        places = [match.start() for match in WORD.finditer(source.text) if match.group() in names]
+        places = [place for name in names for place in whole_places_of(name, source.text)]
         mentions = sorted({bisect.bisect(source.starts, place) for place in places} | set(self._lines_of(module)))
         for value in own:
             if isinstance(value, Function):
@@ -199,13 +198,8 @@ def _holds(lines: list[int], node: ast.stmt | ast.expr) -> bool:
 
 def _places(text: str) -> list[int]:
     """Where words of the field stand, in order."""
-    low, found = text.lower(), []
-    for word in FIELD:
-        at = low.find(word)
-        while at >= 0:
-            found.append(at)
-            at = low.find(word, at + 1)
-    return sorted(found)
+    low = text.lower()
+    return sorted(place for word in FIELD for place in places_of(word, low))
 
 
 def _of_the_field(text: str) -> set[str]:

@@ -165,6 +165,22 @@ class Source:
         return any(not codes or code in codes for codes in marks)
 
 
+def places_of(words: str, text: str) -> Iterator[int]:
+    """Where these letters begin in a text."""
+    at = text.find(words)
+    while at >= 0:
+        yield at
+        at = text.find(words, at + 1)
+
+
+def whole_places_of(name: str, text: str) -> Iterator[int]:
+    """Where a name stands by itself, not as part of another."""
+    for at in places_of(name, text):
+        around = text[max(0, at - 1) : at] + text[at + len(name) : at + len(name) + 1]
+        if not any(letter.isalnum() or letter == "_" for letter in around):
+            yield at
+
+
 def find(paths: Sequence[str], is_excluded: Callable[[str], bool]) -> Iterator[str]:
     """The files in these paths, each once: those that are named whatever they are called, folders are searched."""
     seen = set()
