@@ -6,14 +6,14 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anymax.inspect.check.findings import Level
+from anymax.inspect.check.findings import Finding, more
 
 _WIDTH = 100
 
 
 @dataclass(frozen=True)
-class ModelFinding:
-    """One mistake in a model.
+class ModelFinding(Finding):
+    """One mistake in a model. Of its place the graph knows the line, and the module.
 
     Attributes:
         code: such as `AMX102`, the same in all of anymax's checks.
@@ -25,13 +25,8 @@ class ModelFinding:
         times: how often the same line shows the same mistake, as a layer that is used several times does.
     """
 
-    code: str
-    level: Level
-    message: str
-    path: str
-    line: int
-    text: str
-    module: str
+    text: str = ""
+    module: str = ""
     times: int = 1
 
     def __str__(self) -> str:
@@ -66,7 +61,7 @@ class ModelReport:
         counts = ", ".join(f"{name} {number}" for name, number in self.looked_at.items())
         parts = [f"{self.model}: {count or 'no'} finding{'' if count == 1 else 's'}"]
         parts += [str(finding) for finding in self.findings]
-        parts.append(f"Looked at: {counts}.")
+        parts += [*(textwrap.fill(line, _WIDTH) for line in more(self.findings)), f"Looked at: {counts}."]
         lines = ["Not looked at:"]
         for sentence in self.not_looked_at:
             lines += textwrap.wrap(sentence, _WIDTH, initial_indent="  * ", subsequent_indent="    ")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anymax._core.errors import CALLER, named_after_function
-from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.findings import Finding, more
 from anymax.inspect.running.batches import Batch, differ, largest, named_tensors, rounding
 from anymax.inspect.running.mixing import Mixing, first_mixing
 from anymax.inspect.running.rerunning import Rerun
@@ -206,8 +206,7 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 def _report(model: Callable[..., Any], samples: Batch, found: _Moved, causes: list[Mixing]) -> Probe:
     findings = tuple([_finding(model, found.mixed[0], cause) for cause in causes])
-    lines = [_summary(samples, found)]
-    lines += [f"{one.path}:{one.line}: {one.code} {one.level}: {one.message}" for one in findings]
+    lines = [_summary(samples, found), *map(str, findings), *more(findings)]
     lines += ["", f"Compared: {', '.join(found.compared)}."]
     lines += [f"Not compared, since it has no batch axis: {name}, {why}." for name, why in found.not_compared.items()]
     lines += [

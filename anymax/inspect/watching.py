@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from anymax._core.errors import CALLER, named_after_function
-from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.findings import Finding, more
 from anymax.inspect.running import losses, maps, steps
 from anymax.inspect.running.propagation import CARRIERS
 from anymax.inspect.running.record import MisuseWarning, Record
@@ -115,7 +115,7 @@ class Watch:
             self.stop()
 
     def __str__(self) -> str:
-        return "\n".join([self._summary(), *self._lines(), "", *self._unseen()])
+        return "\n".join([self._summary(), *map(str, self.findings), *more(self.findings), "", *self._unseen()])
 
     def _summary(self) -> str:
         seen, count = self._record.seen, len(self.findings)
@@ -124,9 +124,6 @@ class Watch:
             f"watched {self.steps_seen} of {self.steps} steps, {seen['softmax']} calls of a softmax and "
             f"{seen['loss']} of a loss: {found}"
         )
-
-    def _lines(self) -> list[str]:
-        return [f"{one.path}:{one.line}: {one.code} {one.level}: {one.message}" for one in self.findings]
 
     def _unseen(self) -> list[str]:
         lines = [

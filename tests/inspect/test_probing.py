@@ -355,10 +355,11 @@ def test_samples_whose_answers_are_no_numbers_are_named():
 
 def test_the_report():
     found = probe(nn.Sequential(nn.Linear(6, 5), nn.Softmax(0)), X)
-    first, second, *_ = str(found).splitlines()
+    first, second, third, *_ = str(found).splitlines()
     assert re.fullmatch(r"samples mix: output of sample \d moved by [\d.]+ when sample 0 was changed", first)
     assert re.search(
         r": AMX102 warning: samples first mix in 1 \(Softmax\), in softmax: .* dim=1, or dim=-1\.$", second
     )
+    assert third == "`anymax check --explain CODE` says more of AMX102."
     assert "Compared: output." in str(found)
     assert repr(found) == str(found)

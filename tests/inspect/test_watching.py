@@ -887,7 +887,8 @@ def test_the_report_says_what_was_seen_and_what_was_not():
     lines = str(seen).splitlines()
     assert lines[0] == "watched 2 of 3 steps, 2 calls of a softmax and 3 of a loss: 1 finding"
     assert re.match(rf"{re.escape(__file__)}:\d+: AMX201 error: cross_entropy was given probabilities", lines[1])
-    assert "Not looked at: other threads and processes" in lines[3]
+    assert lines[2:4] == ["`anymax check --explain CODE` says more of AMX201.", ""]
+    assert "Not looked at: other threads and processes" in lines[4]
     assert "Losses whose input came from a call that is not followed: 1." in lines
     assert "fewer were seen than asked for" in lines[-1]
 

@@ -1,7 +1,8 @@
-"""What a rule has found: where, how sure it is, what to write instead, and, where that is certain, the edits."""
+"""What any of the engines has found: where, how sure it is, what to write, and, where that is certain, the edits."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,7 @@ class Fix:
 class Finding:
     """One finding. Lines and columns count from 1, columns in characters; the end is the column behind the last one.
 
-    In a notebook they count within the cell, whose number is `cell`.
+    In a notebook they count within the cell, whose number is `cell`. Where the columns are not known, they are 1.
     """
 
     path: str
@@ -49,3 +50,12 @@ class Finding:
     def place(self) -> tuple[str, int, int, int, str]:
         """What findings are sorted by."""
         return self.path, self.cell or 0, self.line, self.column, self.code
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.code} {self.level}: {self.message}"
+
+
+def more(findings: Iterable[Finding]) -> list[str]:
+    """The line of a report that leads to the pages of its codes, if it has any."""
+    codes = sorted({finding.code for finding in findings})
+    return [f"`anymax check --explain CODE` says more of {', '.join(codes)}."] if codes else []

@@ -15,6 +15,7 @@ from anymax.inspect.check import config as configuration
 from anymax.inspect.check import fixes, output, sources
 from anymax.inspect.check.config import Config, ConfigError
 from anymax.inspect.check.fixes import Fixed
+from anymax.inspect.check.pages import OF_RUNS
 from anymax.inspect.check.rules import all_rules
 from anymax.inspect.check.run import Report, check
 from anymax.inspect.check.sources import Source, Unreadable
@@ -113,10 +114,11 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _documentation(code: str) -> str:
-    rule = all_rules().get(code.upper())
-    if rule is None:
-        raise ConfigError(f"There is no rule {quoted(code)}; the rules are {', '.join(all_rules())}.")
-    return rule.documentation
+    pages = {**all_rules(), **OF_RUNS}
+    page = pages.get(code.upper())
+    if page is None:
+        raise ConfigError(f"There is no code {quoted(code)}; the codes are {', '.join(sorted(pages))}.")
+    return page.documentation
 
 
 class _Parser(argparse.ArgumentParser):
@@ -133,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output-format", choices=output.FORMATS, default="text", help="Default: text.")
     add("--fix", action="store_true", help="Rewrite what has a fix that changes no result; show what is left.")
     add("--diff", action="store_true", help="Show what --fix would change, and write nothing.")
-    add("--explain", metavar="CODE", help="Say what a rule finds, why, how sure it is and what to write instead.")
+    add("--explain", metavar="CODE", help="Say what a code means, why it is bad, what to write, and who finds it.")
     parser.epilog = (
         "Code is read, never imported or run. Settings are in [tool.anymax.check] of pyproject.toml; "
         "`# noqa: CODE` silences a line."

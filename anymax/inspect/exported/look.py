@@ -52,15 +52,9 @@ def _findings(found: Sequence[Mistake]) -> tuple[ModelFinding, ...]:
     for mistake in found:
         call = call_of(mistake.node)
         path, line = (_relative(call.file), call.line) if call and call.file else ("", 0)
-        finding = ModelFinding(
-            code=mistake.code,
-            level=mistake.level,
-            message=mistake.message,
-            path=path,
-            line=line,
-            text=linecache.getline(call.file, line).strip() if call and call.file else "",
-            module="",
-        )
+        text = linecache.getline(call.file, line).strip() if call and call.file else ""
+        where = (path, None, line, 1, line, 1)
+        finding = ModelFinding(*where, code=mistake.code, level=mistake.level, message=mistake.message, text=text)
         counted[finding] = counted.get(finding, 0) + 1
         modules.setdefault(finding, module_of(mistake.node))
     return tuple(replace(finding, module=modules[finding], times=times) for finding, times in counted.items())

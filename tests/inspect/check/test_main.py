@@ -16,6 +16,7 @@ import pytest
 from anymax.inspect.check import config as configuration
 from anymax.inspect.check import output, reading, run
 from anymax.inspect.check.main import main
+from anymax.inspect.check.pages import ENGINES, OF_RUNS
 from anymax.inspect.check.rules import HEADINGS, all_rules
 from anymax.inspect.check.sources import PYTHON
 from tests.inspect.check.test_sources import notebook
@@ -271,28 +272,45 @@ def test_a_setting_that_means_nothing_is_one_sentence(folder, capsys, table, sen
         (["--select", "E5", "."], "'E5' begins no code of a rule; they are AMX"),
         (["--slect", "E5", "."], "Unrecognized arguments: --slect (see anymax check --help)."),
         (["--output-format", "xml"], "Argument --output-format: invalid choice: 'xml'"),
-        (["--explain", "AMX000"], "There is no rule 'AMX000'; the rules are AMX"),
+        (["--explain", "AMX000"], "There is no code 'AMX000'; the codes are AMX101, AMX102, "),
     ],
 )
 def test_a_request_that_means_nothing_is_one_sentence(capsys, arguments, sentence):
     assert refused(capsys, *arguments).startswith(sentence)
 
 
-@pytest.mark.parametrize("code", [code for code in all_rules() if code != "AMX999"])
-def test_every_rule_is_explained_under_the_same_headings(code, capsys):
+@pytest.mark.parametrize("code", [*(code for code in all_rules() if code != "AMX999"), *OF_RUNS])
+def test_every_code_is_explained_under_the_same_headings(code, capsys):
     assert main(["--explain", code.lower()]) == 0
     page = capsys.readouterr().out
-    rule = all_rules()[code]
+    rule = {**all_rules(), **OF_RUNS}[code]
     assert page.startswith(f"# {code} {rule.name} ({rule.level})\n\n## What it does\n")
     assert tuple(re.findall(r"^## (.+)$", page, re.MULTILINE)) == HEADINGS
     assert re.fullmatch(r"AMX\d{3}", code)
     assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", rule.name)
     assert rule.summary.endswith(".")
+    engines = [engine for engine, codes in ENGINES.items() if code in codes]
+    assert engines
+    assert page.endswith(f"\n\nFound by {', '.join(engines)}.\n")
 
 
-def test_rules_have_names_of_their_own():
-    names = [rule.name for rule in all_rules().values()]
+def test_codes_have_names_of_their_own():
+    names = [page.name for page in (*all_rules().values(), *OF_RUNS.values())]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("engine", "files"),
+    [("check_model", "exported/**/*.py"), ("watch", "running/*.py"), ("probe", "probing.py")],
+)
+def test_the_pages_name_the_engines_that_give_a_code(engine, files):
+    written = [re.findall(r'"(AMX\d{3})"', path.read_text()) for path in (ROOT / "anymax" / "inspect").glob(files)]
+    assert ENGINES[f"anymax.{engine}"] == set().union(*written)
+
+
+def test_the_pages_name_the_rules_that_read():
+    assert ENGINES["anymax check"] == all_rules().keys() - {"AMX999"}
+    assert not OF_RUNS.keys() & all_rules().keys()
 
 
 def test_a_mistake_of_ours_in_one_file_loses_nothing_of_the_others(folder, capsys):

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 
 from anymax.inspect.check.findings import Finding, Fix, Level
+from anymax.inspect.check.pages import Page
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.sources import Source
 
@@ -18,30 +19,15 @@ HEADINGS = ("What it does", "Why is this bad", "Example", "Use instead", "How su
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule: the documentation is the docstring of its file, under HEADINGS.
+class Rule(Page):
+    """A rule: its page is the docstring of its file, under HEADINGS.
 
-    `level` is that of its surest findings. `check` yields what is wrong in a file. `of_names` rules need nothing that
-    the interpreter saw, and look at every file.
+    `check` yields what is wrong in a file. `of_names` rules need nothing that the interpreter saw, and look at every
+    file.
     """
 
-    code: str
-    name: str
-    level: Level
-    text: str | None
     check: Callable[[Seen], Iterator[Finding]]
     of_names: bool = False
-
-    @property
-    def documentation(self) -> str:
-        """The rule's page: code, name and level, then the docstring of its file."""
-        return f"# {self.code} {self.name} ({self.level})\n\n{(self.text or '').strip()}"
-
-    @property
-    def summary(self) -> str:
-        """The first sentence of what it does."""
-        paragraph = (self.text or "").partition("\n\n")[0].partition("\n")[2]
-        return " ".join(paragraph.split())
 
     def finding(
         self,
