@@ -393,12 +393,12 @@ MESSAGES = {
     ),
     "argmax beside softmax": (
         "argmax over dim 1 of f32[batch, 7, 5] chooses along another axis than the softmax of the same "
-        "scores, which takes dim 2. Write dim=2."
+        "scores: entries of different distributions are compared. Write dim=2."
     ),
     "classes last": (
         "cross_entropy of f32[batch, 7, 7] takes the classes from axis 1, but the scores of the last layer "
-        "are on axis 2. Write cross_entropy(x.transpose(1, -1), target), or anymax.cross_entropy(x, target, "
-        "dim=-1)."
+        "are on axis 2: where the sizes coincide another loss is computed, elsewhere the call fails. Give it "
+        "x.movedim(-1, 1), or write anymax.cross_entropy(x, target, dim=-1)."
     ),
     "softmax, then cross-entropy": ("cross_entropy of probabilities: the softmax in line "),
     "nll of scores": ("nll_loss of raw scores, those of line "),

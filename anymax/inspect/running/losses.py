@@ -15,6 +15,7 @@ from torch.distributions import Categorical
 
 from anymax._core.dispatch import OPS
 from anymax._core.targets import class_axis
+from anymax.inspect import mistakes
 from anymax.inspect.running.maps import HANDLERS as _MAPS
 from anymax.inspect.running.maps import Handler, has_masked_row, has_nan, summed
 from anymax.inspect.running.places import Place, caller
@@ -52,8 +53,7 @@ def _cross_entropy(record: Record, function: Callable[..., Any], args: tuple[Any
         record.say(
             "AMX103",
             "warning",
-            f"{name} of scores of shape {tuple(scores.shape)} has one class on axis {at}, so the loss is 0 whatever "
-            "the scores. For a yes/no decision write binary_cross_entropy_with_logits",
+            f"{name} of scores of shape {tuple(scores.shape)} {mistakes.ONE_CLASS}",
             place,
         )
     result = function(*args, **kwargs)
@@ -89,19 +89,12 @@ def _say_double(record: Record, name: str, origin: Origin, num_classes: int, pla
         record.say(
             "AMX201",
             "info",
-            f"{name} of log_softmax's result, from {origin.place}: the loss is the same as of the scores, and takes "
-            "a pass more. Give it the scores, or write nll_loss",
+            f"{name} of log-probabilities: the log_softmax at {origin.place} {mistakes.LOG_SOFTMAX_TWICE}",
             place,
         )
         return
-    record.say(
-        "AMX201",
-        "error",
-        f"{name} was given probabilities, which a softmax made at {origin.place}: it applies a softmax itself, so "
-        f"with {num_classes} classes the loss cannot fall below {floor(num_classes):.3f} and gradients are small. Give "
-        "it the scores, and apply softmax only to read probabilities",
-        place,
-    )
+    leads_to = mistakes.softmax_twice_in_loss(f"below {floor(num_classes):.3f} for {num_classes} classes")
+    record.say("AMX201", "error", f"{name} was given probabilities: the softmax at {origin.place} {leads_to}", place)
 
 
 @functools.cache
@@ -122,8 +115,7 @@ def _check_classes_last(
             "AMX109",
             "warning",
             f"{name} reads the classes from axis 1 of scores of shape {tuple(scores.shape)}, but a layer put its "
-            "outputs into the last axis; the sizes are equal, so nothing complains. Write "
-            f"anymax.cross_entropy(scores, target, dim={scores.ndim - 1}), or move the axis: scores.movedim(-1, 1)",
+            f"outputs into the last axis: {mistakes.CLASSES_LAST}",
             place,
         )
 
@@ -156,7 +148,7 @@ def _say_other_axis(record: Record, name: str, over: int, at: int, made: Place, 
             "AMX102",
             "error",
             f"a softmax normalised over axis 0, and {name} at {place} reads the classes from axis {at} and the "
-            f"samples from axis 0: the samples of a batch compete with each other. Write dim={at} there",
+            f"samples from axis 0: {mistakes.SAMPLES_COMPETE}. Write dim={at} there",
             made,
         )
     else:
@@ -288,24 +280,21 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
         record.say(
             "AMX203",
             "error",
-            f"nll_loss was given probabilities, which {kind} made at {origin.place}: it takes no log, so the loss is "
-            "negative and gradients do not grow where the model is wrong. Write log_softmax there, or cross_entropy "
-            "of the scores",
+            f"nll_loss was given probabilities, which {kind} made at {origin.place}: {mistakes.NLL_OF_PROBS}",
             place,
         )
     elif kind == "scores":
         record.say(
             "AMX203",
             "warning",
-            "nll_loss was given scores straight from a layer: it takes neither a log nor a softmax, so the loss falls "
-            "without end as scores grow. Write cross_entropy",
+            f"nll_loss was given scores straight from a layer: {mistakes.NLL_OF_SCORES}",
             place,
         )
     if origin is not None and kind == "log_softmax" and _is_nested(origin, place):
         record.say(
             "AMX207",
             "info",
-            "nll_loss of log_softmax in one expression is cross_entropy. Write cross_entropy(scores, target)",
+            f"nll_loss of log_softmax in one expression {mistakes.ONE_CALL}",
             place,
         )
     result = function(*args, **kwargs)
@@ -341,9 +330,7 @@ def _with_logits(record: Record, function: Callable[..., Any], args: tuple[Any, 
         record.say(
             "AMX202",
             "error" if origin.kind in ("sigmoid", "logsigmoid") else "warning",
-            f"{name} was given {origin.kind}'s result, from {origin.place}, and applies a sigmoid itself: of "
-            "probabilities it sees yes everywhere, 0.5 to 0.73. Give it the scores, and apply sigmoid only to read "
-            "probabilities",
+            f"{name} of a {origin.kind}: that at {origin.place} {mistakes.sigmoid_twice_in_loss(origin.kind)}",
         )
     _check_binary_target(record, name, target)
     return function(*args, **kwargs)
@@ -359,15 +346,14 @@ def _binary(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
         record.say(
             "AMX204",
             "info",
-            f"binary_cross_entropy of sigmoid's values, from {origin.place}: the same loss from the scores loses no "
-            "digits where a probability is near 0 or 1: binary_cross_entropy_with_logits",
+            f"binary_cross_entropy of sigmoid's values, from {origin.place}, {mistakes.BCE_OF_SIGMOID}",
         )
     elif kind in _NO_PROBABILITIES:
         record.say(
             "AMX204",
             "warning" if kind == "scores" else "error",
-            f"binary_cross_entropy takes probabilities and was given {_NO_PROBABILITIES[kind]}. Write "
-            "binary_cross_entropy_with_logits of the scores",
+            f"binary_cross_entropy takes probabilities and was given {_NO_PROBABILITIES[kind]}: "
+            f"{mistakes.BCE_OF_OTHERS}",
         )
     _check_binary_target(record, "binary_cross_entropy", target)
     return function(*args, **kwargs)
@@ -398,8 +384,7 @@ def _kl_div(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
             "AMX205",
             "warning" if kind == "scores" else "error",
             f"kl_div takes the log-probabilities of the prediction first, and was given "
-            f"{'scores straight from a layer' if kind == 'scores' else 'probabilities'}: the result is no divergence. "
-            "Write F.kl_div(log_softmax(scores, dim), target, reduction='batchmean')",
+            f"{'scores straight from a layer' if kind == 'scores' else 'probabilities'}: {mistakes.NO_DIVERGENCE}",
             place,
         )
     elif kind is None and inputs.numel() and readable(inputs) and inputs.detach().max().item() > 0:
@@ -407,7 +392,7 @@ def _kl_div(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
             "AMX205",
             "error",
             "kl_div takes the log-probabilities of the prediction first, and was given positive numbers, which no log "
-            "of a probability is. Write F.kl_div(log_softmax(scores, dim), target, reduction='batchmean')",
+            f"of a probability is: {mistakes.NO_DIVERGENCE}",
             place,
         )
     if goal is not None and goal.kind == ("softmax" if logs else "log_softmax"):
@@ -419,13 +404,7 @@ def _kl_div(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
             place,
         )
     if kwargs.get("reduction", "mean") == "mean" and inputs.ndim > 1:
-        record.say(
-            "AMX205",
-            "info",
-            "kl_div with reduction='mean' divides by the number of entries, not of samples, which is no mean of "
-            "divergences. Write reduction='batchmean'",
-            place,
-        )
+        record.say("AMX205", "info", f"kl_div {mistakes.MEAN_OF_ENTRIES}", place)
     return function(*args, **kwargs)
 
 
@@ -439,9 +418,7 @@ def _multinomial(record: Record, function: Callable[..., Any], args: tuple[Any, 
         record.say(
             "AMX208",
             "error",
-            "multinomial draws in proportion to probabilities and was given "
-            f"{_NO_PROBABILITIES[origin.kind]}. Write multinomial(softmax(scores, dim=-1), ...), or "
-            "anymax.sample(scores, dim)",
+            f"multinomial was given {_NO_PROBABILITIES[origin.kind]}: {mistakes.MULTINOMIAL_OF_SCORES}",
         )
     return function(*args, **kwargs)
 
@@ -452,8 +429,8 @@ def _sample(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
         record.say(
             "AMX208",
             "error",
-            f"sample takes scores and was given {origin.kind}'s values, from {origin.place}: it draws from a softmax "
-            "of them, which is nearly uniform. Give it the scores",
+            f"sample takes scores and was given {origin.kind}'s values, from {origin.place}: "
+            f"{mistakes.DRAWS_UNIFORMLY}. Give it the scores",
         )
     return function(*args, **kwargs)
 
@@ -478,8 +455,8 @@ def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ..
         record.say(
             "AMX208",
             "error",
-            f"Categorical(logits=...) was given {origin.kind}'s values, from {origin.place}: it draws from a softmax "
-            "of them, which is nearly uniform. Write Categorical(probs=...), or give it the scores",
+            f"Categorical(logits=...) was given {origin.kind}'s values, from {origin.place}: "
+            f"{mistakes.LOGITS_OF_PROBS}",
         )
     return function(*args, **kwargs)
 
@@ -491,8 +468,7 @@ def _check_probs(record: Record, origin: Origin) -> None:
         record.say(
             "AMX208",
             "error",
-            f"Categorical(probs=...) was given {_NO_PROBABILITIES[origin.kind]}: divided by their sum they are no "
-            "probabilities. Write Categorical(logits=...)",
+            f"Categorical(probs=...) was given {_NO_PROBABILITIES[origin.kind]}: {mistakes.PROBS_OF_SCORES}",
         )
     elif origin.kind == "softmax" and made is not None:
         over = origin.competed_elsewhere(origin.axes[-1])
@@ -520,8 +496,8 @@ def _argmax(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
             record.say(
                 "AMX107",
                 "warning",
-                f"argmax over axis {dim % tensor.ndim} of probabilities that compete along axis {over}, at "
-                f"{origin.made_by.place}: it compares entries of different distributions. Write argmax(dim={over})",
+                f"argmax over axis {dim % tensor.ndim} "
+                f"{mistakes.other_choice(f'the softmax at {origin.made_by.place}', f'dim={over}')}",
             )
     return result
 
@@ -545,16 +521,15 @@ def _equal(record: Record, function: Callable[..., Any], args: tuple[Any, ...], 
             record.say(
                 "AMX107",
                 "error",
-                f"argmax without dim, at {origin.place}, gives one position in the whole tensor, and is compared with "
-                f"labels of shape {tuple(other.shape)}. Write argmax(dim=1), or the axis of the classes",
+                f"argmax {mistakes.FLAT_CHOICE}, at {origin.place}, and is compared with labels of shape "
+                f"{tuple(other.shape)}. Write {mistakes.CLASS_DIM}",
             )
         elif origin is not None and origin.kind == "elsewhere" and origin.made_by is not None:
             record.say(
                 "AMX107",
                 "warning",
-                f"the indices of a maximum, at {origin.place}, are over another axis than the softmax of the same "
-                f"tensor, at {origin.made_by.place}: entries of different distributions are compared. Write the same "
-                "dim in both",
+                f"the maximum at {origin.place} "
+                f"{mistakes.other_choice(f'the softmax at {origin.made_by.place}', 'the same dim in both')}",
             )
     return function(*args, **kwargs)
 

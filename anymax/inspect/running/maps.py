@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anymax._core.dims import implicit, resolve
 from anymax._core.dispatch import OPS
-from anymax.inspect.mistakes import OWN_LOG_SOFTMAX, OWN_SOFTMAX, SMALL_ENOUGH, pixels_compete
+from anymax.inspect import mistakes
 from anymax.inspect.running.places import Place, call_at, caller, written_by_torch
 from anymax.inspect.running.propagation import CARRIERS, argument, einsum_letters, einsum_operands, product
 from anymax.inspect.running.provenance import Axis, Competition, Origin
@@ -49,9 +49,7 @@ def _axes(record: Record, name: str, scores: Tensor, dim: Any, place: Place) -> 
             record.say(
                 "AMX108",
                 "warning",
-                f"gumbel_softmax without dim took the last axis, of size {scores.shape[-1]}, of a tensor of shape "
-                f"{tuple(scores.shape)}; where the classes are not last, something else is drawn. Write dim= with the "
-                "axis of the classes",
+                f"gumbel_softmax of a tensor of shape {tuple(scores.shape)} {mistakes.DRAWS_LAST}",
                 place,
             )
         return resolve(-1 if dim is None else dim, ndim).axes
@@ -61,9 +59,8 @@ def _axes(record: Record, name: str, scores: Tensor, dim: Any, place: Place) -> 
     record.say(
         "AMX101",
         "info" if ndim == 1 else "warning",
-        f"{name} without dim took axis {axes[0]} of a tensor of shape {tuple(scores.shape)}, by a rule that depends on "
-        f"the number of axes alone (0 for one or three, else 1). Write dim={axes[0]} to keep it, or the axis that is "
-        "meant",
+        f"{name} without dim took axis {axes[0]} of a tensor of shape {tuple(scores.shape)}: "
+        f"{mistakes.implicit_dim(axes[0])}",
         place,
     )
     return axes
@@ -110,12 +107,11 @@ def _after_softmax(
             place,
         )
     _check_image(record, name, scores, origin, axes, place)
-    if origin.filled is not None and math.isfinite(origin.filled) and origin.filled > SMALL_ENOUGH:
+    if origin.filled is not None and math.isfinite(origin.filled) and origin.filled > mistakes.SMALL_ENOUGH:
         record.say(
             "AMX305",
             "warning",
-            f"{name} of scores that were masked with {origin.filled:g}: masked entries keep a weight. Write "
-            "float('-inf'), or anymax.softmax(x, dim, mask=kept)",
+            f"{name} of scores that were masked with {origin.filled:g}: {mistakes.WEAK_MASK}",
             place,
         )
     known = [origin.axes[at] or Axis() for at in axes]
@@ -143,8 +139,7 @@ def _masked_fill(record: Record, function: Callable[..., Any], args: tuple[Any, 
             record.say(
                 "AMX305",
                 "error",
-                f"a mask is filled with {value:g}, and {tensor.dtype} ends at {limits.min:g}. Write float('-inf'), or "
-                "anymax.softmax(x, dim, mask=kept)",
+                f"a mask is filled with {value:g}, and {tensor.dtype} ends at {limits.min:g}. {mistakes.WRITE_MASK}",
             )
     result = function(*args, **kwargs)
     CARRIERS[function](record.origins, args, kwargs, result)
@@ -161,7 +156,7 @@ def _check_image(
         record.say(
             "AMX106",
             "warning",
-            f"{name} over axis {axes[0]} of {tuple(scores.shape)} {pixels_compete(space, channels[0])}",
+            f"{name} over axis {axes[0]} of {tuple(scores.shape)} {mistakes.pixels_compete(space, channels[0])}",
             place,
         )
 
@@ -174,13 +169,7 @@ def _say_twice(record: Record, name: str, origin: Origin, axes: tuple[int, ...],
         "AMX206",
         "error" if same else "warning",
         f"{name} of probabilities, which a softmax made at {origin.place}: "
-        + (
-            "a second softmax over the same axis flattens them, to at most e times the smallest. "
-            "Give it the scores, or leave it out"
-            if same
-            else "a softmax over one axis after another is no joint one, and the first no longer sums to 1. Write one "
-            "over both axes, anymax.softmax(scores, (2, 3)), or give each its own scores"
-        ),
+        f"{mistakes.SOFTMAX_TWICE if same else mistakes.ONE_AXIS_AFTER_ANOTHER}",
         place,
     )
 
@@ -204,17 +193,11 @@ def after_step(record: Record) -> None:
             record.say(
                 "AMX103",
                 "warning",
-                f"{calls.name} over an axis of size 1 (dim={calls.dim}, shape {shape}) is always {_of_one(calls.name)}"
-                ", so nothing is learned through it. For one score per sample write sigmoid, else the axis of the "
-                "entries that compete",
+                f"{calls.name} with dim={calls.dim} of shape {shape}: {mistakes.one_entry(calls.name)}",
                 place,
             )
         if len(calls.shapes) > 1 and isinstance(calls.dim, int) and calls.dim != -1 and _is_literal(place):
             _say_ranks(record, calls, place)
-
-
-def _of_one(name: str) -> str:
-    return "0" if name.startswith("log") else "1"
 
 
 def _is_literal(place: Place) -> bool:
@@ -234,8 +217,7 @@ def _say_ranks(record: Record, calls: Calls, place: Place) -> None:
         "warning" if first else "info",
         f"{calls.name} with dim={calls.dim} met tensors of different ranks, {shapes}"
         + (": axis 0 holds the entries of the first and the samples of the other" if first else "")
-        + "; a number that is right for one rank may be wrong for another. Write a pattern such as "
-        '"... [class]", or a negative dim',
+        + f". {mistakes.TWO_RANKS}",
         place,
     )
 
@@ -261,8 +243,7 @@ def _sigmoid(kind: str) -> Handler:
             record.say(
                 "AMX206",
                 "error",
-                f"{kind} of sigmoid's values, from {origin.place}: the result lies between 0.5 and 0.73 and can say "
-                "neither yes nor no. Give it the scores",
+                f"{kind} of sigmoid's values, from {origin.place}: {mistakes.SIGMOID_TWICE}",
             )
         result = function(*args, **kwargs)
         if isinstance(result, Tensor):
@@ -280,15 +261,13 @@ def _log(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     # torch.distributions takes logs of what it has clamped
     if origin is None or written_by_torch():
         return result
-    instead = {"softmax": "log_softmax(scores, dim)", "sigmoid": "logsigmoid(scores)"}.get(origin.kind or "")
-    if instead is None:
+    if origin.kind not in ("softmax", "sigmoid"):
         record.origins.put(result, Origin(origin.axes, mixed=origin.mixed))
         return result
     record.say(
         "AMX301",
         "warning",
-        f"log of {origin.kind}'s values, from {origin.place}: a probability that underflows to 0 gives -inf, and NaN "
-        f"gradients. Write {instead}, which is exact",
+        f"log of {origin.kind}'s values, from {origin.place}: {mistakes.log_of(origin.kind)}",
     )
     kind = "log_softmax" if origin.kind == "softmax" else "logsigmoid"
     record.origins.put(result, Origin(origin.axes, kind, origin.made_by, caller(), origin.mixed))
@@ -348,8 +327,8 @@ def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
     return handle
 
 
-_sub = _by_hand("log_softmax", "logsumexp", "AMX302", OWN_LOG_SOFTMAX)
-_div = _by_hand("softmax", "sum of exp", "AMX303", OWN_SOFTMAX)
+_sub = _by_hand("log_softmax", "logsumexp", "AMX302", mistakes.own_log_softmax())
+_div = _by_hand("softmax", "sum of exp", "AMX303", mistakes.own_softmax())
 
 
 # what probabilities are multiplied with
@@ -395,16 +374,14 @@ def _check_contraction(record: Record, origin: Origin, summed: list[Axis | None]
             "AMX102",
             "warning",
             f"weights that a softmax normalised over axis 0, at {made.place}, meet values in a product that keeps "
-            "axis 0 as its batch: each sample's weights depend on the other samples, and with a batch of one they are "
-            "all 1. Normalise over the axis that the product sums",
+            f"axis 0 as its batch: {mistakes.SAMPLES_COMPETE}. Normalise over the axis that the product sums",
         )
     elif made.of_product:
         record.say(
             "AMX105",
             "warning",
             f"attention weights were normalised over axis {at}, at {made.place}, and the product sums over another: "
-            "the weights of a query do not sum to 1. Normalise over the axis that is summed, the keys: dim=-1 where "
-            "weights are (..., queries, keys)",
+            f"{mistakes.queries_compete('dim=-1 where weights are (..., queries, keys)')}",
         )
 
 

@@ -29,6 +29,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Built, Softmax
 from anymax.inspect.check.rules import Rule
@@ -37,8 +38,8 @@ from anymax.inspect.check.shapes import legacy_dim
 from anymax.inspect.check.telling import at, by_home, call_name, described, meaning, strongest, with_argument
 
 OF_ANY_TENSOR = (
-    "{} without dim: torch takes axis 0 of a tensor with 0, 1 or 3 axes and axis 1 of any other, which for (batch, "
-    "time, classes) is the batch. Write dim=-1, or the axis of the classes."
+    f"{{}} without dim: {mistakes.LEGACY_RULE}, which for (batch, time, classes) is the batch. Write dim=-1, or the "
+    "axis of the classes."
 )
 
 
@@ -72,16 +73,16 @@ def _of_call(seen: Seen, group: list[Softmax]) -> Finding:
     if on_batch is not None:
         dim = legacy_dim(on_batch.operand.shape.rank or 0)
         message = (
-            f"{name} without dim: of {described(on_batch.operand.shape)} torch normalises axis {dim}, the batch, so "
-            "the samples compete and no sample's probabilities sum to 1. Write the axis of the classes, such as dim=-1."
+            f"{name} without dim: of {described(on_batch.operand.shape)} torch normalises axis {dim}, the batch: "
+            f"{mistakes.SAMPLES_COMPETE}. Write the axis of the classes, such as dim=-1."
         )
         return at(RULE, seen, first.home, message, "error")
     if len(ranks) == 1 and known:
         rank = known[0].operand.shape.rank or 0
         dim = legacy_dim(rank)
         message = (
-            f"{name} without dim: of a tensor with {rank} {'axis' if rank == 1 else 'axes'} torch normalises axis {dim}"
-            f"{meaning(known[0].axis)}, with a warning. Write dim={dim} to keep this, or the axis that is meant."
+            f"{name} without dim normalises axis {dim}{meaning(known[0].axis)}, of a tensor with {rank} "
+            f"{'axis' if rank == 1 else 'axes'}: {mistakes.implicit_dim(dim)}."
         )
         fix = with_argument(
             seen.source, first.home.node, f"dim={dim}", f"Write dim={dim}, the axis that torch takes today."

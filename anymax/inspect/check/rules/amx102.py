@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss, Softmax
 from anymax.inspect.check.rules import Rule
@@ -55,9 +56,8 @@ def _over_samples(seen: Seen) -> Iterator[Finding]:
             continue
         better = next(axis for axis in others if axis.kind in CLASSES)
         message = (
-            f"{call_name(one)} with dim={one.dim} normalises the batch of {described(shape)}: the samples compete, and "
-            f"no sample's probabilities sum to 1. Write dim={shape.dim_of(better)}, so that {_words(better.kind)} "
-            "compete."
+            f"{call_name(one)} with dim={one.dim} normalises the batch of {described(shape)}: "
+            f"{mistakes.SAMPLES_COMPETE}. Write dim={shape.dim_of(better)}, so that {_words(better.kind)} compete."
         )
         yield at(RULE, seen, one.home, message, "error" if one.axis.sure else "warning")
 
@@ -74,8 +74,8 @@ def _not_the_class_axis(seen: Seen) -> Iterator[Finding]:
                 continue
             message = (
                 f"{loss.written} reads the classes from axis 1, but the {made.kind} at "
-                f"{where(made.place, seen.source)} normalised axis 0, the batch: the samples compete. Write dim=1 "
-                "there."
+                f"{where(made.place, seen.source)} normalised axis 0, the batch: {mistakes.SAMPLES_COMPETE}. Write "
+                "dim=1 there."
             )
             yield at(RULE, seen, loss.place, message, "warning")
 

@@ -28,17 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss, Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.shapes import CLASSES
 from anymax.inspect.check.telling import at, call_name, described, strongest, where
-
-FOR_ONE_SCORE = (
-    "One score per item is a yes/no decision: write torch.sigmoid, with binary_cross_entropy_with_logits as its loss, "
-    "or normalise the axis of the items that compete."
-)
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -51,9 +47,8 @@ def _softmaxes(seen: Seen) -> Iterator[Finding]:
             yield _of(seen, one)
         elif use := next((use for use in one.result.uses if use.what == "squeezed"), None):
             message = (
-                f"{call_name(one)} with dim={one.dim} normalises the axis that is squeezed at "
-                f"{where(use.place, seen.source)}, which does something only where its size is 1: then every result is "
-                f"exactly {0 if one.op == 'log_softmax' else 1}, whatever the scores. {FOR_ONE_SCORE}"
+                f"{call_name(one)} with dim={one.dim} normalises what is squeezed at {where(use.place, seen.source)}, "
+                f"which does something only to {mistakes.one_entry(one.op)}."
             )
             yield at(RULE, seen, one.home, message, "warning")
 
@@ -64,24 +59,15 @@ def _one_class(seen: Seen) -> Iterator[Finding]:
             continue
         ranks = [tensor.shape.rank or 0 for tensor in loss.inputs]
         if min(ranks) >= 2 and all(tensor.shape.front[1].size == 1 for tensor in loss.inputs):
-            message = (
-                f"{loss.written} of {described(loss.inputs[0].shape)}, whose class axis has size 1, is exactly 0, and "
-                "so are its gradients. One score per item is a yes/no decision: write binary_cross_entropy_with_logits."
-            )
+            message = f"{loss.written} of {described(loss.inputs[0].shape)} {mistakes.ONE_CLASS}."
             yield at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
 
 
 def _of(seen: Seen, one: Softmax) -> Finding:
     assert one.axis is not None
     dim = f"dim={one.dim}" if isinstance(one.dim, int) else "no dim"
-    result = {"log_softmax": "every result is exactly 0"}.get(one.op, "every result is exactly 1")
-    outputs = one.axis.kind in CLASSES
-    instead = FOR_ONE_SCORE if outputs else "Write the axis whose entries compete."
-    message = (
-        f"{call_name(one)} with {dim} normalises an axis of size 1 of {described(one.operand.shape)}: {result}, "
-        f"whatever the scores. {instead}"
-    )
-    return at(RULE, seen, one.home, message, "error" if outputs else "warning")
+    message = f"{call_name(one)} with {dim} of {described(one.operand.shape)}: {mistakes.one_entry(one.op)}."
+    return at(RULE, seen, one.home, message, "error" if one.axis.kind in CLASSES else "warning")
 
 
 RULE = Rule("AMX103", "softmax-over-one-entry", "error", __doc__, check)

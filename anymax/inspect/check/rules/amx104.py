@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Softmax
 from anymax.inspect.check.rules import Rule
@@ -46,8 +47,7 @@ def check(seen: Seen) -> Iterator[Finding]:
             one, other = found
             message = (
                 f"{call_name(one)} with dim={one.dim} is reached by tensors with {_axes(one)} and with {_axes(other)}: "
-                f"that is {_axis(one)} of the one and {_axis(other)} of the other. Write dim=-1 if the last axis is "
-                "meant each time, or give both the same axes."
+                f"that is {_axis(one)} of the one and {_axis(other)} of the other. {mistakes.TWO_RANKS}."
             )
             yield at(RULE, seen, one.home, message, "warning")
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Product
 from anymax.inspect.check.rules import Rule
@@ -54,8 +55,7 @@ def _of(seen: Seen, one: Product) -> Finding | None:
     summed = one.weights.shape.dim_of(one.summed)
     message = (
         f"{one.written} sums axis {summed} of the weights, but the softmax at {where(made.place, seen.source)} "
-        f"normalised {competing}: the weights that are summed do not sum to 1. Normalise the axis that is summed: "
-        f"dim={_dim(made, one.summed)} in that softmax."
+        f"normalised {competing}: {mistakes.queries_compete(_dim(made, one.summed))}."
     )
     return at(RULE, seen, one.place, message, "error")
 
@@ -79,13 +79,13 @@ def _competing(one: Product, made: Made, normalised: Axis, summed: Axis) -> str 
     return None
 
 
-def _dim(made: Made, summed: Axis) -> int | str:
-    """The dim of the summed axis where the softmax stands."""
+def _dim(made: Made, summed: Axis) -> str:
+    """The summed axis, by its dim where the softmax stands."""
     dim = made.operand.shape.dim_of(summed) if made.operand else None
     rank = made.operand.shape.rank if made.operand else None
     if dim is None:
-        return "that axis"
-    return dim - rank if rank and dim == rank - 1 else dim
+        return "the dim of that axis"
+    return f"dim={dim - rank if rank and dim == rank - 1 else dim}"
 
 
 RULE = Rule("AMX105", "attention-over-another-axis", "error", __doc__, check)

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Choice, Loss, Softmax
 from anymax.inspect.check.rules import Rule
@@ -55,14 +56,9 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
         return None
     consumer = _takes_channels(seen, one)
     dim = f"dim={one.dim}" if isinstance(one.dim, int) else "its default dim"
-    row = "row" if axis.kind == "width" else "column"
-    after = (
-        f"; {consumer[0]} at {where(consumer[1], seen.source)} takes the channels for the classes" if consumer else ""
-    )
-    message = (
-        f"{call_name(one)} with {dim} normalises the {axis.kind} of {described(shape)}: the pixels of a {row} compete, "
-        f"and no pixel's class probabilities sum to 1{after}. Write dim=1 if the channels are the classes."
-    )
+    message = f"{call_name(one)} with {dim} of {described(shape)} {mistakes.pixels_compete((2, 3), 1)}."
+    if consumer:
+        message += f" {consumer[0]} at {where(consumer[1], seen.source)} takes the channels for the classes."
     return at(RULE, seen, one.home, message, "error" if consumer else "warning")
 
 

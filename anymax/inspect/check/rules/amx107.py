@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Choice
 from anymax.inspect.check.rules import Rule
@@ -50,18 +51,17 @@ def _of(seen: Seen, one: Choice) -> Finding | None:
     if one.dim == "missing":
         if one.compared is None or one.name != "argmax" or not _has_several_axes(tensor):
             return None
-        dim = classes if classes is not None else "the axis of the classes"
         message = (
-            f"{one.name} without dim chooses from all entries of {described(tensor.shape)} at once, and the one index "
-            f"is compared at {where(one.compared, seen.source)}. Write dim={dim}: a choice for each sample."
+            f"{one.name} of {described(tensor.shape)} {mistakes.FLAT_CHOICE}, and is compared at "
+            f"{where(one.compared, seen.source)}. Write {mistakes.CLASS_DIM if classes is None else f'dim={classes}'}."
         )
         return at(RULE, seen, one.place, message, "error")
     if one.axis is None:
         return None
     if one.axis.kind == "batch" and classes is not None and (one.compared or (made and one.name == "argmax")):
         message = (
-            f"{one.name} with dim={one.dim} chooses a sample of the batch for each class of {described(tensor.shape)}. "
-            f"Write dim={classes}: a class for each sample."
+            f"{one.name} with dim={one.dim} of {described(tensor.shape)} {mistakes.CHOICE_OF_SAMPLES}. Write "
+            f"dim={classes}."
         )
         return at(RULE, seen, one.place, message, "error" if one.axis.sure else "warning")
     if made is None or made.axis is None or one.compared is None or made.axis is one.axis:
@@ -69,10 +69,10 @@ def _of(seen: Seen, one: Choice) -> Finding | None:
     normalised = tensor.shape.dim_of(made.axis)
     if normalised is None or (tensor.shape.open and isinstance(one.dim, int) and (normalised < 0) != (one.dim < 0)):
         return None
+    softmax = f"the {made.kind} at {where(made.place, seen.source)}"
     message = (
-        f"{one.name} with dim={one.dim} chooses along another axis than the {made.kind} at "
-        f"{where(made.place, seen.source)} normalised, and is compared at {where(one.compared, seen.source)}. Write "
-        f"dim={normalised}: a choice among what competed."
+        f"{one.name} with dim={one.dim}, which is compared at {where(one.compared, seen.source)}, "
+        f"{mistakes.other_choice(softmax, f'dim={normalised}')}."
     )
     return at(RULE, seen, one.place, message, "warning")
 

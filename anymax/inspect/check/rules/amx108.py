@@ -28,11 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import at, call_name, described, meaning, strongest, with_argument
+from anymax.inspect.check.telling import at, call_name, described, strongest, with_argument
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -46,13 +47,9 @@ def _made_last(one: Softmax) -> bool:
 
 def _of(seen: Seen, one: Softmax) -> Finding:
     pixels = one.axis is not None and one.axis.kind in ("width", "height", "position")
-    message = (
-        f"{call_name(one)} without dim normalises the last axis{meaning(one.axis)}, of {described(one.operand.shape)}. "
-    )
+    message = f"{call_name(one)} of {described(one.operand.shape)} {mistakes.DRAWS_LAST}."
     if pixels:
-        message += "Write dim=1 if a channel is to be chosen, dim=-1 to keep this."
         return at(RULE, seen, one.home, message, "error")
-    message += "Write dim=-1 to keep this, or the axis that is meant."
     fix = with_argument(seen.source, one.home.node, "dim=-1", "Write dim=-1, the axis that torch takes today.")
     return at(RULE, seen, one.home, message, "warning", fix)
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
@@ -45,14 +46,9 @@ def check(seen: Seen) -> Iterator[Finding]:
 def _of(seen: Seen, loss: Loss) -> Finding | None:
     if not loss.inputs or not all(_classes_last(tensor) for tensor in loss.inputs):
         return None
-    tensor = loss.inputs[0]
-    rank = tensor.shape.rank or 0
-    order = ", ".join(["0", str(rank - 1), *map(str, range(1, rank - 1))])
-    moved = "transpose(1, 2)" if rank == 3 else f"permute({order})"
     message = (
-        f"{loss.written} reads the classes from axis 1, but of {described(tensor.shape)} they are the last: where the "
-        f"sizes coincide another loss is computed, elsewhere the call fails. Write input.{moved}, or flatten both: "
-        "input.flatten(0, -2) and target.flatten()."
+        f"{loss.written} reads the classes from axis 1, but of {described(loss.inputs[0].shape)} they are the last: "
+        f"{mistakes.CLASSES_LAST}."
     )
     certain = all(tensor.shape.front[1].kind or tensor.kind() != "scores" for tensor in loss.inputs)
     return at(RULE, seen, loss.place, message, "error" if certain else "warning")

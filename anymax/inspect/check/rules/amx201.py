@@ -36,11 +36,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what, where
+from anymax.inspect.check.telling import all_made, at, perhaps, strongest, where
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -55,15 +56,13 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
     place = where(made.place, seen.source)
     if made.kind == "log_softmax":
         message = (
-            f"{perhaps(loss)}{loss.written} applies log_softmax itself, and its input is {what(made, seen.source)} "
-            "already: the result is right, and computed twice. Write nll_loss here, or drop the log_softmax at "
-            f"{place}."
+            f"{perhaps(loss)}{loss.written} of log-probabilities: the log_softmax at {place} "
+            f"{mistakes.LOG_SOFTMAX_TWICE}."
         )
         return at(RULE, seen, loss.place, message, "warning")
     message = (
-        f"{perhaps(loss)}{loss.written} applies log_softmax itself, but its input is {what(made, seen.source)}: a "
-        "second softmax flattens the loss, which cannot come near 0, and its gradients. Pass the scores: drop the "
-        f"{made.kind} at {place}, and apply it only where probabilities are read."
+        f"{perhaps(loss)}{loss.written} of probabilities: the {made.kind} at {place} "
+        f"{mistakes.softmax_twice_in_loss()}."
     )
     return at(RULE, seen, loss.place, message, "error" if loss.certain and made.kind == "softmax" else "warning")
 

@@ -28,11 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what, where
+from anymax.inspect.check.telling import all_made, at, perhaps, strongest, where
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -45,16 +46,9 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
     if made is None:
         return None
     message = (
-        f"{perhaps(loss)}{loss.written} applies the sigmoid itself, but its input is {what(made, seen.source)}: the "
-        f"loss then sees no probability below 0.5. Pass the scores: drop the {made.kind} at "
-        f"{where(made.place, seen.source)}, or write binary_cross_entropy, which takes probabilities."
+        f"{perhaps(loss)}{loss.written} of a {made.kind}: that at {where(made.place, seen.source)} "
+        f"{mistakes.sigmoid_twice_in_loss(made.kind)}."
     )
-    if made.kind.startswith("log"):
-        message = (
-            f"{perhaps(loss)}{loss.written} applies the sigmoid itself, but its input is {what(made, seen.source)}, "
-            "none of which is above 0: the loss then sees no probability above 0.5. Pass the scores: drop the "
-            f"{made.kind} at {where(made.place, seen.source)}."
-        )
     return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
 
 

@@ -28,11 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what, where
+from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -44,19 +45,13 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
     made = all_made(loss.inputs, "softmax", "sigmoid", "scores", "logsigmoid")
     if made is None:
         return None
-    place = where(made.place, seen.source)
-    if made.kind == "scores":
-        leads = "has no lower bound: training only makes them larger"
-        instead = "Write cross_entropy instead, which takes scores"
-    elif made.kind == "softmax":
-        leads = "lies between -1 and 0, with gradients that do not grow where the answer is wrong"
-        instead = f"Pass the scores to cross_entropy, or write log_softmax in place of the softmax at {place}"
-    else:
-        leads = "is not that of classes that compete"
-        instead = f"Drop the {made.kind} at {place} and write cross_entropy, which takes scores"
+    leads_to = {
+        "scores": mistakes.NLL_OF_SCORES,
+        "logsigmoid": "the classes do not compete. Give the scores to cross_entropy",
+    }.get(made.kind, mistakes.NLL_OF_PROBS)
     message = (
-        f"{perhaps(loss)}{loss.written} takes log-probabilities, but its input is {what(made, seen.source)}: the "
-        f"loss {leads}. {instead}."
+        f"{perhaps(loss)}{loss.written} takes log-probabilities of classes that compete, but its input is "
+        f"{what(made, seen.source)}: {leads_to}."
     )
     return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
 

@@ -31,11 +31,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Edit, Finding, Fix
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, argument_of, at, is_call_of, perhaps, strongest, what, where
+from anymax.inspect.check.telling import all_made, argument_of, at, is_call_of, perhaps, strongest, what
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -45,14 +46,9 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 def _of(seen: Seen, loss: Loss) -> Finding | None:
     if made := all_made(loss.inputs, "scores", "log_softmax", "logsigmoid"):
-        instead = "Write binary_cross_entropy_with_logits, which takes scores"
-        if made.kind != "scores":
-            instead = (
-                f"Drop the {made.kind} at {where(made.place, seen.source)} and write binary_cross_entropy_with_logits"
-            )
         message = (
-            f"{perhaps(loss)}{loss.written} takes probabilities, but its input is {what(made, seen.source)}: values "
-            f"outside [0, 1] raise an error, and on a GPU end the process. {instead}."
+            f"{perhaps(loss)}{loss.written} takes probabilities, but its input is {what(made, seen.source)}: "
+            f"{mistakes.BCE_OF_OTHERS}."
         )
         return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
     made = all_made(loss.inputs, "sigmoid")
@@ -60,10 +56,7 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
         return None
     if not is_call_of(loss.input_node, "sigmoid"):
         return None
-    message = (
-        f"{loss.written} of a sigmoid cuts its logarithm off where the probability rounds to 0 or 1. Write "
-        "binary_cross_entropy_with_logits of the scores, which is the same in exact arithmetic and does not."
-    )
+    message = f"{loss.written} of a sigmoid {mistakes.BCE_OF_SIGMOID}."
     return at(RULE, seen, loss.place, message, "info", _fix(seen, loss, loss.input_node))
 
 

@@ -28,11 +28,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what, where
+from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what
 from anymax.inspect.check.values import Const
 
 
@@ -44,14 +45,9 @@ def check(seen: Seen) -> Iterator[Finding]:
 def _of(seen: Seen, loss: Loss) -> Finding | None:
     level = "error" if loss.certain else "warning"
     if made := all_made(loss.inputs, "softmax", "sigmoid", "scores"):
-        instead = (
-            "Write log_softmax(scores, dim) for it"
-            if made.kind == "scores"
-            else f"Write log_softmax in place of the {made.kind} at {where(made.place, seen.source)}"
-        )
         message = (
             f"{perhaps(loss)}{loss.written} takes log-probabilities first, but its input is "
-            f"{what(made, seen.source)}: the result is no divergence. {instead}."
+            f"{what(made, seen.source)}: {mistakes.NO_DIVERGENCE}."
         )
         return at(RULE, seen, loss.place, message, level)
     log_target = _option(loss, "log_target", False)
@@ -71,11 +67,7 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
         )
         return at(RULE, seen, loss.place, message, level)
     if _option(loss, "reduction", "mean") == "mean" and not {"reduce", "size_average", "**"} & set(loss.options):
-        message = (
-            f"{loss.written} with the reduction 'mean' divides by the number of entries, not of distributions: the "
-            'result is no divergence but a fraction of it. Write reduction="batchmean".'
-        )
-        return at(RULE, seen, loss.place, message, "info")
+        return at(RULE, seen, loss.place, f"{loss.written} {mistakes.MEAN_OF_ENTRIES}.", "info")
     return None
 
 

@@ -29,12 +29,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Sigmoid, Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import all_made, at, call_name, strongest, where
-from anymax.inspect.check.values import Made
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -42,30 +42,23 @@ def check(seen: Seen) -> Iterator[Finding]:
     yield from strongest(finding for one in softmaxes if (finding := _softmax(seen, one)))
     for one in seen.each(Sigmoid):
         if (made := all_made(one.paths, "sigmoid", "softmax")) and not made.shifted:
-            yield at(RULE, seen, one.place, _twice(seen, made), "error")
+            place = where(made.place, seen.source)
+            message = f"A sigmoid of probabilities, those of the {made.kind} at {place}: {mistakes.SIGMOID_TWICE}."
+            yield at(RULE, seen, one.place, message, "error")
 
 
 def _softmax(seen: Seen, one: Softmax) -> Finding | None:
     made = all_made(one.paths, "softmax")
     if made is None or made.shifted:
         return None
-    place = where(made.place, seen.source)
-    if one.axis is not None and made.axis is not None and one.axis is not made.axis and not one.operand.shape.open:
-        leads = "over another axis, which is no softmax over both"
-        instead = "To normalise both axes jointly, flatten them into one"
-    else:
-        leads = "so this is the softmax of numbers between 0 and 1, which is close to uniform"
-        instead = f"Drop one of the two: this, or the one at {place}"
-    message = f"{call_name(one)} of probabilities: a softmax was applied at {place} already, {leads}. {instead}."
-    return at(RULE, seen, one.home, message, "error")
-
-
-def _twice(seen: Seen, made: Made) -> str:
-    place = where(made.place, seen.source)
-    return (
-        f"A sigmoid of probabilities: a {made.kind} was applied at {place} already, so the result lies between 0.5 and "
-        f"0.73. Drop one of the two: this, or the one at {place}."
+    other = one.axis is not None and made.axis is not None and one.axis is not made.axis
+    leads_to = mistakes.SOFTMAX_TWICE
+    if other and not one.operand.shape.open:
+        leads_to = mistakes.ONE_AXIS_AFTER_ANOTHER
+    message = (
+        f"{call_name(one)} of probabilities, those of the softmax at {where(made.place, seen.source)}: {leads_to}."
     )
+    return at(RULE, seen, one.home, message, "error")
 
 
 RULE = Rule("AMX206", "applied-twice", "error", __doc__, check)

@@ -27,6 +27,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Edit, Finding, Fix
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
@@ -45,7 +46,7 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
         return None
     if not is_call_of(made.place.node, "log_softmax"):
         return None
-    message = f"{loss.written} of a log_softmax in one expression is cross_entropy. Write cross_entropy of the scores."
+    message = f"{loss.written} of a log_softmax in one expression {mistakes.ONE_CALL}."
     return at(RULE, seen, loss.place, message, "info", _fix(seen, loss, made.place.node, made.dim))
 
 

@@ -31,11 +31,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Sampler
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, at, strongest, what, where
+from anymax.inspect.check.telling import all_made, at, strongest, what
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -47,15 +48,10 @@ def _of(seen: Seen, one: Sampler) -> Finding | None:
         made = all_made(one.inputs, "softmax", "sigmoid")
         if made is None or made.shifted:
             return None
-        instead = (
-            f"Drop the {made.kind} at {where(made.place, seen.source)}"
-            if one.name == "gumbel_softmax"
-            else f"Write probs= for them, or drop the {made.kind}"
-        )
-        message = (
-            f"{one.name} takes scores as logits, but gets {what(made, seen.source)}: it applies a softmax to them, "
-            f"and draws almost uniformly. {instead}."
-        )
+        leads_to = mistakes.LOGITS_OF_PROBS
+        if one.name == "gumbel_softmax":
+            leads_to = f"{mistakes.DRAWS_UNIFORMLY}. Give it the scores"
+        message = f"{one.name} takes scores as logits, but gets {what(made, seen.source)}: {leads_to}."
         return at(RULE, seen, one.place, message, "error")
     made = all_made(one.inputs, "scores", "log_softmax", "logsigmoid")
     if made is None or made.shifted:

@@ -29,13 +29,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Edit, Finding, Fix
 from anymax.inspect.check.observed import Log
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import all_made, at, strongest, where
-
-BETTER = {"softmax": "log_softmax(scores, dim)", "sigmoid": "logsigmoid(scores)", "complement": "logsigmoid(-scores)"}
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -47,16 +46,8 @@ def _of(seen: Seen, one: Log) -> Finding | None:
     if made is None:
         return None
     inner = made.operand.made if made.kind == "complement" and made.operand and made.operand.made else made
-    leads = (
-        "the number that was added keeps it finite and changes every value"
-        if made.shifted
-        else "of a probability that rounds to 0 it is -inf, and its gradient NaN"
-    )
     of = {"complement": "1 - sigmoid"}.get(made.kind, made.kind)
-    message = (
-        f"The logarithm of a {of} (at {where(inner.place, seen.source)}): {leads}. Write "
-        f"torch.nn.functional.{BETTER[made.kind]}."
-    )
+    message = f"log of the {of} at {where(inner.place, seen.source)}: {mistakes.log_of(made.kind)}."
     fix = None if made.shifted or made.place.node is not one.operand_node else _fix(seen, one, made.place.node)
     return at(RULE, seen, one.place, message, "warning", fix)
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Edit, Finding, Fix
 from anymax.inspect.check.observed import Quotient
 from anymax.inspect.check.rules import Rule
@@ -39,11 +40,7 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 
 def _of(seen: Seen, one: Quotient) -> Finding:
-    dim = "dim" if one.dim is None else str(one.dim)
-    message = (
-        "x - logsumexp(x) is log_softmax, less accurately where the scores are large. Write "
-        f"torch.nn.functional.log_softmax(x, dim={dim})."
-    )
+    message = f"{mistakes.own_log_softmax('dim' if one.dim is None else one.dim)}."
     return at(RULE, seen, one.place, message, "warning", _fix(seen, one))
 
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Edit, Finding, Fix
 from anymax.inspect.check.observed import Quotient
 from anymax.inspect.check.rules import Rule
@@ -40,11 +41,7 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 
 def _of(seen: Seen, one: Quotient) -> Finding:
-    dim = "dim" if one.dim is None else str(one.dim)
-    message = (
-        "exp(x) / exp(x).sum() is a softmax that overflows: above 88 in float32 the exponential is infinite and the "
-        f"quotient NaN. Write torch.softmax(x, dim={dim})."
-    )
+    message = f"{mistakes.own_softmax('dim' if one.dim is None else one.dim)}."
     return at(RULE, seen, one.place, message, "warning", _fix(seen, one))
 
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Softmax
 from anymax.inspect.check.rules import Rule
@@ -38,8 +39,6 @@ from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import at, strongest, where
 
 LARGEST_HALF = 65504.0
-# A score this far below the others still leaves a weight of 2e-9
-HIDES_ENOUGH = -20.0
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -55,15 +54,14 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
     if one.operand.dtype == "half" and abs(value) > LARGEST_HALF and abs(value) != float("inf"):
         message = (
             f"{value:g} cannot be held in float16, whose largest number is {LARGEST_HALF:g}: the mask at "
-            f"{where(place, seen.source)} fails or overflows. Write torch.finfo(scores.dtype).min."
+            f"{where(place, seen.source)} fails or overflows. {mistakes.WRITE_MASK}."
         )
         return at(RULE, seen, here, message, "error")
-    if value <= HIDES_ENOUGH:
+    if value <= mistakes.SMALL_ENOUGH:
         return None
     message = (
-        f"The mask sets scores to {value:g} (at {where(place, seen.source)}), which hides nothing from the softmax at "
-        f"{where(one.place, seen.source)}: masked entries keep a probability. Write float('-inf'), or "
-        "torch.finfo(scores.dtype).min where a whole row may be masked."
+        f"The mask sets scores to {value:g} (at {where(place, seen.source)}), which stay in the softmax at "
+        f"{where(one.place, seen.source)}: {mistakes.WEAK_MASK}."
     )
     return at(RULE, seen, here, message, "warning" if value == 0 or value < -1 else "error")
 

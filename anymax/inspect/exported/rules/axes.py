@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import Axis, atoms
 from anymax.inspect.exported.flow import Contraction, Step, What
@@ -20,9 +21,6 @@ from anymax.inspect.exported.rules.program import (
     name_of,
     place_of,
 )
-from anymax.inspect.mistakes import pixels_compete
-
-_PER_SAMPLE = "One score per sample is a case for"
 
 
 def implicit_dim(program: Program) -> Iterator[Mistake]:
@@ -31,20 +29,14 @@ def implicit_dim(program: Program) -> Iterator[Mistake]:
             continue
         function = step.call.function
         if function == "gumbel_softmax" and len(known.axes) > 2:
-            yield Mistake(
-                "AMX108",
-                "warning",
-                step.node,
-                f"gumbel_softmax of {program.shown(known)} without dim draws from the last axis, of size "
-                f"{known.sizes[-1]}. Write dim= with the axis of the classes.",
-            )
+            message = f"gumbel_softmax of {program.shown(known)} {mistakes.DRAWS_LAST}."
+            yield Mistake("AMX108", "warning", step.node, message)
         elif function in ("softmax", "log_softmax", "softmin"):
             yield Mistake(
                 "AMX101",
                 "info" if len(known.axes) == 1 else "warning",
                 step.node,
-                f"{function} without dim took axis {dim} of {program.shown(known)}: it takes axis 0 of 0, 1 or 3 axes, "
-                f"else axis 1. Write dim={dim} to keep it, or the axis of what is chosen from.",
+                f"{function} without dim took axis {dim} of {program.shown(known)}: {mistakes.implicit_dim(dim)}.",
             )
 
 
@@ -54,13 +46,10 @@ def softmax_over_batch(program: Program) -> Iterator[Mistake]:
         if program.batch_dims(known.sizes) != [dim]:
             continue
         if len(known.axes) == 1:
-            leads_to = f"one score per sample competes with those of the others. {_PER_SAMPLE} sigmoid."
+            leads_to = "one score per sample competes with those of the others. That is a case for sigmoid."
         else:
             write = "dim=1" if len(known.axes) == 2 and dim == 0 else "the dim of what is chosen from, often dim=-1"
-            leads_to = (
-                "samples compete, a sample's own values do not sum to 1, and its result changes with the others. "
-                f"Write {write}."
-            )
+            leads_to = f"{mistakes.SAMPLES_COMPETE}. Write {write}."
         level: Level = "warning" if in_loss(step.node) else "error"
         yield Mistake("AMX102", level, step.node, f"{program.said(step)} normalises over the batch: {leads_to}")
 
@@ -77,8 +66,8 @@ def classes_from_batch(program: Program) -> Iterator[Mistake]:
                 "warning",
                 step.node,
                 f"cross_entropy takes the classes from axis {dim} of {program.shown(known)}, which is the batch: "
-                "samples compete. Its input is (batch, classes, ...). "
-                f"{_PER_SAMPLE} binary_cross_entropy_with_logits.",
+                "samples compete. Its input is (batch, classes, ...). One score per sample is a case for "
+                "binary_cross_entropy_with_logits.",
             )
 
 
@@ -127,8 +116,7 @@ def softmax_over_one(program: Program) -> Iterator[Mistake]:
                 "AMX103",
                 _level_of_one(known.axes[dim]),
                 step.node,
-                f"{program.said(step)}: an axis of size 1, so the result is always {0 if 'log' in step.op else 1}. "
-                f"{_PER_SAMPLE} sigmoid; else normalise the axis that has the scores.",
+                f"{program.said(step)}: {mistakes.one_entry(step.op)}.",
             )
 
 
@@ -140,8 +128,7 @@ def one_class_or_key(program: Program) -> Iterator[Mistake]:
                 "AMX103",
                 _level_of_one(known.axes[class_dim(known)]),
                 step.node,
-                f"cross_entropy of {program.shown(known)} has one class, so the loss is always 0. "
-                f"{_PER_SAMPLE} binary_cross_entropy_with_logits.",
+                f"cross_entropy of {program.shown(known)} {mistakes.ONE_CLASS}.",
             )
         elif step.op == ATTENTION and step.operands[1].sizes[-2] == 1:
             key = step.operands[1]
@@ -183,8 +170,7 @@ def not_the_summed_axis(program: Program) -> Iterator[Mistake]:
                 "error",
                 softmax.node,
                 f"{program.said(softmax)}, but {name_of(step)} in {place_of(step.node)} sums over its dim {dims[0]}: "
-                f"the weights of a sum do not sum to 1. Write dim={-1 if last else dims[0]}, so that the keys of each "
-                "query compete.",
+                f"{mistakes.queries_compete(f'dim={-1 if last else dims[0]}')}.",
             )
 
 
@@ -224,7 +210,7 @@ def line_of_image(program: Program) -> Iterator[Mistake]:
         space = [at for at, axis in enumerate(known.axes) if axis.origin == "space"]
         channels = [at for at, axis in enumerate(known.axes) if axis.origin == "weight"]
         if dim in space and len(space) > 1 and len(channels) == 1 and known.sizes[dim] != 1:
-            message = f"{program.said(step)} {pixels_compete(space, channels[0])}."
+            message = f"{program.said(step)} {mistakes.pixels_compete(space, channels[0])}."
             yield Mistake("AMX106", "warning", step.node, message)
 
 
@@ -237,8 +223,8 @@ def argmax_elsewhere(program: Program) -> Iterator[Mistake]:
         batch = program.batch_dims(known.sizes)
         dim = step.arguments.get("dim")
         if dim is None:
-            problem = "without dim is one index into all samples together" if batch else ""
-            called, right = f"argmax of {program.shown(known)}", []
+            problem = f"{mistakes.FLAT_CHOICE}. Write {mistakes.CLASS_DIM}" if batch else ""
+            called = f"argmax of {program.shown(known)}"
         else:
             dim %= len(known.axes)
             made = known.what.over if known.what and known.kind in ("probs", "log_probs") else frozenset()
@@ -246,15 +232,15 @@ def argmax_elsewhere(program: Program) -> Iterator[Mistake]:
             problem = _other_choice(dim, batch, right)
             called = f"argmax over dim {dim} of {program.shown(known)}"
         if problem:
-            write = f"dim={right[0]}" if right and right[0] != dim else "the dim of the classes, often dim=1 or dim=-1"
-            yield Mistake("AMX107", "warning", step.node, f"{called} {problem}. Write {write}.")
+            yield Mistake("AMX107", "warning", step.node, f"{called} {problem}.")
 
 
 def _other_choice(dim: int, batch: list[int], right: list[int]) -> str:
     if batch == [dim]:
-        return "takes the largest sample of each class, not the class of each sample"
+        write = f"dim={right[0]}" if right and right[0] != dim else mistakes.CLASS_DIM
+        return f"{mistakes.CHOICE_OF_SAMPLES}. Write {write}"
     if right and dim not in right:
-        return f"chooses along another axis than the softmax of the same scores, which takes dim {right[0]}"
+        return mistakes.other_choice("the softmax of the same scores", f"dim={right[0]}")
     return ""
 
 
@@ -269,8 +255,7 @@ def classes_last(program: Program) -> Iterator[Mistake]:
                 "error" if known.axes[1].origin == "input" else "warning",
                 step.node,
                 f"{name_of(step)} of {program.shown(known)} takes the classes from axis 1, but the scores of the last "
-                f"layer are on axis {len(known.axes) - 1}. Write {name_of(step)}(x.transpose(1, -1), target), or "
-                "anymax.cross_entropy(x, target, dim=-1).",
+                f"layer are on axis {len(known.axes) - 1}: {mistakes.CLASSES_LAST}.",
             )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch.fx import Node
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import atoms
 from anymax.inspect.exported.flow import Known, Step, What
@@ -27,51 +28,46 @@ _TWICE: dict[tuple[str, str], tuple[str, Level, str]] = {
     ("cross_entropy", "probs"): (
         "AMX201",
         "error",
-        "cross_entropy of probabilities: the softmax in {place} is followed by the log_softmax inside the loss, so the "
-        "loss cannot come near 0 and gradients are small. Give the scores to cross_entropy, and take softmax only "
-        "where probabilities are read.",
+        f"cross_entropy of probabilities: the softmax in {{place}} {mistakes.softmax_twice_in_loss()}.",
     ),
     ("cross_entropy", "sigmoid"): (
         "AMX201",
         "error",
-        "cross_entropy of a sigmoid: scores between 0 and 1, those of {place}, keep the loss far from 0. Give the "
-        "scores to cross_entropy, or to binary_cross_entropy_with_logits if each class is a question of its own.",
+        f"cross_entropy of a sigmoid: that in {{place}} {mistakes.softmax_twice_in_loss()}. If each class is a "
+        "question of its own, write binary_cross_entropy_with_logits.",
     ),
     ("cross_entropy", "log_probs"): (
         "AMX201",
         "warning",
-        "cross_entropy of log-probabilities: the log_softmax in {place} changes nothing, since the loss has its own. "
-        "Give the scores to cross_entropy, or the log-probabilities to nll_loss.",
+        f"cross_entropy of log-probabilities: the log_softmax in {{place}} {mistakes.LOG_SOFTMAX_TWICE}.",
     ),
     ("binary_cross_entropy_with_logits", "sigmoid"): (
         "AMX202",
         "error",
-        "binary_cross_entropy_with_logits of a sigmoid: the sigmoid in {place} is followed by the one inside the loss, "
-        "which sees scores between 0 and 1 alone. Give it the scores.",
+        "binary_cross_entropy_with_logits of a sigmoid: that in {place} "
+        f"{mistakes.sigmoid_twice_in_loss('sigmoid')}.",
     ),
     ("binary_cross_entropy_with_logits", "probs"): (
         "AMX202",
         "error",
-        "binary_cross_entropy_with_logits of a softmax: the softmax in {place} is followed by the sigmoid inside the "
-        "loss, which sees scores between 0 and 1 alone. Give it the scores.",
+        "binary_cross_entropy_with_logits of a softmax: that in {place} "
+        f"{mistakes.sigmoid_twice_in_loss('softmax')}.",
     ),
     ("gumbel_softmax", "probs"): (
         "AMX206",
         "error",
-        "gumbel_softmax of probabilities, those of the softmax in {place}: from numbers between 0 and 1 it draws "
-        "almost uniformly. Give it the scores, or log-probabilities.",
+        f"gumbel_softmax of probabilities, those of the softmax in {{place}}: {mistakes.DRAWS_UNIFORMLY}. Give it the "
+        "scores, or log-probabilities.",
     ),
     ("sigmoid", "sigmoid"): (
         "AMX206",
         "error",
-        "{name} of the sigmoid in {place}: the sigmoid of a probability lies between 0.5 and 0.73. Take one of the two "
-        "away.",
+        f"{{name}} of the sigmoid in {{place}}: {mistakes.SIGMOID_TWICE}.",
     ),
     ("sigmoid", "probs"): (
         "AMX206",
         "warning",
-        "{name} of the softmax in {place}: the sigmoid of a probability lies between 0.5 and 0.73. Take one of the two "
-        "away.",
+        f"{{name}} of the softmax in {{place}}: {mistakes.SIGMOID_TWICE}.",
     ),
 }
 
@@ -108,13 +104,12 @@ def _taker(step: Step, source: Node) -> str | None:
 
 def _softmax_of_softmax(program: Program, step: Step, known: Known, what: What) -> Mistake:
     same = bool(known.axes[dim_of(step)].atoms() & what.over)
-    write = "Take one of the two away." if same else "Both axes jointly are one call: anymax.softmax(x, dim=(i, j))."
     return Mistake(
         "AMX206",
         "error" if same else "warning",
         step.node,
-        f"{program.said(step)} that holds probabilities, those of the softmax in {place_of(what.node)}: of "
-        f"numbers between 0 and 1, softmax is almost uniform. {write}",
+        f"{program.said(step)} that holds probabilities, those of the softmax in {place_of(what.node)}: "
+        f"{mistakes.SOFTMAX_TWICE if same else mistakes.ONE_AXIS_AFTER_ANOTHER}.",
     )
 
 
@@ -123,13 +118,8 @@ def nll_of_log_softmax(program: Program) -> Iterator[Mistake]:
         link = program.made.get(behind(step.sources[0])) if step.op in NLL else None
         # where the model returns its log-probabilities too, they have another use
         if link is not None and link.op in ("log_softmax", "_log_softmax") and len(link.node.users) == 1:
-            yield Mistake(
-                "AMX207",
-                "info",
-                step.node,
-                f"nll_loss of the log_softmax in {place_of(link.node)} is right; cross_entropy of the scores is "
-                "the same in one call.",
-            )
+            message = f"nll_loss of the log_softmax in {place_of(link.node)} {mistakes.ONE_CALL}."
+            yield Mistake("AMX207", "info", step.node, message)
 
 
 def nll_of_what(program: Program) -> Iterator[Mistake]:
@@ -138,15 +128,9 @@ def nll_of_what(program: Program) -> Iterator[Mistake]:
             continue
         place = place_of(what.node)
         if what.kind in ("probs", "sigmoid"):
-            problem = (
-                f"probabilities, those of {place}: the loss is their negative mean, always below 0. Write log_softmax "
-                "for softmax, or give the scores to cross_entropy."
-            )
+            problem = f"probabilities, those of {place}: {mistakes.NLL_OF_PROBS}."
         elif what.kind == "scores":
-            problem = (
-                f"raw scores, those of {place}: larger scores lower the loss for ever. Write cross_entropy, or "
-                "log_softmax in front."
-            )
+            problem = f"raw scores, those of {place}: {mistakes.NLL_OF_SCORES}."
         elif what.kind == "log_probs" and _over_other_axis(known, what):
             problem = (
                 f"log-probabilities that sum to 1 over another axis than that of the classes, those of {place}. "
@@ -169,21 +153,12 @@ def bce_of_what(program: Program) -> Iterator[Mistake]:
         place = place_of(what.node)
         level: Level = "error"
         if what.kind == "scores":
-            problem = (
-                f"raw scores, those of {place}, raises as soon as one lies outside [0, 1]. Write "
-                "binary_cross_entropy_with_logits."
-            )
+            problem = f"raw scores, those of {place}: {mistakes.BCE_OF_OTHERS}."
         elif what.kind in ("log_probs", "log_sigmoid"):
-            problem = (
-                f"log-probabilities, those of {place}, which are below 0, raises. Give the scores to "
-                "binary_cross_entropy_with_logits."
-            )
+            problem = f"log-probabilities, those of {place}: {mistakes.BCE_OF_OTHERS}."
         elif what.kind == "sigmoid":
             level = "info"
-            problem = (
-                f"the sigmoid in {place} is right, and loses the digits of confident answers. "
-                "binary_cross_entropy_with_logits takes the scores."
-            )
+            problem = f"the sigmoid in {place} {mistakes.BCE_OF_SIGMOID}."
         else:
             continue
         yield Mistake("AMX204", level, step.node, f"binary_cross_entropy of {problem}")
@@ -195,23 +170,17 @@ def kl_div_of_what(program: Program) -> Iterator[Mistake]:
         if step.op != "kl_div" or known is None:
             continue
         if known.what is not None and known.kind in ("probs", "sigmoid", "scores"):
-            raw = known.kind == "scores"
+            given = "raw scores" if known.kind == "scores" else "probabilities"
             yield Mistake(
                 "AMX205",
                 "error",
                 step.node,
-                f"kl_div takes log-probabilities first, and is given {'raw scores' if raw else 'probabilities'}, those "
-                f"of {place_of(known.what.node)}: it is no divergence, and may be below 0. Write log_softmax "
-                f"{'in front' if raw else 'for softmax'}.",
+                f"kl_div takes log-probabilities first, and is given {given}, those of {place_of(known.what.node)}: "
+                f"{mistakes.NO_DIVERGENCE}.",
             )
         if step.arguments.get("reduction") == 1 and len(known.axes) > 1:
-            yield Mistake(
-                "AMX205",
-                "warning",
-                step.node,
-                f"kl_div of {program.shown(known)} with reduction='mean' divides by the number of entries, not of "
-                "distributions. Write reduction='batchmean'.",
-            )
+            message = f"kl_div of {program.shown(known)} {mistakes.MEAN_OF_ENTRIES}."
+            yield Mistake("AMX205", "warning", step.node, message)
 
 
 def sampler_of_what(program: Program) -> Iterator[Mistake]:
@@ -221,19 +190,11 @@ def sampler_of_what(program: Program) -> Iterator[Mistake]:
         categorical = step.call is not None and step.call.within.endswith("distributions.categorical")
         raw = {"scores": "raw scores", "log_probs": "log-probabilities"}.get(what.kind)
         if categorical and step.op == "div" and raw:
-            problem = (
-                f"Categorical(probs=) of {raw}, those of {place}: it divides by their sum. Write logits= for probs=."
-            )
+            problem = f"Categorical(probs=) of {raw}, those of {place}: {mistakes.PROBS_OF_SCORES}."
         elif categorical and step.op == "logsumexp" and what.kind == "probs":
-            problem = (
-                f"Categorical(logits=) of probabilities, those of {place}: it takes their softmax once more, and draws "
-                "almost uniformly. Write probs= for logits=, or give it the scores."
-            )
+            problem = f"Categorical(logits=) of probabilities, those of {place}: {mistakes.LOGITS_OF_PROBS}."
         elif step.op == "multinomial" and raw and not categorical:
-            problem = (
-                f"multinomial of {raw}, those of {place}: it takes probabilities. Write "
-                "multinomial(softmax(x, dim=-1), n), or anymax.sample(x, dim=-1)."
-            )
+            problem = f"multinomial of {raw}, those of {place}: {mistakes.MULTINOMIAL_OF_SCORES}."
         else:
             continue
         yield Mistake("AMX208", "error", step.node, problem)

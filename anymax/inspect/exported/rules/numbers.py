@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.fx import Node
 
+from anymax.inspect import mistakes
 from anymax.inspect.exported.rules.program import (
     NORMALISATIONS,
     Mistake,
@@ -18,7 +19,6 @@ from anymax.inspect.exported.rules.program import (
     op_of,
     place_of,
 )
-from anymax.inspect.mistakes import OWN_LOG_SOFTMAX, OWN_SOFTMAX, SMALL_ENOUGH
 
 _LOGS = ("log", "log2", "log10")
 
@@ -32,14 +32,9 @@ def log_of_link(program: Program) -> Iterator[Mistake]:
             continue
         link = program.made.get(what.node)
         if link is not None and link.op in NORMALISATIONS | {"sigmoid"}:
-            write = "logsigmoid(x)" if link.op == "sigmoid" else "log_softmax(x, dim)"
-            yield Mistake(
-                "AMX301",
-                "warning",
-                step.node,
-                f"log of the {name_of(link)} in {place_of(link.node)} is -inf, and its gradient NaN, where a "
-                f"probability rounds to 0; an epsilon inside changes the loss. Write {write}.",
-            )
+            leads_to = mistakes.log_of("sigmoid" if link.op == "sigmoid" else "softmax")
+            message = f"log of the {name_of(link)} in {place_of(link.node)}: {leads_to}."
+            yield Mistake("AMX301", "warning", step.node, message)
 
 
 def own_softmax(program: Program) -> Iterator[Mistake]:
@@ -49,12 +44,12 @@ def own_softmax(program: Program) -> Iterator[Mistake]:
         # an epsilon in the denominator changes nothing
         first, second = step.sources[0], behind(step.sources[1], through=("add", "clamp"))
         if step.op == "sub" and is_written(step.node, "sub") and _is(second, "logsumexp", first):
-            yield Mistake("AMX302", "warning", step.node, f"{OWN_LOG_SOFTMAX}.")
+            yield Mistake("AMX302", "warning", step.node, f"{mistakes.own_log_softmax()}.")
         elif step.op == "div" and is_written(step.node, "div", "truediv") and _is(second, "sum", first):
             # scores from which something was taken, such as their maximum, are shifted already
             scores = _exponent(first)
             if scores is not None and op_of(scores) != "sub":
-                yield Mistake("AMX303", "warning", step.node, f"{OWN_SOFTMAX}.")
+                yield Mistake("AMX303", "warning", step.node, f"{mistakes.own_softmax()}.")
 
 
 def _exponent(node: Node) -> Node | None:
@@ -78,14 +73,13 @@ def weak_mask(program: Program) -> Iterator[Mistake]:
         value = _argument(mask, 2)
         if op_of(mask) not in ("masked_fill", "where") or not is_written(mask, "masked_fill", "where"):
             continue
-        if isinstance(value, (int, float)) and math.isfinite(value) and value > SMALL_ENOUGH:
+        if isinstance(value, (int, float)) and math.isfinite(value) and value > mistakes.SMALL_ENOUGH:
             yield Mistake(
                 "AMX305",
                 "warning",
                 step.node,
                 f"the scores {program.shown(known)} of this {name_of(step)} are masked with {value:g} in "
-                f"{place_of(mask)}: masked entries keep a weight. Write float('-inf'), or "
-                "anymax.softmax(x, dim, mask=kept).",
+                f"{place_of(mask)}: {mistakes.WEAK_MASK}.",
             )
 
 
