@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from anymax.inspect.check.findings import STRENGTH, Edit, Finding, Fix, Level
 from anymax.inspect.check.observed import Loss, Observation, Softmax
-from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.shapes import Axis, Shape
 from anymax.inspect.check.sources import Source
 from anymax.inspect.check.values import Made, Place, Tensor
+
+if TYPE_CHECKING:
+    from anymax.inspect.check.rules import Rule
 
 T = TypeVar("T", bound=Observation)
 
