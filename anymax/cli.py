@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 INSTALL = 'pip install "anymax[lab]"'
 WRONG_ANSWER = 1
+CUT_SHORT = 1  # by whoever read the output, before the command came to its end
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -37,21 +38,40 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal without some letter gets a question mark, not a traceback.
         stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
-    name, *arguments = sys.argv[1:] or ["--help"]
-    status = 0
+    status = CUT_SHORT
+    try:
+        status = _run(*sys.argv[1:] or ["--help"])
+    except BrokenPipeError:
+        pass
+    finally:
+        _write_what_is_buffered()
+    sys.exit(status)
+
+
+def _run(name: str, *arguments: str) -> int:
+    """Run a command; its exit status."""
     if name == "--help":
         print(_help())
     elif name == "--version":
         print(f"anymax {__version__}")
     elif name == "explain":
-        explain(arguments)
+        explain(list(arguments))
     elif name == "check":
-        status = check(arguments)
+        return check(list(arguments))
     elif name in _OF_EXTRA:
-        status = _of_extra(name, arguments)
+        return _of_extra(name, list(arguments))
     else:
         _stop(f"There is no command {quoted(name)} (see anymax --help).")
-    sys.exit(status)
+    return 0
+
+
+def _write_what_is_buffered() -> None:
+    """Where the reader of a pipe has seen enough and closed it (`anymax ... | head -1`), the rest goes nowhere."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _help() -> str:

@@ -609,3 +609,57 @@ def test_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "anymax", "explain"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("anymax: Missing argument 'SHAPE'")
+
+
+def into_closed_pipe(*arguments: str, standard_error: bool = False) -> tuple[int, str]:
+    """Status and errors of the program, whose output goes to a reader that is gone; its errors too where asked."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        # as for most users, who have not asked for PYTHONUNBUFFERED
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            [sys.executable, "-m", "anymax", *arguments],
+            env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=writer,
+            stderr=writer if standard_error else subprocess.PIPE,
+        )
+    finally:
+        os.close(writer)
+    return done.returncode, (done.stderr or b"").decode()
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback(asked, monkeypatch):
+    assert anymax(monkeypatch, "compare", "wine") == 0
+    for arguments in (["--help"], ["explain", "--help"], ["explain", "softmax(x: 2,8, dim=1)"]):
+        assert into_closed_pipe(*arguments) == (0, ""), arguments
+    # typer and rich end at the first write that fails
+    for arguments in (["report", "--help"], ["report", "anymax-wine"]):
+        assert into_closed_pipe(*arguments) == (1, ""), arguments
+    assert into_closed_pipe("compair") == (2, "anymax: There is no command 'compair' (see anymax --help).\n")
+    # nor is anything left to be written when nobody hears the sentence either
+    assert into_closed_pipe("compair", standard_error=True) == (1, "")
+
+
+def test_a_check_that_nobody_reads_has_the_status_of_what_it_found(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("right.py").write_text("x = 1\n")
+    Path("wrong.py").write_text("import torch.nn.functional as F\nF.nce_loss(x, y)\n")
+    Path("long.py").write_text("import torch.nn.functional as F\n" + "F.nce_loss(x, y)\n" * 500)
+    assert into_closed_pipe("check", "right.py") == (0, "")
+    assert into_closed_pipe("check", "wrong.py") == (1, "")
+    assert into_closed_pipe("check", "wrong.py", "--output-format", "github") == (1, "")
+    # it stops in the middle
+    assert into_closed_pipe("check", "long.py") == (1, "")
+    assert into_closed_pipe("check", "none.py") == (2, "anymax: There is no 'none.py'.\n")
+
+
+def test_the_first_line_is_all_that_head_wants(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("import torch.nn.functional as F\n" + "F.nce_loss(x, y)\n" * 2000)
+    command = f"{sys.executable} -m anymax check a.py | head -1"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.startswith("a.py:2:1: error AMX401 ")
+    assert done.stdout.count("\n") == 1

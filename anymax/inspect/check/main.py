@@ -39,10 +39,6 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"anymax: {printable(str(error))}", file=sys.stderr)
         return WRONG_USE
-    except BrokenPipeError:
-        # whoever reads has seen enough; what is still buffered goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FOUND
 
 
 def _run(options: argparse.Namespace) -> int:
