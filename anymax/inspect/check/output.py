@@ -16,7 +16,7 @@ from anymax._core.sentences import printable
 from anymax.inspect.check.findings import Edit, Finding
 from anymax.inspect.check.rules import all_rules
 from anymax.inspect.check.run import Report
-from anymax.inspect.check.sources import Source, read
+from anymax.inspect.check.sources import NEWLINE, Source, Unreadable, read
 
 COLOURS = {"error": "31", "warning": "33", "info": "36"}
 # of SARIF and of GitHub for ours
@@ -160,6 +160,7 @@ def sarif(report: Report) -> str:
                 "id": rule.code,
                 "name": rule.name,
                 "shortDescription": {"text": rule.summary},
+                "fullDescription": {"text": rule.reason},
                 "help": {"text": rule.documentation, "markdown": rule.documentation},
                 "defaultConfiguration": {"level": SARIF_LEVELS[rule.level]},
             }
@@ -170,8 +171,8 @@ def sarif(report: Report) -> str:
     notifications = [
         {
             "level": "error" if each in report.failed else "warning",
-            "message": {"text": f"not looked at: {each.reason}"},
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(each.path)}}}],
+            "message": {"text": f"{_cell(each)}not looked at: {each.reason}"},
+            "locations": [{"physicalLocation": _physical(each.path, _lines(each))}],
         }
         for each in (*report.unread, *report.failed)
     ]
@@ -180,8 +181,8 @@ def sarif(report: Report) -> str:
             "ruleId": finding.code,
             "ruleIndex": index[finding.code],
             "level": SARIF_LEVELS[finding.level],
-            "message": {"text": _in_cell(finding)},
-            "locations": [{"physicalLocation": _physical(finding)}],
+            "message": {"text": _cell(finding) + finding.message},
+            "locations": [{"physicalLocation": _physical(finding.path, _region(finding))}],
         }
         for finding in report.findings
     ]
@@ -197,31 +198,47 @@ def sarif(report: Report) -> str:
     )
 
 
-def _physical(finding: Finding) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(finding.path)}}
-    if finding.cell is None:
-        place["region"] = {
-            "startLine": finding.line,
-            "startColumn": finding.column,
-            "endLine": finding.end_line,
-            "endColumn": finding.end_column,
-        }
-    return place
+def _physical(path: str, region: dict[str, int]) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(path)}}
+    return place | {"region": region} if region else place
+
+
+def _region(finding: Finding) -> dict[str, int]:
+    if finding.cell is not None:
+        return _lines(finding)
+    return {
+        "startLine": finding.line,
+        "startColumn": finding.column,
+        "endLine": finding.end_line,
+        "endColumn": finding.end_column,
+    }
+
+
+def _lines(place: Finding | Unreadable) -> dict[str, int]:
+    """A whole line of the file: of a notebook, whose JSON has other columns than the code, and of what was not read."""
+    if not place.line:
+        return {}
+    source = _source(place.path)
+    if source is None:
+        return {"startLine": place.line}
+    line = source.line_in_file(place.cell, place.line)
+    end = len(NEWLINE.split(source.raw)[line - 1]) + 1
+    return {"startLine": line, "startColumn": 1, "endLine": line, "endColumn": end}
 
 
 def _uri(path: str) -> str:
     """A path for a file of results: relative where it lies below the current folder."""
     relative = os.path.relpath(path)
-    if relative.startswith(os.pardir):
-        return f"file://{quote(os.path.abspath(path))}"
-    return quote(relative.replace(os.sep, "/"))
+    if relative.split(os.sep)[0] == os.pardir:
+        return f"file://{quote(os.fsencode(os.path.abspath(path)))}"
+    return quote(os.fsencode(relative.replace(os.sep, "/")))
 
 
-def _in_cell(finding: Finding) -> str:
-    """The message; of a notebook, whose lines are not those of its file, with the place in front."""
-    if finding.cell is None:
-        return finding.message
-    return f"cell {finding.cell}, line {finding.line}: {finding.message}"
+def _cell(place: Finding | Unreadable) -> str:
+    """What stands before a message on a notebook, whose lines are not those of its file."""
+    if place.cell is None:
+        return ""
+    return f"cell {place.cell}, line {place.line}: " if place.line else f"cell {place.cell}: "
 
 
 def github(report: Report) -> str:
@@ -231,12 +248,14 @@ def github(report: Report) -> str:
 
 def _annotation(finding: Finding) -> str:
     fields = {"title": f"anymax {finding.code}", "file": os.path.relpath(finding.path)}
-    if finding.cell is None:
-        fields |= {"line": str(finding.line), "endLine": str(finding.end_line)}
-        if finding.line == finding.end_line:
-            fields |= {"col": str(finding.column), "endColumn": str(finding.end_column)}
+    region = {name: str(value) for name, value in _region(finding).items()}
+    fields |= {"line": region["startLine"], "endLine": region["endLine"]}
+    # GitHub takes columns within one line alone
+    if region["startLine"] == region["endLine"]:
+        fields |= {"col": region["startColumn"], "endColumn": region["endColumn"]}
     properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in fields.items())
-    return f"::{GITHUB_LEVELS[finding.level]} {properties}::{_escaped(f'{finding.code} {_in_cell(finding)}')}"
+    message = _escaped(f"{finding.code} {_cell(finding)}{finding.message}")
+    return f"::{GITHUB_LEVELS[finding.level]} {properties}::{message}"
 
 
 def _escaped(value: str, more: str = "") -> str:

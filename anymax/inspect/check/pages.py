@@ -38,9 +38,18 @@ class Page:
 
     @property
     def summary(self) -> str:
-        """The first sentence of what it does."""
-        paragraph = (self.text or "").partition("\n\n")[0].partition("\n")[2]
-        return " ".join(paragraph.split())
+        """What it does, in its first paragraph."""
+        return self._paragraph("What it does")
+
+    @property
+    def reason(self) -> str:
+        """Why that is bad, in its first paragraph."""
+        return self._paragraph("Why is this bad")
+
+    def _paragraph(self, heading: str) -> str:
+        """The first one under a heading, in one line."""
+        below = (self.text or "").partition(f"## {heading}\n")[2]
+        return " ".join(below.partition("\n\n")[0].split())
 
 
 _OFF_THE_SIMPLEX = """## What it does

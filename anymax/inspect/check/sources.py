@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,16 @@ class Source:
         """How many lines of the text stand before the cell of this number; 0 in a file without cells."""
         return next((cell.first_line for cell in self.cells if cell.number == number), 0)
 
+    def line_in_file(self, number: int | None, line: int) -> int:
+        """The line of the file that holds this one of a cell, whose code stands in strings of JSON."""
+        if number is None:
+            return line
+        written: _Placed | list[_Placed] = _with_places(self.raw)["cells"][number - 1]["source"]
+        pieces = written if isinstance(written, list) else [written]
+        ends = accumulate(len(NEWLINE.findall(piece)) for piece in pieces)
+        piece = next((piece for piece, end in zip(pieces, ends, strict=True) if end >= line), pieces[-1])
+        return len(NEWLINE.findall(self.raw, 0, piece.at)) + 1
+
     def place(self, node: ast.expr | ast.stmt) -> str:
         """Where a node stands, for a sentence: "model.py:46", or "train.ipynb, cell 3, line 4"."""
         if cell := self.cell_of(node.lineno):
@@ -265,6 +276,29 @@ def _notebook(path: str, raw: str, encoding: str) -> Source | Unreadable:
             read.append("\n" * (lines - 1))
     text = "\n".join(code for _, code in codes)
     return Source(path, text, _parse("\n".join(read), path), raw, encoding, tuple(cells), tuple(unread))
+
+
+class _Placed(str):
+    """A string of a JSON text, which begins at this character of it."""
+
+    at: int
+
+
+def _with_places(raw: str) -> Any:
+    """What a JSON text says, in which every value that is a string knows where it stands."""
+    decoder: Any = json.JSONDecoder()
+    scan = decoder.parse_string
+
+    def parse_string(text: str, at: int, strict: bool = True) -> tuple[_Placed, int]:
+        value, end = scan(text, at, strict)
+        placed = _Placed(value)
+        placed.at = at
+        return placed, end
+
+    decoder.parse_string = parse_string
+    # the scanner that is written in C does not ask parse_string
+    decoder.scan_once = json.scanner.py_make_scanner(decoder)  # pyright: ignore[reportAttributeAccessIssue]
+    return decoder.decode(raw)
 
 
 def _language(notebook: dict[str, Any]) -> str:

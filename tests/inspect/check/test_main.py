@@ -153,42 +153,6 @@ def test_without_findings_json_is_an_empty_list(folder, capsys):
     assert capsys.readouterr().out == "[]\n"
 
 
-def test_sarif_names_rules_places_and_what_was_not_read(folder, capsys):
-    (folder / "a b.py").write_text(f"{NCE}wrong(1)\n")
-    (folder / "bad.py").write_text("print 1\n")
-    (folder / "train.ipynb").write_text(notebook("x = 1", "\nwrong(x)"))
-    main([".", "--output-format", "sarif"])
-    sarif = json.loads(capsys.readouterr().out)
-    assert sarif["version"] == "2.1.0"
-    (done,) = sarif["runs"]
-    rules = done["tool"]["driver"]["rules"]
-    assert all(rules[each["ruleIndex"]]["id"] == each["ruleId"] for each in done["results"])
-    assert [(each["ruleId"], each["level"]) for each in done["results"]] == [
-        ("AMX401", "error"),
-        ("AMX999", "note"),
-        ("AMX999", "note"),
-    ]
-    place = done["results"][0]["locations"][0]["physicalLocation"]
-    assert place == {
-        "artifactLocation": {"uri": "a%20b.py"},
-        "region": {"startLine": 2, "startColumn": 8, "endLine": 2, "endColumn": 18},
-    }
-    # a line of a cell is no line of its file
-    assert done["results"][2]["message"]["text"].startswith("cell 3, line 2: ")
-    assert "region" not in done["results"][2]["locations"][0]["physicalLocation"]
-    (notification,) = done["invocations"][0]["toolExecutionNotifications"]
-    assert notification["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "bad.py"
-
-
-def test_annotations_escape_what_github_would_read_otherwise(folder, capsys):
-    (folder / "a,b.py").write_text(NCE)
-    main([".", "--output-format", "github"])
-    start, _, message = capsys.readouterr().out.strip()[2:].partition("::")
-    assert start == "error title=anymax AMX401,file=a%2Cb.py,line=2,endLine=2,col=8,endColumn=18"
-    assert message.startswith("AMX401 torch 2.13.0 has no `torch.nn.functional.nce_loss`: this line")
-    assert output._escaped("50 %\n: ,") == "50 %25%0A: ,"
-
-
 def test_noqa_silences_a_line_and_a_call_that_ends_there(folder):
     (folder / "a.py").write_text("wrong(1)  # noqa\nwrong(\n    2)  # noqa: AMX999\nwrong(3)  # noqa: AMX999, E501\n")
     assert main(["a.py"]) == 0
