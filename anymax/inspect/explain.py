@@ -84,15 +84,28 @@ class Explanation:
         return page.write(self._scene, self.text)
 
     def _repr_html_(self) -> str:
-        # an image brings its own styles and ids, which nothing else in the notebook meets
-        text = f'<pre style="white-space:pre-wrap">{escape(self.text)}</pre>'
+        text = f'<pre style="white-space:pre-wrap;font-family:monospace">{escape(self.text)}</pre>'
         if refusal(self.shape):
             return text
+        # An image and a frame bring their own styles, ids and scripts, which nothing else in the notebook meets. Of a
+        # notebook that is not trusted the frame is taken out, and the image stays.
         picture = base64.b64encode(svg.draw(self._scene).encode()).decode()
-        return (
-            f'<img alt="{escape(self.summary)}" src="data:image/svg+xml;base64,{picture}" style="max-width:100%"/>'
-            f"<details><summary>{escape(self.summary)}</summary>{text}</details>"
+        image = f'<img alt="{escape(self.summary)}" src="data:image/svg+xml;base64,{picture}" style="max-width:100%"/>'
+        return f"{image}{self._sliders()}{_folded(self.summary, text)}"
+
+    def _sliders(self) -> str:
+        if not page.can_count(self.shape):
+            return ""
+        style = "width:100%;height:40rem;border:0"
+        source = escape(page.write(self._scene, self.text))
+        return _folded(
+            "Sliders, where the notebook is trusted",
+            f'<iframe sandbox="allow-scripts" style="{style}" srcdoc="{source}"></iframe>',
         )
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 @named_after_function

@@ -53,7 +53,7 @@ $script</script>
 
 def write(scene: Scene, text: str) -> str:
     """The page, as the text of an HTML file."""
-    if any(size > LARGEST_SIZE for size in scene.shape):
+    if not can_count(scene.shape):
         raise ValueError(f"explain: a page counts sizes up to 2**53, got the shape {scene.shape}")
     picture = svg.draw(scene)
     return _PAGE.substitute(
@@ -64,6 +64,11 @@ def write(scene: Scene, text: str) -> str:
         data=_data(scene),
         script=_beside("page.js"),
     )
+
+
+def can_count(shape: Sequence[int]) -> bool:
+    """Whether the page's sliders can hold these sizes."""
+    return all(size <= LARGEST_SIZE for size in shape)
 
 
 def _beside(name: str) -> str:

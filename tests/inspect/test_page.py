@@ -24,11 +24,11 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium
 
 
 def run_in_page(tmp_path, source: str, script: str):
-    """Open the page, run a script behind its own, and return what the script's last expression is, through JSON."""
+    """Open the page, run a script when all of it is loaded, and return what the script returns, through JSON."""
     harness = (
-        '<pre id="answer"></pre><script>"use strict";{const answer = (() => {'
+        '<pre id="answer"></pre><script>"use strict";addEventListener("load", () => {const answer = (() => {'
         + script
-        + '})();document.getElementById("answer").textContent = JSON.stringify(answer);}</script></body>'
+        + '})();document.getElementById("answer").textContent = JSON.stringify(answer);});</script></body>'
     )
     file = tmp_path / "page.html"
     file.write_text(source.replace("</body>", harness), encoding="utf-8")
@@ -210,6 +210,50 @@ def parsed(source: str) -> ElementTree.Element:
     """The page without its scripts, which is XML as well."""
     source = source.removeprefix("<!DOCTYPE html>\n")
     return ElementTree.fromstring(re.sub(r"<script[^>]*>.*?</script>", "", source, flags=re.DOTALL))
+
+
+@needs_browser
+def test_two_in_one_notebook_have_sliders_of_their_own(tmp_path):
+    """Each page is a document of its own in a frame; a notebook's own names and ids are another's too."""
+    torch.manual_seed(0)
+    outputs = [anymax.explain((2, 3), 0), anymax.explain(torch.randn(2, 3), 0), anymax.explain((3, 2, 2), -1)]
+    fragments = "".join(f"<div>{each._repr_html_()}</div>" for each in outputs)
+    assert fragments.count('sandbox="allow-scripts"') == 3
+    # the test alone looks into the frames
+    fragments = fragments.replace("allow-scripts", "allow-scripts allow-same-origin")
+    notebook = f'<html><body><p id="picture">own</p><script>const state = "own";</script>{fragments}</body></html>'
+    script = """
+    const frames = [...document.querySelectorAll("iframe")].map((frame) => frame.contentDocument);
+    const seen = () => frames.map((inside) => inside.querySelector("#picture title").textContent);
+    const move = (inside, id, value) => {
+      const input = inside.getElementById(id);
+      input.value = value;
+      input.dispatchEvent(new inside.defaultView.Event("input", {bubbles: true}));
+    };
+    const found = [seen()];
+    move(frames[0], "dim", 1); found.push(seen());
+    move(frames[1], "temperature", -1); found.push(seen());
+    return [found, document.getElementById("picture").textContent, state];"""
+    found, text, state = run_in_page(tmp_path, notebook, script)
+    third = "softmax(x, dim=2): 6 distributions over 2 entries"
+    over_batch = "softmax(x, dim=0): 3 distributions over 2 entries"
+    over_classes = "softmax(x, dim=1): 2 distributions over 3 entries"
+    colder = "softmax(x, dim=0, temperature=0.1): 3 distributions over 2 entries"
+    assert found == [
+        [over_batch, over_batch, third],
+        [over_classes, over_batch, third],
+        [over_classes, colder, third],
+    ]
+    assert (text, state) == ("own", "own")
+
+
+def test_a_notebook_that_is_not_trusted_keeps_picture_and_text():
+    """What runs or frames is taken out there, and nothing else is needed"""
+    found = anymax.explain((2, 3), 0)
+    kept = re.sub(r"<iframe.*?</iframe>", "", found._repr_html_(), flags=re.DOTALL)
+    assert not re.search(r"<(script|style|link|object|svg)|\son\w+=", kept)
+    assert "data:image/svg+xml;base64," in kept
+    assert html.escape(str(found)) in kept
 
 
 @pytest.mark.parametrize("call", ["softmax(x: 2,3, dim=1)", "cross_entropy(a: 2,3, b: 2)", "argmax(x: 30,40)"])

@@ -264,15 +264,24 @@ def test_every_number_of_axes_up_to_the_most_is_drawn():
         assert len(cells(anymax.explain((2,) * rank, 0).svg())) == 2 * 2**rank
 
 
-def test_a_notebook_shows_the_picture_in_an_image_that_leaks_no_style():
+def test_a_notebook_shows_the_picture_in_an_image_and_the_page_in_a_frame_which_leak_no_style():
     found = anymax.explain((2, 3), 0)
     fragment = found._repr_html_()
     image = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', fragment)[1]
     assert base64.b64decode(image).decode() == found.svg()
-    rest = ElementTree.fromstring(f"<div>{fragment.replace(image, '')}</div>")
-    assert {element.tag for element in rest.iter()} == {"div", "img", "details", "summary", "pre"}
+    frame = re.search(r'srcdoc="([^"]+)"', fragment)[1]
+    assert html.unescape(frame) == found.html()
+    rest = ElementTree.fromstring(f"<div>{fragment.replace(image, '').replace(frame, '')}</div>")
+    assert [element.tag for element in rest] == ["img", "details", "details"]
+    assert {element.tag for element in rest.iter()} == {"div", "img", "details", "summary", "iframe", "pre"}
     assert rest.find("details/pre").text == str(found)
     assert not any(element.get("id") or element.get("class") for element in rest.iter())
+
+
+def test_a_notebook_shows_a_size_that_sliders_cannot_hold_without_them():
+    fragment = anymax.explain((2**53 + 1, 3), 1)._repr_html_()
+    assert fragment.startswith("<img ")
+    assert "<iframe" not in fragment
 
 
 def test_drawing_and_reading_calls_need_no_torch():
