@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -168,6 +169,16 @@ class Interpreter:
                 self.steps, self._stack, self._trail = kept, stack, trail
                 self._loading -= 1
         return module.scope
+
+    @contextmanager
+    def as_of(self, scope: Scope, names: dict[str, Value]) -> Iterator[None]:
+        """With the names of a module as they were earlier, and no result that came of later ones."""
+        kept = scope.names, self._results, self._objects
+        scope.names, self._results, self._objects = names, {}, {}
+        try:
+            yield
+        finally:
+            scope.names, self._results, self._objects = kept
 
     def enter(self, function: Function, instance: Value | None = None, given: dict[str, Value] | None = None) -> None:
         """Go through a function of whose arguments no more than `given` is known, and forget what it changed."""
@@ -512,7 +523,7 @@ class Interpreter:
                 frame.module.stars.append(node.module or "")
 
     def _function_def(self, node: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> None:
-        self.put(frame.scope.names, node.name, Function(node, frame.scope, kind=_kind(node)))
+        self._define(Function(node, frame.scope, kind=_kind(node)), frame)
 
     def _class_def(self, node: ast.ClassDef, frame: Frame) -> None:
         bases = tuple(self.eval(base, frame) for base in node.bases)
@@ -524,7 +535,17 @@ class Interpreter:
                 # a method sees the names around the class, not those in it
                 value = Function(value.node, frame.scope, cls, None, value.kind)
             cls.members[name] = value
-        self.put(frame.scope.names, node.name, cls)
+        self._define(cls, frame)
+
+    def _define(self, value: Function | Class, frame: Frame) -> None:
+        names, module = frame.scope.names, frame.module
+        if frame.scope is module.scope:
+            before = names.get(value.name)
+            if isinstance(before, Function | Class) and before in module.names_at:
+                # it meant what its names meant when it was written; others, which came later, what they mean now
+                module.replaced.append((before, {**names, **module.names_at[before], value.name: before}))
+            module.names_at[value] = dict(names)
+        self.put(names, value.name, value)
 
     # -- expressions -----------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anymax.inspect.check.interpret import Scope
     from anymax.inspect.check.sources import Source
-    from anymax.inspect.check.values import Value
+    from anymax.inspect.check.values import Class, Function, Value
 
 # Packages that are described, never read, even where their files are among those that are given.
 DESCRIBED = frozenset({"torch", "numpy", "anymax"})
@@ -38,6 +38,8 @@ class Module:
         scope: its names, once the interpreter has begun to go through it.
         stars: packages that are not read and of which it imports everything.
         unbound: names that it uses and nothing in it binds, as in a snippet.
+        names_at: for each function and class at the top, the names where it is written.
+        replaced: those whose names went to later ones, as in a notebook, each with all names of its time.
     """
 
     path: str
@@ -45,6 +47,8 @@ class Module:
     scope: Scope | None = None
     stars: list[str] = field(default_factory=list)
     unbound: dict[str, Value] = field(default_factory=dict)
+    names_at: dict[Function | Class, dict[str, Value]] = field(default_factory=dict)
+    replaced: list[tuple[Function | Class, dict[str, Value]]] = field(default_factory=list)
 
     @property
     def tree(self) -> ast.Module:

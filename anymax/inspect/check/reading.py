@@ -13,7 +13,7 @@ from anymax.inspect.check.interpret import Interpreter, Scope
 from anymax.inspect.check.observed import Observation
 from anymax.inspect.check.project import Module, Project
 from anymax.inspect.check.sources import Source, places_of, whole_places_of
-from anymax.inspect.check.values import Class, Function, Imported, Instance, Value
+from anymax.inspect.check.values import Class, Function, Imported, Instance, Value, options
 
 # A file or function without any of these, in small letters, has nothing to observe of its own. Plain words, because
 # they are found ten times faster than one pattern of them all.
@@ -110,7 +110,7 @@ class Reading:
         for name, value in list(scope.names.items()):
             if isinstance(value, Imported) and value.name and self._imports_the_field(value):
                 self._interpreter.lookup(name, scope)
-        return list(scope.names.values())
+        return [one for value in scope.names.values() for one in options(value)]
 
     def _ways_in(self, module: Module, values: list[Value]) -> Iterator[Way]:
         """Each entry with nothing known of its arguments; then with what else in the file says what they may be."""
@@ -133,6 +133,11 @@ class Reading:
                     yield function, example, given, also or assuming
             elif given:
                 yield function, None, given, assuming
+        assert module.scope is not None  # it is loaded
+        for value, names in module.replaced:
+            with self._interpreter.as_of(module.scope, names):
+                for function, cls in self._entries(module, [value]):
+                    yield function, self._example_of(cls) if cls else None, {}, None
 
     def _imports_the_field(self, wanted: Imported) -> bool:
         """Whether what an import brings is a function or class of the field, by the text of its file."""
