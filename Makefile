@@ -57,8 +57,9 @@ names: env ## the table of the names that torch and Lightning have, for `anymax 
 check-world: env ## what `anymax check` finds in five large packages, which are fetched and read, into build/world
 	$(PYTHON) -m tests.inspect.check.world build/world
 
-matrix: ## the tests of the ops on the oldest, the pinned and the newest torch (gigabytes)
-	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py
+matrix: ## the tests of the ops and of what looks into torch on the oldest, the pinned and the newest torch (gigabytes)
+	bash tests/matrix.sh tests/_core tests/noise tests/ops tests/nn tests/test_laws.py tests/test_opinfo.py \
+		tests/inspect/exported tests/inspect/test_graph.py tests/inspect/test_watching.py tests/inspect/test_probing.py
 
 clean: ## remove what tools left behind
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache .matrix build dist anymax/_core/native/kernels.so*
