@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from anymax._core.errors import CALLER, NOT_THE_USER
+from anymax.inspect import written
 
 _OURS = "anymax"
 _MOST_OF_A_CAUSE = 300
@@ -155,7 +156,7 @@ class _Calls(TorchFunctionMode):
             number=self.count,
             function=getattr(func, "__name__", str(func)),
             ours=(getattr(func, "__module__", None) or "").startswith(_OURS),
-            without_dim=_without_dim(func, args, kwargs),
+            without_dim=_without_dim(func, args, kwargs, users),
             within=within if within.startswith("torch.") else "",
             file=file,
             line=users.f_lineno if users else 0,
@@ -180,16 +181,23 @@ def _is_library(frame: FrameType) -> bool:
 _DIM_AT = {"softmax": 1, "log_softmax": 1, "softmin": 1, "gumbel_softmax": 4}
 
 
-def _without_dim(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _without_dim(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType | None
+) -> bool:
     name = getattr(func, "__name__", "")
     if name == "cross_entropy":
         return "dim" not in kwargs
     if name not in _DIM_AT or func is getattr(Tensor, name, None) or func is getattr(torch, name, None):
         return False
     at = _DIM_AT[name]
-    # F.gumbel_softmax has -1 as its default and hands that on: only what is given otherwise can be known
-    missing = -1 if name == "gumbel_softmax" else None
-    return kwargs.get("dim", args[at] if len(args) > at else missing) is missing
+    dim = kwargs.get("dim", args[at] if len(args) > at else None)
+    if name != "gumbel_softmax" or dim != -1 or frame is None:
+        return dim is None
+    # F.gumbel_softmax has -1 as its default and hands that on, so the source has to say
+    call = written.call_at(frame.f_code.co_filename, written.span_of(frame))
+    return (
+        call is not None and written.names_function(call, func, frame.f_globals) and written.leaves_out(call, "dim", at)
+    )
 
 
 def _batch_size(inputs: tuple[Any, ...], batch_dim: int) -> int:

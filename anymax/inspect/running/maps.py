@@ -14,10 +14,11 @@ from torch import Tensor
 from anymax._core.dims import implicit, resolve
 from anymax._core.dispatch import OPS
 from anymax.inspect import mistakes
-from anymax.inspect.running.places import Place, call_at, caller, written_by_torch
+from anymax.inspect.running.places import Place, caller, written_by_torch
 from anymax.inspect.running.propagation import CARRIERS, argument, einsum_letters, einsum_operands, product
 from anymax.inspect.running.provenance import Axis, Competition, Origin
 from anymax.inspect.running.record import Calls, Record, readable
+from anymax.inspect.written import leaves_out, names_function
 
 Handler = Callable[[Record, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
@@ -33,7 +34,7 @@ def _normalises(name: str, kind: str, scores_name: str = "input", at: int = 1) -
         scores, dim = argument(args, kwargs, 0, scores_name), argument(args, kwargs, at, "dim")
         if isinstance(scores, Tensor) and isinstance(result, Tensor) and scores.ndim > 0:
             place = caller()
-            axes = _axes(record, name, scores, dim, place)
+            axes = _axes(record, function, name, scores, dim, place)
             if axes is not None:
                 _after_softmax(record, name, kind, scores, dim, axes, result, place)
         return result
@@ -41,11 +42,13 @@ def _normalises(name: str, kind: str, scores_name: str = "input", at: int = 1) -
     return handle
 
 
-def _axes(record: Record, name: str, scores: Tensor, dim: Any, place: Place) -> tuple[int, ...] | None:
+def _axes(
+    record: Record, function: Callable[..., Any], name: str, scores: Tensor, dim: Any, place: Place
+) -> tuple[int, ...] | None:
     """The axes that competed, and what is to be said of a dim that was not given."""
     ndim = scores.ndim
     if name == "gumbel_softmax":
-        if ndim >= 3 and _gumbel_dim_is_left_out(dim, place):
+        if ndim >= 3 and _gumbel_dim_is_left_out(function, dim, place):
             record.say(
                 "AMX108",
                 "warning",
@@ -66,15 +69,12 @@ def _axes(record: Record, name: str, scores: Tensor, dim: Any, place: Place) -> 
     return axes
 
 
-def _gumbel_dim_is_left_out(dim: Any, place: Place) -> bool:
+def _gumbel_dim_is_left_out(function: Callable[..., Any], dim: Any, place: Place) -> bool:
     """torch fills its default in before a mode sees the call, so the source has to say."""
     if dim is None:
         return True
-    call = call_at(place) if dim == -1 else None
-    if call is None or "gumbel" not in ast_name(call):
-        return False
-    starred = any(keyword.arg is None for keyword in call.keywords)
-    return not starred and len(call.args) < 5 and not any(keyword.arg == "dim" for keyword in call.keywords)
+    call = place.call() if dim == -1 else None
+    return call is not None and names_function(call, function, place.names) and leaves_out(call, "dim", 4)
 
 
 def ast_name(call: ast.Call) -> str:
@@ -202,7 +202,7 @@ def after_step(record: Record) -> None:
 
 def _is_literal(place: Place) -> bool:
     """False where the source says that dim is computed, so that it may fit each rank."""
-    call = call_at(place)
+    call = place.call()
     if call is None or "softm" not in ast_name(call):
         return True
     given = [keyword.value for keyword in call.keywords if keyword.arg == "dim"] or call.args[-1:]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
-import linecache
 import os
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from anymax._core.errors import NOT_THE_USER
+from anymax.inspect import written
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,10 @@ class Place:
         start, end = (self.line, self.column), (self.end_line, self.end_column)
         return self.path == other.path and start < (other.line, other.column) < end
 
+    def call(self) -> ast.Call | None:
+        """The call as it is written there, where the source can be read and the line holds one expression of it."""
+        return written.call_at(self.path, (self.line, self.end_line, self.column, self.end_column))
+
     def __str__(self) -> str:
         return f"{os.path.basename(self.path)}:{self.line}"
 
@@ -53,7 +56,7 @@ def caller() -> Place:
     key = frame.f_code, frame.f_lasti, module
     place = _PLACES.get(key)
     if place is None or place.names is not frame.f_globals:
-        line, end_line, column, end_column = _span(frame)
+        line, end_line, column, end_column = written.span_of(frame)
         place = Place(frame.f_code.co_filename, line, column, end_line, end_column, module, frame.f_globals)
         _PLACES[key] = place
     return place
@@ -63,7 +66,7 @@ def forget() -> None:
     """Let go of the code whose lines were named."""
     _PLACES.clear()
     _OURS.clear()
-    _spans.cache_clear()
+    written.forget()
 
 
 def written_by_torch() -> bool:
@@ -81,33 +84,3 @@ def _is_ours(frame: FrameType) -> bool:
         known = str(frame.f_globals.get("__name__")).partition(".")[0] in NOT_THE_USER
         _OURS[frame.f_code] = known
     return known
-
-
-def _span(frame: FrameType) -> tuple[int, int, int, int]:
-    """Lines and columns of what the frame is running, counted from 1."""
-    start, end, column, end_column = _spans(frame.f_code).get(frame.f_lasti // 2, (None,) * 4)
-    line = frame.f_lineno
-    if start is None or end is None or column is None or end_column is None:
-        return line, line, 1, 1
-    return start, end, column + 1, end_column + 1
-
-
-@functools.lru_cache(maxsize=256)
-def _spans(code: CodeType) -> dict[int, tuple[int | None, int | None, int | None, int | None]]:
-    # Python 3.10 knows lines only
-    positions = getattr(code, "co_positions", None)
-    return {} if positions is None else dict(enumerate(positions()))
-
-
-def call_at(place: Place) -> ast.Call | None:
-    """The call as it is written there, where the source can be read and the line holds one expression of it."""
-    lines = linecache.getlines(place.path)[place.line - 1 : place.end_line]
-    if not lines or place.end_column == 1:
-        return None
-    lines[-1] = lines[-1].encode()[: place.end_column - 1].decode(errors="ignore")
-    lines[0] = lines[0].encode()[place.column - 1 :].decode(errors="ignore")
-    try:
-        tree = ast.parse("".join(lines).strip(), mode="eval")
-    except SyntaxError:
-        return None
-    return tree.body if isinstance(tree.body, ast.Call) else None
