@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -264,11 +265,13 @@ def _log(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     if origin.kind not in ("softmax", "sigmoid"):
         record.origins.put(result, Origin(origin.axes, mixed=origin.mixed))
         return result
-    record.say(
-        "AMX301",
-        "warning",
-        f"log of {origin.kind}'s values, from {origin.place}: {mistakes.log_of(origin.kind)}",
-    )
+    # the log of a mean has no function of its own
+    if not origin.averaged:
+        record.say(
+            "AMX301",
+            "warning",
+            f"log of {origin.kind}'s values, from {origin.place}: {mistakes.log_of(origin.kind)}",
+        )
     kind = "log_softmax" if origin.kind == "softmax" else "logsigmoid"
     record.origins.put(result, Origin(origin.axes, kind, origin.made_by, caller(), origin.mixed))
     return result
@@ -294,7 +297,7 @@ def summed(record: Record, kind: str, tensor: Tensor, dim: Any, result: Tensor) 
     carried = record.origins.get(result)
     axes = carried.axes if carried is not None else (None,) * result.ndim
     made = Competition(over, caller())
-    record.origins.put(result, Origin(axes, kind, made, mixed=origin.mixed, of=id(tensor)))
+    record.origins.put(result, Origin(axes, kind, made, mixed=origin.mixed, of=weakref.ref(tensor)))
 
 
 def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -317,7 +320,7 @@ def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
         CARRIERS[function](record.origins, args, kwargs, result)
         one, other = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other")
         total = record.origins.get(other)
-        if total is not None and total.kind == sum_kind and total.of == id(one) and total.made_by is not None:
+        if total is not None and total.kind == sum_kind and total.is_of(one) and total.made_by is not None:
             record.say(code, "warning", message)
             origin = record.origins.get_or_start(one)
             made = Competition(total.made_by.axes, caller())

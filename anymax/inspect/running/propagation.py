@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anymax.inspect.running.provenance import Axes, Axis, Competition, Origin, Origins
+from anymax.inspect.running.provenance import Axes, Axis, Competition, Origin, Origins, Pieces
 
 Carrier = Callable[[Origins, tuple[Any, ...], dict[str, Any], Any], None]
 CARRIERS: dict[Any, Carrier] = {}
@@ -78,7 +78,7 @@ def _same(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], resul
 def _entrywise(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     origin = before(origins, argument(args, kwargs, 0, "input"), result)
     if origin is not None:
-        plain = origin.kind is None and origin.made_by is None
+        plain = origin.kind is None and origin.made_by is None and origin.pieces is None
         origins.put(result, origin if plain else Origin(origin.axes, None, None, None, origin.mixed))
 
 
@@ -270,6 +270,40 @@ def _expand(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], res
 @_carries("__getitem__")
 def _getitem(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     _moved(origins, args[0], result, lambda origin: _indexed(origin.axes, args[1]))
+    origin = origins.get(args[0])
+    if origin is not None and origin.pieces is not None and isinstance(result, Tensor):
+        at = origin.axes.index(origin.pieces.along)
+        bounds = _bounds(args[1], at, args[0].ndim, args[0].shape[at])
+        if bounds is not None:
+            _piece(origins, origin.pieces, *bounds, result)
+
+
+def _bounds(index: Any, at: int, ndim: int, size: int) -> tuple[int, int] | None:
+    """From where to where an index takes the axis `at`; None where that is not to be seen."""
+    parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not None]
+    if any(not isinstance(part, (int, slice, type(Ellipsis))) or isinstance(part, bool) for part in parts):
+        return None
+    if Ellipsis in parts:
+        dots = parts.index(Ellipsis)
+        parts[dots : dots + 1] = [slice(None)] * (ndim - len(parts) + 1)
+    part = parts[at] if at < len(parts) else slice(None)
+    if isinstance(part, int):
+        return part % size, part % size + 1
+    start, end, step = part.indices(size)
+    return (start, end) if step == 1 else None
+
+
+def _piece(origins: Origins, pieces: Pieces, start: int, end: int, result: Tensor) -> None:
+    """A part of a joined tensor is what the pieces are that it is taken from, if these are all of one kind."""
+    carried = origins.get(result)
+    if carried is None:
+        return
+    taken = pieces.part(start, end)
+    kinds = {one.kind for one in taken.origins}
+    first = taken.origins[0] if len(kinds) == 1 else Origin(carried.axes)
+    left = taken if len(kinds) > 1 and pieces.along in carried.axes else None
+    kept = Origin(carried.axes, first.kind, first.made_by, first.place, carried.mixed, pieces=left)
+    origins.put(result, kept)
 
 
 def _indexed(axes: Axes, index: Any) -> Axes:
@@ -308,12 +342,22 @@ def _select(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], res
 @_carries("narrow", "masked_select", "take_along_dim", "index_select", "gather")
 def _part(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     _moved(origins, argument(args, kwargs, 0, "input"), result, lambda origin: origin.axes)
+    origin = origins.get(result)
+    if origin is not None and origin.pieces is not None:
+        # which of the pieces are left is not known
+        origins.put(result, Origin(origin.axes, mixed=origin.mixed))
 
 
 @_carries("chunk", "split", "tensor_split", "unsafe_chunk", "unsafe_split", "split_with_sizes")
 def _split(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    origin = origins.get(args[0])
+    dim = argument(args, kwargs, 2, "dim", 0)
+    start = 0
     for piece in result:
         _moved(origins, args[0], piece, lambda origin: origin.axes)
+        if origin is not None and origin.pieces is not None and origin.axes[dim] is origin.pieces.along:
+            _piece(origins, origin.pieces, start, start + piece.shape[dim], piece)
+            start += piece.shape[dim]
 
 
 @_carries("unbind")
@@ -323,30 +367,88 @@ def _unbind(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], res
         _moved(origins, args[0], piece, lambda origin: _without(origin.axes, (dim,)))
 
 
-@_carries("cat", "concat", "concatenate", "stack", "hstack", "vstack")
-def _cat(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-    tensors = argument(args, kwargs, 0, "tensors")
-    known = [origins.get(tensor) for tensor in tensors]
-    kinds = {origin.kind if origin is not None else None for origin in known}
-    if None in known or not known:
+@_carries("cat", "concat", "concatenate", "stack")
+def _joined(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    dim = argument(args, kwargs, 1, "dim", kwargs.get("axis", 0))
+    if isinstance(dim, int) and isinstance(result, Tensor):
+        _join(origins, argument(args, kwargs, 0, "tensors"), result, dim % result.ndim)
+
+
+CARRIERS[torch.vstack] = lambda origins, args, kwargs, result: _join(origins, args[0], result, 0)
+CARRIERS[torch.hstack] = lambda origins, args, kwargs, result: _join(origins, args[0], result, min(result.ndim - 1, 1))
+
+
+def _join(origins: Origins, tensors: Sequence[Tensor], result: Tensor, dim: int) -> None:
+    """Pieces of one kind are of that kind together; of several, each stays what it is."""
+    pieces = [origin for origin in map(origins.get, tensors) if origin is not None]
+    ranks = {len(origin.axes) for origin in pieces}
+    if not pieces or len(pieces) < len(tensors) or not ranks <= {result.ndim, result.ndim - 1} or len(ranks) > 1:
         return
-    first = known[0]
-    assert first is not None
-    same_rank = result.ndim == len(first.axes)
-    axes: list[Axis | None] = [None] * result.ndim
-    if same_rank:
-        shared = [
-            all(other is not None and other.axes[at] is axis for other in known) for at, axis in enumerate(first.axes)
-        ]
-        axes = [axis if same else None for axis, same in zip(first.axes, shared, strict=True)]
-    kind = first.kind if len(kinds) == 1 else None
-    origins.put(result, Origin(tuple(axes), kind, place=first.place, mixed=joined(known)))
+    stacked = ranks == {result.ndim - 1}
+    axes = [_shared([origin.axes[at] for origin in pieces]) for at in range(*ranks)]
+    if stacked:
+        axes.insert(dim, Axis())
+    kinds = {origin.kind for origin in pieces}
+    kind = pieces[0].kind if len(kinds) == 1 else None
+    made = _competed_together(pieces, axes, dim, stacked) if kind in ("softmax", "log_softmax") else None
+    if made is None and kind in ("softmax", "log_softmax"):
+        kind = None
+    parts = None
+    if len(kinds) > 1 and not stacked:
+        # whatever it is in the pieces, in the result it is one axis
+        along = axes[dim] = axes[dim] or Axis()
+        own = tuple([one.renamed(one.axes[dim], along) for one in pieces])
+        parts = Pieces(along, tuple([tensor.shape[dim] for tensor in tensors]), own)
+    origins.put(result, Origin(tuple(axes), kind, made, pieces[0].place, joined(pieces), pieces=parts))
+
+
+def _competed_together(
+    pieces: Sequence[Origin], axes: Sequence[Axis | None], dim: int, stacked: bool
+) -> Competition | None:
+    """What competed in each piece at the same place; along the axis that joins them they no longer sum to 1."""
+    places = {
+        tuple([at for at, axis in enumerate(one.axes) if one.made_by is not None and axis in one.made_by.axes])
+        for one in pieces
+    }
+    first = pieces[0].made_by
+    if len(places) > 1 or first is None:
+        return None
+    at = [place + (stacked and place >= dim) for place in places.pop()]
+    over = [axis for axis in (axes[place] for place in at) if axis is not None]
+    if not over or len(over) < len(at) or (dim in at and not stacked):
+        return None
+    return Competition(tuple(over), first.place, first.of_product)
+
+
+def _shared(axes: Sequence[Axis | None]) -> Axis | None:
+    """The axis of the result at a place where the pieces have these: the same, or one that is like all of them."""
+    first = axes[0]
+    if all(axis is first for axis in axes):
+        return first
+    if any(axis is None for axis in axes):
+        return None
+    return Axis(
+        all(axis.is_features for axis in axes if axis is not None),
+        all(axis.is_space for axis in axes if axis is not None),
+    )
 
 
 # sums and means over axes
 
 
-@_carries("sum", "mean", "amax", "amin", "logsumexp")
+@_carries("mean")
+def _mean(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """A mean over other axes than those that compete, such as that of an ensemble, holds probabilities still."""
+    _reduced(origins, args, kwargs, result)
+    origin, reduced = origins.get(argument(args, kwargs, 0, "input")), origins.get(result)
+    if origin is None or reduced is None or origin.kind != "softmax" or origin.made_by is None:
+        return
+    if all(axis in reduced.axes for axis in origin.made_by.axes):
+        made = origin.made_by
+        origins.put(result, Origin(reduced.axes, "softmax", made, origin.place, origin.mixed, averaged=True))
+
+
+@_carries("sum", "amax", "amin", "logsumexp")
 def _reduced(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     tensor = argument(args, kwargs, 0, "input")
     origin = origins.get(tensor)

@@ -8,7 +8,7 @@ objects, however many views lie between, and where one of them is unknown nothin
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -41,6 +41,28 @@ class Competition:
     of_product: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What a tensor was joined of: the axis, and the size and the origin of each piece."""
+
+    along: Axis
+    sizes: tuple[int, ...]
+    origins: tuple[Origin, ...]
+
+    def part(self, start: int, end: int) -> Pieces:
+        """What these entries were joined of."""
+        sizes, origins, at = [], [], 0
+        for size, origin in zip(self.sizes, self.origins, strict=True):
+            taken = min(at + size, end) - max(at, start)
+            if taken > 0:
+                sizes.append(taken)
+                # of a part of a distribution nothing is left to say
+                whole = taken == size or origin.made_by is None or self.along not in origin.made_by.axes
+                origins.append(origin if whole else Origin(origin.axes, mixed=origin.mixed))
+            at += size
+        return Pieces(self.along, tuple(sizes), tuple(origins))
+
+
 @dataclass(slots=True)
 class Origin:
     """What is known of a tensor.
@@ -54,7 +76,9 @@ class Origin:
         place: where it became what `kind` says.
         mixed: every competition that this tensor's entries went through.
         filled: what its masked entries were filled with.
-        of: of a "logsumexp" or a sum of "exp", the `id` of the tensor that was summed.
+        of: of an "exp", a "logsumexp" or a sum of "exp", the tensor that it was taken of.
+        averaged: they are a mean of such values, as an ensemble's are.
+        pieces: of a tensor that was joined of several, along which axis, and what is known of each.
     """
 
     axes: Axes
@@ -63,11 +87,27 @@ class Origin:
     place: Place | None = None
     mixed: tuple[Competition, ...] = ()
     filled: float | None = None
-    of: int = 0
+    of: weakref.ref[Tensor] | None = None
+    averaged: bool = False
+    pieces: Pieces | None = None
 
     def moved(self, axes: Axes) -> Origin:
         """The same entries, other axes."""
-        return Origin(axes, self.kind, self.made_by, self.place, self.mixed, self.filled, self.of)
+        pieces = self.pieces if self.pieces and self.pieces.along in axes else None
+        return Origin(
+            axes, self.kind, self.made_by, self.place, self.mixed, self.filled, self.of, self.averaged, pieces
+        )
+
+    def renamed(self, axis: Axis | None, name: Axis) -> Origin:
+        """The same, where one of its axes has become that of a joined tensor."""
+        made = self.made_by
+        if made is not None and axis in made.axes:
+            made = replace(made, axes=tuple([name if one is axis else one for one in made.axes]))
+        return replace(self, made_by=made)
+
+    def is_of(self, tensor: Any) -> bool:
+        """True where this is what `of` says, of this tensor."""
+        return self.of is not None and self.of() is tensor
 
     def competed_elsewhere(self, *axes: Axis | None) -> int | None:
         """The first axis along which the entries competed, if they competed along none of `axes` and each is known."""
