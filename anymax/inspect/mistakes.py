@@ -48,6 +48,14 @@ NLL_OF_PROBS = (
     "cross_entropy, or to log_softmax first"
 )
 NLL_OF_SCORES = "the loss falls without end as scores grow. Write cross_entropy, or log_softmax in front"
+CTC_OF_PROBS = (
+    "the loss takes their exponentials, all between 1 and 2.72, so that no alignment is unlikely. Write log_softmax over "
+    "the classes for it"
+)
+CTC_OF_SCORES = (
+    "the loss has no lower bound: it falls when the same number is added to all scores. Write log_softmax over the "
+    "classes in front"
+)
 
 # AMX204
 BCE_OF_OTHERS = (

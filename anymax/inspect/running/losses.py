@@ -44,10 +44,10 @@ def _cross_entropy(record: Record, function: Callable[..., Any], args: tuple[Any
     name = function.__name__
     at = _class_axis(scores, kwargs.get("dim"))
     origin = _look_up(record, scores)
-    if origin is not None and at is not None:
-        if origin.kind in ("softmax", "log_softmax"):
-            _say_double(record, name, origin, scores.shape[at], place)
-        _check_classes_last(record, name, scores, origin, at, kwargs, place)
+    if origin is not None and at is not None and origin.kind in ("softmax", "log_softmax"):
+        _say_double(record, name, origin, scores.shape[at], place)
+    is_last = at == 1 and kwargs.get("dim") is None and _are_classes_last(record, name, scores, target, origin, place)
+    if origin is not None and at is not None and not is_last:
         _check_batch(record, name, origin, at, place)
     if at is not None and scores.shape[at] == 1:
         record.say(
@@ -103,21 +103,28 @@ def floor(num_classes: int) -> float:
     return math.log(math.e + num_classes - 1) - 1
 
 
-def _check_classes_last(
-    record: Record, name: str, scores: Tensor, origin: Origin, at: int, kwargs: dict[str, Any], place: Place
-) -> None:
-    """The sizes fit both ways; which axis a layer made tells them apart."""
-    if at != 1 or kwargs.get("dim") is not None or scores.ndim < 3 or scores.shape[1] != scores.shape[-1]:
-        return
-    read, last = origin.axes[1], origin.axes[-1]
-    if read is not None and last is not None and last.is_features and not read.is_features:
+def _are_classes_last(
+    record: Record, name: str, scores: Tensor, target: Tensor, origin: Origin | None, place: Place
+) -> bool:
+    """The target's shape says where the classes are, and where it fits both ways, the axis that a layer made."""
+    if scores.ndim < 3:
+        return False
+    read, last = (None, None) if origin is None else (origin.axes[1], origin.axes[-1])
+    if scores.shape[1] != scores.shape[-1]:
+        wrong = target.shape == scores.shape[:-1] and not target.is_floating_point()
+        why = f"targets of shape {tuple(target.shape)} leave the last axis for them"
+    else:
+        wrong = read is not None and last is not None and last.is_features and not read.is_features
+        why = "a layer put its outputs into the last axis; the sizes are equal, so nothing complains"
+    if wrong:
         record.say(
             "AMX109",
-            "warning",
-            f"{name} reads the classes from axis 1 of scores of shape {tuple(scores.shape)}, but a layer put its "
-            f"outputs into the last axis: {mistakes.CLASSES_LAST}",
+            "warning" if scores.shape[1] == scores.shape[-1] else "error",
+            f"{name} reads the classes from axis 1 of scores of shape {tuple(scores.shape)}, but {why}: "
+            f"{mistakes.CLASSES_LAST}",
             place,
         )
+    return wrong
 
 
 def _check_batch(record: Record, name: str, origin: Origin, at: int, place: Place) -> None:
@@ -274,22 +281,11 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
     origin = _look_up(record, inputs)
     kind = None if origin is None else origin.kind
     at = class_axis(None, inputs.ndim).axes[0]
-    if origin is not None:
+    is_last = at == 1 and _are_classes_last(record, "nll_loss", inputs, target, origin, place)
+    if origin is not None and not is_last:
         _check_batch(record, "nll_loss", origin, at, place)
-    if origin is not None and kind in ("softmax", "sigmoid"):
-        record.say(
-            "AMX203",
-            "error",
-            f"nll_loss was given probabilities, which {kind} made at {origin.place}: {mistakes.NLL_OF_PROBS}",
-            place,
-        )
-    elif kind == "scores":
-        record.say(
-            "AMX203",
-            "warning",
-            f"nll_loss was given scores straight from a layer: {mistakes.NLL_OF_SCORES}",
-            place,
-        )
+    if origin is not None:
+        _check_log(record, "nll_loss", origin, (mistakes.NLL_OF_PROBS, mistakes.NLL_OF_SCORES), place)
     if origin is not None and kind == "log_softmax" and _is_nested(origin, place):
         record.say(
             "AMX207",
@@ -309,6 +305,51 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
             )
         _is_nan(record, "nll_loss", inputs, target, kwargs, result, at, place)
     return result
+
+
+def _check_log(record: Record, name: str, origin: Origin, leads_to: tuple[str, str], place: Place) -> None:
+    """A loss that takes log-probabilities, and was given probabilities or scores, which lead to this."""
+    of_probs, of_scores = leads_to
+    if origin.kind in ("softmax", "sigmoid"):
+        made = f"probabilities, which {origin.kind} made at {origin.place}"
+        record.say("AMX203", "error", f"{name} was given {made}: {of_probs}", place)
+    elif origin.kind == "scores":
+        record.say("AMX203", "warning", f"{name} was given scores straight from a layer: {of_scores}", place)
+
+
+def _ctc_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    inputs = argument(args, kwargs, 0, "log_probs")
+    if not isinstance(inputs, Tensor) or inputs.ndim < 2:
+        return function(*args, **kwargs)
+    place = caller()
+    origin = _look_up(record, inputs)
+    kind = None if origin is None else origin.kind
+    if origin is not None:
+        _check_log(record, "ctc_loss", origin, (mistakes.CTC_OF_PROBS, mistakes.CTC_OF_SCORES), place)
+    if origin is not None and origin.kind == "log_softmax":
+        over = origin.competed_elsewhere(origin.axes[-1])
+        if over is not None and origin.made_by is not None:
+            samples = over == 1 and inputs.ndim == 3
+            record.say(
+                "AMX102" if samples else "AMX106",
+                "error",
+                f"a log_softmax normalised over axis {over}, and ctc_loss at {place} takes (time, batch, classes): "
+                f"{'samples' if samples else 'frames'} compete instead of classes. Normalise over the classes there",
+                origin.made_by.place,
+            )
+    elif kind is None and inputs.numel() and readable(inputs) and inputs.detach().max().item() > ABOVE_ROUNDING:
+        record.say(
+            "AMX203",
+            "error",
+            "ctc_loss was given positive numbers, and logs of probabilities are never positive. Write log_softmax "
+            "before it",
+            place,
+        )
+    return function(*args, **kwargs)
+
+
+# what rounding may leave of the log of a probability of 1
+ABOVE_ROUNDING = 1e-3
 
 
 def _is_nested(origin: Origin, place: Place) -> bool:
@@ -485,36 +526,53 @@ def _check_probs(record: Record, origin: Origin) -> None:
 
 def _argmax(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = function(*args, **kwargs)
-    tensor, dim = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "dim")
+    tensor, dim = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "dim", kwargs.get("axis"))
     origin = record.origins.get(tensor)
     if dim is None:
-        if isinstance(tensor, Tensor) and tensor.ndim > 1:
+        # of a vector it is the class of one sample, unless its entries are classes themselves
+        if isinstance(tensor, Tensor) and (tensor.ndim > 1 or (origin is not None and origin.kind in _INDICES)):
             record.origins.put(result, Origin((), "choice", place=caller()))
-    elif origin is not None and origin.axes and origin.made_by is not None:
-        over = origin.competed_elsewhere(origin.axes[dim])
-        if over is not None:
-            record.say(
-                "AMX107",
-                "warning",
-                f"argmax over axis {dim % tensor.ndim} "
-                f"{mistakes.other_choice(f'the softmax at {origin.made_by.place}', f'dim={over}')}",
-            )
+        return result
+    over = _competed_elsewhere(origin, dim)
+    if origin is not None and origin.made_by is not None and over is not None:
+        record.say(
+            "AMX107",
+            "warning",
+            f"argmax over axis {dim % tensor.ndim} "
+            f"{mistakes.other_choice(f'the softmax at {origin.made_by.place}', f'dim={over}')}",
+        )
+    if isinstance(result, Tensor):
+        record.origins.put(result, Origin((None,) * result.ndim, "index"))
     return result
+
+
+# indices of the largest along some axis
+_INDICES = ("index", "elsewhere")
+
+
+def _competed_elsewhere(origin: Origin | None, dim: Any) -> int | None:
+    """The axis along which the entries competed, where that is not the axis `dim`."""
+    if origin is None or not origin.axes or not isinstance(dim, int):
+        return None
+    return origin.competed_elsewhere(origin.axes[dim])
 
 
 def _max(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = function(*args, **kwargs)
-    tensor, dim = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "dim")
-    origin = record.origins.get(tensor)
-    if origin is None or origin.made_by is None or origin.kind != "softmax" or not origin.axes:
+    dim = argument(args, kwargs, 1, "dim", kwargs.get("axis"))
+    # of two tensors, or of all entries, there are no indices
+    if not isinstance(dim, int) or isinstance(result, Tensor):
         return result
-    if isinstance(dim, int) and origin.competed_elsewhere(origin.axes[dim]) is not None:
+    origin, indices = record.origins.get(argument(args, kwargs, 0, "input")), result.indices
+    if origin is not None and origin.kind == "softmax" and _competed_elsewhere(origin, dim) is not None:
         # the largest probability over positions is a score; its index is no class
-        record.origins.put(result.indices, Origin((), "elsewhere", origin.made_by, caller()))
+        record.origins.put(indices, Origin((None,) * indices.ndim, "elsewhere", origin.made_by, caller()))
+    else:
+        record.origins.put(indices, Origin((None,) * indices.ndim, "index"))
     return result
 
 
-def _equal(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _compared(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     for one, other in (args[:2], args[1::-1]):
         origin = record.origins.get(one) if isinstance(one, Tensor) else None
         if origin is not None and origin.kind == "choice" and isinstance(other, Tensor) and other.ndim > 0:
@@ -524,20 +582,39 @@ def _equal(record: Record, function: Callable[..., Any], args: tuple[Any, ...], 
                 f"argmax {mistakes.FLAT_CHOICE}, at {origin.place}, and is compared with labels of shape "
                 f"{tuple(other.shape)}. Write {mistakes.CLASS_DIM}",
             )
-        elif origin is not None and origin.kind == "elsewhere" and origin.made_by is not None:
-            record.say(
-                "AMX107",
-                "warning",
-                f"the maximum at {origin.place} "
-                f"{mistakes.other_choice(f'the softmax at {origin.made_by.place}', 'the same dim in both')}",
-            )
+        _check_index(record, one)
     return function(*args, **kwargs)
+
+
+def _chosen(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One-hot rows of indices, by one_hot or by scatter."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor) and not value.is_floating_point():
+            _check_index(record, value)
+    result = function(*args, **kwargs)
+    if function in CARRIERS:
+        CARRIERS[function](record.origins, args, kwargs, result)
+    return result
+
+
+def _check_index(record: Record, indices: Any) -> None:
+    """The index of a maximum is used as a choice."""
+    origin = record.origins.get(indices) if isinstance(indices, Tensor) else None
+    if origin is not None and origin.kind == "elsewhere" and origin.made_by is not None:
+        record.say(
+            "AMX107",
+            "warning",
+            f"the maximum at {origin.place} "
+            f"{mistakes.other_choice(f'the softmax at {origin.made_by.place}', 'the same dim in both')}",
+        )
 
 
 def _handlers() -> dict[Any, Handler]:
     found: dict[Any, Handler] = {
         F.cross_entropy: _cross_entropy,
         F.nll_loss: _nll_loss,
+        F.ctc_loss: _ctc_loss,
+        torch.ctc_loss: _ctc_loss,
         F.binary_cross_entropy: _binary,
         F.binary_cross_entropy_with_logits: _with_logits,
         F.kl_div: _kl_div,
@@ -550,9 +627,8 @@ def _handlers() -> dict[Any, Handler]:
         torch.max: _max,
         torch.argmax: _argmax,
         Tensor.argmax: _argmax,
-        Tensor.__eq__: _equal,
-        Tensor.eq: _equal,
-        torch.eq: _equal,
+        **dict.fromkeys((Tensor.__eq__, Tensor.eq, torch.eq, Tensor.__ne__, Tensor.ne, torch.ne), _compared),
+        **dict.fromkeys((F.one_hot, torch.scatter, Tensor.scatter, Tensor.scatter_), _chosen),
     }
     ours = {
         "cross_entropy": _cross_entropy,

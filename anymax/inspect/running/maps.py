@@ -115,12 +115,10 @@ def _after_softmax(
             f"{name} of scores that were masked with {origin.filled:g}: {mistakes.WEAK_MASK}",
             place,
         )
-    known = [origin.axes[at] or Axis() for at in axes]
-    all_axes = list(origin.axes)
-    for at, axis in zip(axes, known, strict=True):
-        all_axes[at] = axis
-    made = Competition(tuple(known), place, of_product=origin.kind == "product")
-    record.origins.put(result, Origin(tuple(all_axes), kind, made, place, (*origin.mixed, made)))
+    # wherever they come from, the axes of one tensor are different ones
+    all_axes = tuple([axis or Axis() for axis in origin.axes])
+    made = Competition(tuple([all_axes[at] for at in axes]), place, of_product=origin.kind == "product")
+    record.origins.put(result, Origin(all_axes, kind, made, place, (*origin.mixed, made)))
     _count(record, name, scores, dim, axes, place)
     if readable(result) and has_nan(result) and has_masked_row(scores, axes):
         record.say(
