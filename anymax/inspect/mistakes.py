@@ -49,8 +49,8 @@ NLL_OF_PROBS = (
 )
 NLL_OF_SCORES = "the loss falls without end as scores grow. Write cross_entropy, or log_softmax in front"
 CTC_OF_PROBS = (
-    "the loss takes their exponentials, all between 1 and 2.72, so that no alignment is unlikely. Write log_softmax over "
-    "the classes for it"
+    "the loss takes their exponentials, all between 1 and 2.72, so that no alignment is unlikely. Write log_softmax "
+    "over the classes for it"
 )
 CTC_OF_SCORES = (
     "the loss has no lower bound: it falls when the same number is added to all scores. Write log_softmax over the "
@@ -94,6 +94,12 @@ PROBS_OF_SCORES = (
 DRAWS_UNIFORMLY = "it takes their softmax once more, and draws almost uniformly"
 LOGITS_OF_PROBS = f"{DRAWS_UNIFORMLY}. Write probs= for logits=, or give it the scores"
 MULTINOMIAL_OF_SCORES = "it takes probabilities. Write multinomial(softmax(x, dim=-1), n), or anymax.sample(x, dim=-1)"
+
+# AMX302, where it is written out
+LOG_OF_OWN_SUM = (
+    "x - log(exp(x).sum()) is infinite as soon as all exponentials that are summed round to 0, or one of them "
+    "overflows. Write log_softmax(x, dim), which shifts by the largest of those that count"
+)
 
 # AMX305: a masked score above this keeps a weight that counts
 SMALL_ENOUGH = -50.0

@@ -58,6 +58,18 @@ def leaves_out(call: ast.Call, argument: str, position: int) -> bool:
     )
 
 
+def is_literal(call: ast.Call | None, argument: str) -> bool:
+    """False where the source says that this argument, or the last without a name, is computed."""
+    if call is None or "softm" not in _last_name(call):
+        return True
+    given = [keyword.value for keyword in call.keywords if keyword.arg == argument] or call.args[-1:]
+    return any(isinstance(getattr(value, "operand", value), ast.Constant) for value in given)
+
+
+def _last_name(call: ast.Call) -> str:
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
 def names_function(call: ast.Call, function: Any, names: Mapping[str, Any]) -> bool:
     """True where the call names this function itself, and not a wrapper, which may give arguments of its own."""
     return _meant(call.func, names) is function

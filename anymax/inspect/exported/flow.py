@@ -43,6 +43,32 @@ class What:
 
 
 @dataclass(frozen=True)
+class Pieces:
+    """What a tensor was joined of along an axis: how many entries each piece has there, and what they are."""
+
+    along: Axis
+    sizes: tuple[int, ...]
+    whats: tuple[What | None, ...]
+
+    def part(self, start: int, end: int) -> Pieces:
+        """What these entries were joined of."""
+        sizes, whats, at = [], [], 0
+        for size, what in zip(self.sizes, self.whats, strict=True):
+            taken = min(at + size, end) - max(at, start)
+            if taken > 0:
+                sizes.append(taken)
+                # of a part of a distribution nothing is left to say
+                whats.append(None if what and taken < size and self.along.atoms() & what.over else what)
+            at += size
+        return Pieces(self.along, tuple(sizes), tuple(whats))
+
+    def alike(self) -> What | None:
+        """What all of them are, if they are the same."""
+        kinds = {what.kind if what else None for what in self.whats}
+        return self.whats[0] if len(kinds) == 1 else None
+
+
+@dataclass(frozen=True)
 class Known:
     """What is known of a tensor. `fixed`: it follows from parameters and constants, not from the input."""
 
@@ -51,6 +77,7 @@ class Known:
     dtype: torch.dtype
     what: What | None = None
     fixed: bool = False
+    pieces: Pieces | None = None
 
     @property
     def kind(self) -> Kind | None:
@@ -149,7 +176,8 @@ class _Flow:
         axes = operation.axes()
         if len(axes) == len(result.axes):
             result = replace(result, axes=axes)
-        result = replace(result, what=result.what or _what(replace(operation, result=result)))
+        operation = replace(operation, result=result)
+        result = replace(result, what=result.what or _what(operation), pieces=operation.pieces())
         self.steps.append(Step(node, base, arguments, operands, sources, result, tuple(contractions)))
         if op != base and isinstance(arguments.get("self"), Node):
             self.known[arguments["self"]] = result
@@ -209,6 +237,10 @@ class _Flow:
                 dim = arguments.get("dim", 0)
                 if op in _IN_PIECES and value.ndim == len(source.axes):
                     known = replace(known, axes=source.axes, what=source.what)
+                    if source.pieces and isinstance(dim, int) and source.axes[dim] is source.pieces.along:
+                        start = sum(int(one.sizes[dim]) for one in results)
+                        pieces = source.pieces.part(start, start + int(known.sizes[dim]))
+                        known = replace(known, what=pieces.alike(), pieces=pieces)
                 elif op == "unbind" and value.ndim == len(source.axes) - 1:
                     known = replace(known, axes=without(source.axes, [dim], keep=False), what=source.what)
                 elif op in ("max", "min", "topk", "sort") and isinstance(dim, int):
@@ -409,6 +441,68 @@ class _Operation:
             Axis("other") if at == dim and axis.origin == "product" else axis for at, axis in enumerate(first.axes)
         )
 
+    def pieces(self) -> Pieces | None:
+        """What the result is joined of, by this op or by one before it."""
+        source = self.source if self.operands else None
+        if self.op in ("cat", "concat"):
+            return self._joined_pieces()
+        if source is None or source.pieces is None or self.op not in _MOVES.keys() | _SAME_VALUES:
+            return None
+        if source.pieces.along in self.result.axes and self.op not in _JOINS:
+            return self.cut() or source.pieces
+        return None
+
+    def _joined_pieces(self) -> Pieces | None:
+        dim = self.arguments.get("dim", 0) % max(len(self.result.axes), 1)
+        if any(len(one.axes) != len(self.result.axes) or not one.sizes[dim].is_Integer for one in self.operands):
+            return None
+        whats = tuple(self._in_result(one) for one in self.operands)
+        return Pieces(self.result.axes[dim], tuple(int(one.sizes[dim]) for one in self.operands), whats)
+
+    def _in_result(self, piece: Known, dim: int | None = None) -> What | None:
+        """What a piece is, with the axes that the result has; `dim` is the one that only the result has."""
+        if piece.what is None:
+            return None
+        places = [at for at, axis in enumerate(piece.axes) if axis.atoms() & piece.what.over]
+        if dim is not None:
+            places = [at + (at >= dim) for at in places]
+        return replace(piece.what, over=atoms(self.result.axes[at] for at in places))
+
+    def cut(self) -> Pieces | None:
+        """The pieces of what a slice takes of the axis that joins them."""
+        pieces, dim = self.source.pieces, self.arguments.get("dim", 0)
+        if pieces is None or self.op not in _CUTS or not isinstance(dim, int):
+            return None
+        if self.source.axes[dim] is not pieces.along:
+            return None
+        length = sum(pieces.sizes)
+        if self.op == "select":
+            start, step = self.arguments["index"], 1
+            end = start + 1 if start != -1 else length
+        else:
+            start, end = self.arguments["start"] or 0, self.arguments.get("end")
+            step = self.arguments.get("step", 1)
+            if self.op == "narrow":
+                end = start + self.arguments["length"]
+            end = length if end is None else end
+        if step != 1 or not isinstance(start, int) or not isinstance(end, int):
+            return None
+        return pieces.part(*slice(start, end).indices(length)[:2])
+
+    def whole(self) -> What | None:
+        """What joined pieces are together, if all are the same and compete along the same axes."""
+        dim = self.arguments.get("dim", 0) % max(len(self.result.axes), 1)
+        stacks = self.op == "stack"
+        if any(len(one.axes) + stacks != len(self.result.axes) for one in self.operands):
+            return None
+        found = [self._in_result(one, dim if stacks else None) for one in self.operands]
+        kinds = {(what.kind, what.over, what.mixed) if what else None for what in found}
+        what = found[0]
+        # along the axis that joins them, distributions no longer sum to 1
+        if len(kinds) > 1 or what is None or (not stacks and self.result.axes[dim].atoms() & what.over):
+            return None
+        return what if what.kind not in ("one_hot", "weighted") else None
+
     def stacked(self) -> Axes:
         dim = self.arguments.get("dim", 0) % max(len(self.result.axes), 1)
         axes = list(self.source.axes)
@@ -494,6 +588,10 @@ _SAME = frozenset({
     "scatter_add", "index_fill", "nan_to_num", "renorm", "celu", "prelu", "rrelu", "leaky_relu",
 })  # fmt: skip
 
+_JOINS = frozenset({"cat", "concat", "stack"})
+_CUTS = frozenset({"slice", "narrow", "select"})
+_SAME_VALUES = frozenset({"to", "_to_copy", "clone", "contiguous", "detach", "alias", "slice", "narrow", "dropout"})
+
 # ops through which values stay what they are
 _KEEPS = frozenset({
     "transpose", "swapaxes", "swapdims", "t", "numpy_T", "mT", "adjoint", "permute", "movedim", "moveaxis",
@@ -524,6 +622,11 @@ def _what(it: _Operation) -> What | None:
     if op == "log":
         kind = {"probs": "log_probs", "sigmoid": "log_sigmoid"}.get(source.kind or "")
         return What(kind, node, source.what.over) if kind and source.what else None  # type: ignore[arg-type]
+    if op in _JOINS:
+        return it.whole()
+    cut = it.cut()
+    if cut is not None:
+        return cut.alike()
     if op == "exp" and source.what and source.kind == "log_probs":
         return What("probs", node, source.what.over)
     if op in _KEEPS:

@@ -26,6 +26,7 @@ from torch.utils import _pytree as pytree
 
 from anymax._core.errors import CALLER, NOT_THE_USER
 from anymax.inspect import written
+from anymax.inspect.written import Span
 
 _OURS = "anymax"
 _MOST_OF_A_CAUSE = 300
@@ -47,6 +48,7 @@ class Call:
     within: str
     file: str
     line: int
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ class _Calls(TorchFunctionMode):
             within=within if within.startswith("torch.") else "",
             file=file,
             line=users.f_lineno if users else 0,
+            span=written.span_of(users) if users else (0, 0, 1, 1),
         )
         with node_meta.annotate({_OURS: call}):
             return func(*args, **kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import weakref
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from anymax.inspect.running.places import Place, caller, written_by_torch
 from anymax.inspect.running.propagation import CARRIERS, argument, einsum_letters, einsum_operands, product
 from anymax.inspect.running.provenance import Axis, Competition, Origin
 from anymax.inspect.running.record import Calls, Record, readable
-from anymax.inspect.written import leaves_out, names_function
+from anymax.inspect.written import is_literal, leaves_out, names_function
 
 Handler = Callable[[Record, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
@@ -76,11 +75,6 @@ def _gumbel_dim_is_left_out(function: Callable[..., Any], dim: Any, place: Place
         return True
     call = place.call() if dim == -1 else None
     return call is not None and names_function(call, function, place.names) and leaves_out(call, "dim", 4)
-
-
-def ast_name(call: ast.Call) -> str:
-    """The last part of the name that is called."""
-    return getattr(call.func, "attr", getattr(call.func, "id", ""))
 
 
 def _after_softmax(
@@ -195,17 +189,8 @@ def after_step(record: Record) -> None:
                 f"{calls.name} with dim={calls.dim} of shape {shape}: {mistakes.one_entry(calls.name)}",
                 place,
             )
-        if len(calls.shapes) > 1 and isinstance(calls.dim, int) and calls.dim != -1 and _is_literal(place):
+        if len(calls.shapes) > 1 and isinstance(calls.dim, int) and calls.dim != -1 and is_literal(place.call(), "dim"):
             _say_ranks(record, calls, place)
-
-
-def _is_literal(place: Place) -> bool:
-    """False where the source says that dim is computed, so that it may fit each rank."""
-    call = place.call()
-    if call is None or "softm" not in ast_name(call):
-        return True
-    given = [keyword.value for keyword in call.keywords if keyword.arg == "dim"] or call.args[-1:]
-    return any(isinstance(getattr(value, "operand", value), ast.Constant) for value in given)
 
 
 def _say_ranks(record: Record, calls: Calls, place: Place) -> None:

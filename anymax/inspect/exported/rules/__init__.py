@@ -20,6 +20,7 @@ _RULES: tuple[Callable[[Program], Iterator[Mistake]], ...] = (
     axes.not_the_summed_axis,
     axes.line_of_image,
     axes.argmax_elsewhere,
+    axes.several_ranks,
     axes.classes_last,
     links.link_twice,
     links.nll_of_log_softmax,
@@ -30,6 +31,8 @@ _RULES: tuple[Callable[[Program], Iterator[Mistake]], ...] = (
     numbers.log_of_link,
     numbers.own_softmax,
     numbers.weak_mask,
+    numbers.rows_masked_as_a_whole,
+    numbers.overflowing_fill,
 )
 
 

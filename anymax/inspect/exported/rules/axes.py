@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch.fx import Node
+
 from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Level
 from anymax.inspect.exported.axes import Axis, atoms
@@ -19,8 +21,11 @@ from anymax.inspect.exported.rules.program import (
     dims_of,
     in_loss,
     name_of,
+    op_of,
     place_of,
 )
+from anymax.inspect.exported.trace import call_of
+from anymax.inspect.written import Span, call_at, is_literal
 
 
 def implicit_dim(program: Program) -> Iterator[Mistake]:
@@ -218,9 +223,9 @@ def argmax_elsewhere(program: Program) -> Iterator[Mistake]:
     competing = {step.sources[0]: known.axes[dim].atoms() for step, known, dim in program.normalised()}
     for step in program.steps:
         known = step.input
-        if step.op != "argmax" or known is None or len(known.axes) < 2:
+        if known is None or len(known.axes) < 2 or not _is_choice(step):
             continue
-        batch = program.batch_dims(known.sizes)
+        batch = program.batch_dims(known.sizes) if step.op == "argmax" else []
         dim = step.arguments.get("dim")
         if dim is None:
             problem = f"{mistakes.FLAT_CHOICE}. Write {mistakes.CLASS_DIM}" if batch else ""
@@ -230,9 +235,43 @@ def argmax_elsewhere(program: Program) -> Iterator[Mistake]:
             made = known.what.over if known.what and known.kind in ("probs", "log_probs") else frozenset()
             right = dims_of(known, made | competing.get(step.sources[0], frozenset()))
             problem = _other_choice(dim, batch, right)
-            called = f"argmax over dim {dim} of {program.shown(known)}"
+            called = f"{step.op} over dim {dim} of {program.shown(known)}"
         if problem:
             yield Mistake("AMX107", "warning", step.node, f"{called} {problem}.")
+
+
+def _is_choice(step: Step) -> bool:
+    """argmax, or max where its indices are compared, or become one-hot rows: the largest value alone may be a score."""
+    if step.op != "max" or "dim" not in step.arguments:
+        return step.op == "argmax"
+    indices = [user for user in step.node.users if getattr(user.target, "__name__", "") == "getitem" and user.args[1]]
+    return any(_chooses(user) for index in indices for user in index.users)
+
+
+def _chooses(node: Node) -> bool:
+    call = call_of(node)
+    return op_of(node) in ("eq", "ne", "scatter") or (call is not None and call.function == "one_hot")
+
+
+def several_ranks(program: Program) -> Iterator[Mistake]:
+    """A number for dim, counted from the front, that meets tensors of several ranks."""
+    met: dict[tuple[str, Span, int], list[Step]] = {}
+    for step, _, _ in program.normalised():
+        call, dim = step.call, step.arguments["dim"]
+        if call is not None and call.file and not call.without_dim and dim >= 0:
+            met.setdefault((call.file, call.span, dim), []).append(step)
+    for (file, span, dim), steps in met.items():
+        by_rank = {len(step.input.axes): step for step in steps if step.input is not None}
+        if len(by_rank) < 2 or not is_literal(call_at(file, span), "dim"):
+            continue
+        shapes = " and ".join(program.shown(step.input) for step in by_rank.values() if step.input is not None)
+        yield Mistake(
+            "AMX104",
+            "warning" if dim == 0 and 1 in by_rank else "info",
+            steps[-1].node,
+            f"{name_of(steps[-1])} with dim={dim} meets tensors of different ranks, {shapes}: a number that is right "
+            f"for one may be wrong for another. {mistakes.TWO_RANKS}.",
+        )
 
 
 def _other_choice(dim: int, batch: list[int], right: list[int]) -> str:
