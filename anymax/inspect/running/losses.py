@@ -32,6 +32,9 @@ _NO_PROBABILITIES = {
     "logsigmoid": "log-probabilities",
 }
 
+# of what is this it is not known what it should be, so that its numbers are looked at
+_OF_ANY_SIGN = (None, "raw")
+
 
 # cross-entropy
 
@@ -295,7 +298,7 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
         )
     result = function(*args, **kwargs)
     if isinstance(result, Tensor) and readable(inputs, target, result):
-        if kind is None and inputs.numel() and inputs.detach().max().item() > 0:
+        if kind in _OF_ANY_SIGN and inputs.numel() and inputs.detach().max().item() > 0:
             record.say(
                 "AMX203",
                 "error",
@@ -337,7 +340,7 @@ def _ctc_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
                 f"{'samples' if samples else 'frames'} compete instead of classes. Normalise over the classes there",
                 origin.made_by.place,
             )
-    elif kind is None and inputs.numel() and readable(inputs) and inputs.detach().max().item() > ABOVE_ROUNDING:
+    elif kind in _OF_ANY_SIGN and inputs.numel() and readable(inputs) and inputs.detach().max().item() > ABOVE_ROUNDING:
         record.say(
             "AMX203",
             "error",
@@ -428,7 +431,7 @@ def _kl_div(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
             f"{'scores straight from a layer' if kind == 'scores' else 'probabilities'}: {mistakes.NO_DIVERGENCE}",
             place,
         )
-    elif kind is None and inputs.numel() and readable(inputs) and inputs.detach().max().item() > 0:
+    elif kind in _OF_ANY_SIGN and inputs.numel() and readable(inputs) and inputs.detach().max().item() > 0:
         record.say(
             "AMX205",
             "error",
@@ -484,7 +487,7 @@ def _sum(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     result = function(*args, **kwargs)
     CARRIERS[function](record.origins, args, kwargs, result)
     if kind == "exp":
-        summed(record, "sum of exp", args[0], argument(args, kwargs, 1, "dim"), result)
+        summed(record, "sum of exp", args[0], argument(args, kwargs, 1, "dim", kwargs.get("axis")), result)
     return result
 
 

@@ -15,7 +15,7 @@ from anymax._core.dims import implicit, resolve
 from anymax._core.dispatch import OPS
 from anymax.inspect import mistakes
 from anymax.inspect.running.places import Place, caller, written_by_torch
-from anymax.inspect.running.propagation import CARRIERS, argument, einsum_letters, einsum_operands, product
+from anymax.inspect.running.propagation import CARRIERS, SCALABLE, argument, einsum_letters, einsum_operands, product
 from anymax.inspect.running.provenance import Axis, Competition, Origin
 from anymax.inspect.running.record import Calls, Record, readable
 from anymax.inspect.written import is_literal, leaves_out, names_function
@@ -125,18 +125,37 @@ def _after_softmax(
 
 
 def _masked_fill(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    tensor, value = argument(args, kwargs, 0, "input"), argument(args, kwargs, 2, "value")
-    if isinstance(value, (int, float)) and isinstance(tensor, Tensor) and tensor.is_floating_point():
-        limits = torch.finfo(tensor.dtype)
-        if math.isfinite(value) and not limits.min <= value <= limits.max:
-            record.say(
-                "AMX305",
-                "error",
-                f"a mask is filled with {value:g}, and {tensor.dtype} ends at {limits.min:g}. {mistakes.WRITE_MASK}",
-            )
+    tensor = argument(args, kwargs, 0, "input")
+    if isinstance(tensor, Tensor):
+        _check_fill(record, argument(args, kwargs, 2, "value"), tensor.dtype)
     result = function(*args, **kwargs)
     CARRIERS[function](record.origins, args, kwargs, result)
     return result
+
+
+def _filled(at: int, name: str) -> Handler:
+    """The handler of a function that fills a whole tensor with a number, as masks are made."""
+
+    def handle(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        first = args[0] if args else None
+        dtype = kwargs.get("dtype") or (first.dtype if isinstance(first, Tensor) else torch.get_default_dtype())
+        _check_fill(record, argument(args, kwargs, at, name), dtype)
+        return function(*args, **kwargs)
+
+    return handle
+
+
+def _check_fill(record: Record, value: Any, dtype: torch.dtype) -> None:
+    """Torch refuses a number that the dtype does not have when the line runs."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or not dtype.is_floating_point:
+        return
+    lowest = torch.finfo(dtype).min
+    if value < lowest:
+        record.say(
+            "AMX305",
+            "error",
+            f"a mask is filled with {value:g}, and {dtype} ends at {lowest:g}. {mistakes.WRITE_MASK}",
+        )
 
 
 def _check_image(
@@ -264,19 +283,46 @@ def _exp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     result = function(*args, **kwargs)
     origin = record.origins.get(argument(args, kwargs, 0, "input"))
     if origin is not None:
-        # scores from which something was taken are no longer "scores": they may have been shifted
-        kind = {"log_softmax": "softmax", "logsigmoid": "sigmoid", "scores": "exp"}.get(origin.kind or "")
+        kind = {"log_softmax": "softmax", "logsigmoid": "sigmoid"}.get(origin.kind or "")
+        # scores from which something was taken may have been shifted
+        if origin.kind in SCALABLE and not origin.is_shifted:
+            kind = "exp"
         kept = origin.made_by if kind == "softmax" else None
         record.origins.put(result, Origin(origin.axes, kind, kept, origin.place, origin.mixed))
     return result
 
 
+def _mul(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    CARRIERS[function](record.origins, args, kwargs, result)
+    operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    kinds = [origin.kind for origin in map(record.origins.get, operands) if origin is not None]
+    carried = record.origins.get(result)
+    # exponentials that a mask leaves are exponentials
+    if carried is not None and len(operands) == 2 and kinds.count("exp") == 1 and {*kinds} <= {"exp", None}:
+        record.origins.put(result, Origin(carried.axes, "exp", mixed=carried.mixed))
+    return result
+
+
+def _added_by_group(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Sums of exponentials among the entries with the same index."""
+    result = function(*args, **kwargs)
+    source = argument(args, kwargs, 3, "src", kwargs.get("source"))
+    origin = record.origins.get(source)
+    if origin is not None and origin.kind == "exp":
+        groups = Competition((), caller())
+        kept = Origin((None,) * result.ndim, "sum of exp", groups, mixed=origin.mixed, of=weakref.ref(source))
+        record.origins.put(result, kept)
+    return result
+
+
 def summed(record: Record, kind: str, tensor: Tensor, dim: Any, result: Tensor) -> None:
     """Note of which tensor, and over which axes, this is the sum."""
-    if dim is None or not isinstance(result, Tensor) or tensor.ndim == 0:
+    if not isinstance(result, Tensor) or tensor.ndim == 0:
         return
     origin = record.origins.get_or_start(tensor)
-    over = tuple([origin.axes[at] for at in ((dim,) if isinstance(dim, int) else dim)])
+    dims = range(tensor.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
+    over = tuple([origin.axes[at] for at in dims])
     carried = record.origins.get(result)
     axes = carried.axes if carried is not None else (None,) * result.ndim
     made = Competition(over, caller())
@@ -306,6 +352,8 @@ def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
         if total is not None and total.kind == sum_kind and total.is_of(one) and total.made_by is not None:
             record.say(code, "warning", message)
             origin = record.origins.get_or_start(one)
+            if not total.made_by.axes:
+                return result
             made = Competition(total.made_by.axes, caller())
             record.origins.put(result, Origin(origin.axes, kind, made, made.place, (*origin.mixed, made)))
         return result
@@ -390,9 +438,14 @@ def _ops() -> dict[Any, Handler]:
         "exp": _exp,
         **dict.fromkeys(("matmul", "bmm", "mm"), _matmul),
         **dict.fromkeys(("masked_fill", "masked_fill_"), _masked_fill),
+        **dict.fromkeys(("mul", "multiply"), _mul),
+        **dict.fromkeys(("index_add", "index_add_", "scatter_add", "scatter_add_"), _added_by_group),
         **dict.fromkeys(("sub", "subtract"), _sub),
         **dict.fromkeys(("div", "divide", "true_divide"), _div),
         "einsum": _einsum,
+        **dict.fromkeys(("full", "full_like"), _filled(1, "fill_value")),
+        "new_full": _filled(2, "fill_value"),
+        "fill_": _filled(1, "value"),
     }.items():
         for home in (F, torch, Tensor, torch.special):
             if hasattr(home, name):

@@ -7,6 +7,7 @@ origin. A function without a carrier gives tensors of unknown origin.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -58,8 +59,7 @@ def joined(origins: Iterable[Origin | None]) -> tuple[Competition, ...]:
 @_carries(
     *("detach", "clone", "contiguous", "to", "type", "float", "double", "half", "bfloat16", "cpu", "cuda", "alias"),
     *("requires_grad_", "type_as", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "detach_"),
-    *("feature_dropout", "clamp", "clip", "clamp_min", "clamp_max", "nan_to_num", "pin_memory", "dropout_"),
-    "threshold",
+    *("feature_dropout", "clamp_min", "nan_to_num", "pin_memory", "dropout_", "threshold"),
 )
 def _same(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     origin = before(origins, argument(args, kwargs, 0, "input"), result)
@@ -67,13 +67,22 @@ def _same(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], resul
         origins.put(result, origin)
 
 
+@_carries("clamp", "clip", "clamp_max")
+def _clamped(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Scores have a largest one from there on."""
+    _same(origins, args, kwargs, result)
+    origin = origins.get(result)
+    if origin is not None and origin.kind in SCALABLE:
+        origins.put(result, replace(origin, is_shifted=True))
+
+
 # the same axes, other entries
 
 
 @_carries(
-    *("relu", "relu_", "relu6", "gelu", "silu", "elu", "selu", "leaky_relu", "celu", "mish", "hardtanh", "hardswish"),
+    *("relu6", "selu", "celu", "mish", "hardtanh", "hardswish"),
     *("softplus", "tanh", "tanh_", "square", "sqrt", "rsqrt", "abs", "neg", "normalize", "layer_norm", "rms_norm"),
-    *("group_norm", "instance_norm", "batch_norm", "cumsum", "flip", "roll", "erf", "sin", "cos", "prelu", "round"),
+    *("group_norm", "instance_norm", "batch_norm", "cumsum", "flip", "roll", "erf", "sin", "cos", "round"),
 )
 def _entrywise(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     origin = before(origins, argument(args, kwargs, 0, "input"), result)
@@ -83,13 +92,13 @@ def _entrywise(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], 
 
 
 # kinds that survive arithmetic: a product stays one when it is scaled or masked
-_SCALABLE = ("product", "scores")
+SCALABLE = ("product", "scores", "raw")
 
 
 @_carries(
-    *("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "rsub", "__rsub__", "pow"),
+    *("add", "mul", "multiply", "div", "divide", "true_divide", "pow"),
     *("__rdiv__", "__rtruediv__", "addcmul", "maximum", "minimum", "lerp"),
-    *("__rmul__", "__radd__", "add_", "sub_", "mul_", "div_"),
+    *("__rmul__", "__radd__", "add_", "mul_", "div_"),
 )
 def _combined(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
@@ -107,9 +116,31 @@ def _combined(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], r
     kinds = {origin.kind for _, origin in known if origin is not None}
     alone = len(operands) == 1
     kept = "product" if "product" in kinds else ("scores" if alone and "scores" in kinds else None)
+    if kept is None and not kinds.isdisjoint(SCALABLE):
+        kept = "raw"
     mixed = joined(origin for _, origin in known)
     filled = known[0][1].filled if alone and known[0][1] is not None else None
-    origins.put(result, Origin(tuple(axes), kept, mixed=mixed, filled=filled))
+    is_shifted = any(origin.is_shifted for _, origin in known if origin is not None)
+    origins.put(result, Origin(tuple(axes), kept, mixed=mixed, filled=filled, is_shifted=is_shifted))
+
+
+@_carries("sub", "subtract", "rsub", "__rsub__", "sub_")
+def _subtracted(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """What was shifted by a tensor, such as its own maximum, is shifted from there on."""
+    _combined(origins, args, kwargs, result)
+    origin = origins.get(result) if isinstance(argument(args, kwargs, 1, "other"), Tensor) else None
+    if origin is not None:
+        origin.is_shifted = True
+
+
+@_carries("leaky_relu", "leaky_relu_", "relu", "relu_", "elu", "gelu", "silu", "prelu")
+def _activated(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Large scores stay large."""
+    origin = before(origins, argument(args, kwargs, 0, "input"), result)
+    if origin is not None and origin.kind in SCALABLE:
+        origins.put(result, Origin(origin.axes, "raw", mixed=origin.mixed, is_shifted=origin.is_shifted))
+    else:
+        _entrywise(origins, args, kwargs, result)
 
 
 @_carries("masked_fill", "masked_fill_")
@@ -130,13 +161,15 @@ def _fill(origins: Origins, tensor: Tensor, value: Any, result: Tensor) -> None:
     origin = before(origins, tensor, result) or Origin((None,) * tensor.ndim)
     number = float(value) if isinstance(value, (int, float)) else None
     if len(origin.axes) == result.ndim:
-        origins.put(result, Origin(origin.axes, origin.kind, origin.made_by, origin.place, origin.mixed, number))
+        kept = Origin(origin.axes, origin.kind, origin.made_by, origin.place, origin.mixed, number)
+        kept.is_shifted = origin.is_shifted
+        origins.put(result, kept)
 
 
 def _shifted(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     """Where a small number is added, as before a log, probabilities stay what they are."""
     origin = before(origins, args[0], result) if args else None
-    if origin is None or origin.kind in (None, *_SCALABLE) or not _is_slight(args, kwargs):
+    if origin is None or origin.kind in (None, *SCALABLE) or not _is_slight(args, kwargs):
         _combined(origins, args, kwargs, result)
     else:
         origins.put(result, origin)
@@ -303,6 +336,7 @@ def _piece(origins: Origins, pieces: Pieces, start: int, end: int, result: Tenso
     first = taken.origins[0] if len(kinds) == 1 else Origin(carried.axes)
     left = taken if len(kinds) > 1 and pieces.along in carried.axes else None
     kept = Origin(carried.axes, first.kind, first.made_by, first.place, carried.mixed, pieces=left)
+    kept.is_shifted = any(one.is_shifted for one in taken.origins)
     origins.put(result, kept)
 
 
@@ -399,7 +433,9 @@ def _join(origins: Origins, tensors: Sequence[Tensor], result: Tensor, dim: int)
         along = axes[dim] = axes[dim] or Axis()
         own = tuple([one.renamed(one.axes[dim], along) for one in pieces])
         parts = Pieces(along, tuple([tensor.shape[dim] for tensor in tensors]), own)
-    origins.put(result, Origin(tuple(axes), kind, made, pieces[0].place, joined(pieces), pieces=parts))
+    whole = Origin(tuple(axes), kind, made, pieces[0].place, joined(pieces), pieces=parts)
+    whole.is_shifted = any(one.is_shifted for one in pieces)
+    origins.put(result, whole)
 
 
 def _competed_together(
@@ -463,7 +499,8 @@ def _reduced(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], re
         gone = {at % max(tensor.ndim, 1) for at in dims}
         axes = tuple([None if at in gone else axis for at, axis in enumerate(origin.axes)])
     if len(axes) == result.ndim:
-        origins.put(result, Origin(axes, mixed=origin.mixed))
+        kind = "raw" if origin.kind in SCALABLE else None
+        origins.put(result, Origin(axes, kind, mixed=origin.mixed, is_shifted=origin.is_shifted))
 
 
 def _without(axes: Axes, dims: Sequence[int]) -> Axes:
@@ -542,7 +579,7 @@ def product(origins: Origins, left: Tensor, right: Tensor, result: Tensor) -> No
         # of self-attention: the keys are the same tokens as the queries, and another axis
         columns = Axis()
     # queries times keys, or weights times values: both are batches of matrices that the data made
-    kind = "product" if left.ndim > 2 and right.ndim > 2 else None
+    kind = "product" if left.ndim > 2 and right.ndim > 2 else "raw"
     origins.put(result, Origin((*outer, rows, columns), kind, mixed=joined((one, two))))
 
 
@@ -578,7 +615,7 @@ def _einsum(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], res
         for letter, axis in zip(some, origin.axes, strict=True):
             axis_of.setdefault(letter, axis)
     data = [operand for operand in operands if not isinstance(operand, nn.Parameter)]
-    kind = "product" if len(data) == 2 == len(operands) and all(operand.ndim > 2 for operand in data) else None
+    kind = "product" if len(data) == 2 == len(operands) and all(operand.ndim > 2 for operand in data) else "raw"
     axes: list[Axis | None] = []
     for letter in out:
         axis = axis_of.get(letter)

@@ -70,14 +70,16 @@ class Origin:
     Attributes:
         axes: its axes, None where one is not known.
         kind: what its entries are, None for anything else: "softmax", "log_softmax", "sigmoid", "logsigmoid"; "scores"
-            (straight from a layer), "product" (scores of queries and keys); "exp", "sum of exp", "logsumexp"; "choice"
-            (a flat argmax), "elsewhere" (indices of a maximum over an axis along which nothing competed).
+            (straight from a layer), "product" (scores of queries and keys), "raw" (sums of such); "exp", "sum of exp",
+            "logsumexp"; "index" (of a maximum), "elsewhere" (of a maximum over an axis along which nothing competed),
+            "choice" (a flat argmax).
         made_by: the competition of a softmax or log_softmax; for other kinds None.
         place: where it became what `kind` says.
         mixed: every competition that this tensor's entries went through.
         filled: what its masked entries were filled with.
         of: of an "exp", a "logsumexp" or a sum of "exp", the tensor that it was taken of.
         averaged: they are a mean of such values, as an ensemble's are.
+        is_shifted: something was taken off, as a maximum is before exp, or large ones were cut.
         pieces: of a tensor that was joined of several, along which axis, and what is known of each.
     """
 
@@ -90,12 +92,22 @@ class Origin:
     of: weakref.ref[Tensor] | None = None
     averaged: bool = False
     pieces: Pieces | None = None
+    is_shifted: bool = False
 
     def moved(self, axes: Axes) -> Origin:
         """The same entries, other axes."""
         pieces = self.pieces if self.pieces and self.pieces.along in axes else None
         return Origin(
-            axes, self.kind, self.made_by, self.place, self.mixed, self.filled, self.of, self.averaged, pieces
+            axes,
+            self.kind,
+            self.made_by,
+            self.place,
+            self.mixed,
+            self.filled,
+            self.of,
+            self.averaged,
+            pieces,
+            self.is_shifted,
         )
 
     def renamed(self, axis: Axis | None, name: Axis) -> Origin:
