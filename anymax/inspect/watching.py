@@ -158,14 +158,14 @@ def watch(steps: int = 10) -> Watch:
 
     Within the block it sees each call of torch and of anymax as a whole, knows where a tensor comes from through views,
     casts, `detach`, `no_grad`, indexing and dropout, and finds: softmax or log_softmax into cross_entropy (AMX201),
-    sigmoid into binary_cross_entropy_with_logits (AMX202), nll_loss without a log (AMX203), binary_cross_entropy of
-    scores (AMX204), kl_div of probabilities (AMX205), softmax of softmax (AMX206), nll_loss of log_softmax in one
-    expression (AMX207), samplers that take scores for probabilities (AMX208), targets off the simplex or outside
-    [0, 1] (AMX209), a loss at the floor of a double softmax (AMX210), no target that counts (AMX211), log of softmax
-    (AMX301), log_softmax and softmax by hand without the shift (AMX302, AMX303), rows that are all masked (AMX304),
-    masks that leave a weight (AMX305), no dim (AMX101, AMX108), samples that compete (AMX102), an axis of size 1
-    (AMX103), a dim that meets several ranks (AMX104), attention weights that compete over the queries (AMX105),
-    positions that compete instead of classes (AMX106), argmax over another axis (AMX107), and classes last in
+    sigmoid into binary_cross_entropy_with_logits (AMX202), nll_loss or ctc_loss without a log (AMX203),
+    binary_cross_entropy of scores (AMX204), kl_div of probabilities (AMX205), softmax of softmax (AMX206), nll_loss of
+    log_softmax in one expression (AMX207), samplers that take scores for probabilities (AMX208), targets off the
+    simplex or outside [0, 1] (AMX209), a loss at the floor of a double softmax (AMX210), no target that counts
+    (AMX211), log of softmax (AMX301), log_softmax and softmax by hand without the shift (AMX302, AMX303), rows that are
+    all masked (AMX304), masks that leave a weight (AMX305), no dim (AMX101, AMX108), samples that compete (AMX102), an
+    axis of size 1 (AMX103), a dim that meets several ranks (AMX104), attention weights that compete over the queries
+    (AMX105), positions that compete instead of classes (AMX106), argmax over another axis (AMX107), and classes last in
     cross_entropy (AMX109).
 
     Silence proves nothing. It does not see other threads and processes, the inside of one of torch's functions, what
