@@ -26,6 +26,7 @@ FIELD = (
 )
 # fmt: on
 
+OWN_CALL = re.compile(r"\bself\.(\w+)\(")
 DEFINITION = re.compile(r"^(?:class|def|async def) +(\w+)", re.MULTILINE)
 
 # Calls inside calls and imports inside imports take a dozen frames of ours each.
@@ -174,8 +175,9 @@ class Reading:
                 continue
             methods = list(_methods(value))
             whole = any(method.name == "__init__" and _holds(mentions, method.node) for method in methods)
+            shown = {method.name for method in methods if _holds(mentions, method.node)}
             for method in methods:
-                if method.name != "__init__" and (whole or _holds(mentions, method.node)):
+                if method.name != "__init__" and (whole or method.name in shown or _calls(source, method, shown)):
                     yield method, value
 
     def _example_of(self, cls: Class) -> Instance | None:
@@ -199,6 +201,11 @@ def _holds(lines: list[int], node: ast.stmt | ast.expr) -> bool:
     """Whether one of these lines, in order, is of the node."""
     at = bisect.bisect_left(lines, node.lineno)
     return at < len(lines) and lines[at] <= (node.end_lineno or 0)
+
+
+def _calls(source: Source, method: Function, names: set[str]) -> bool:
+    """Whether a method calls one of these of its own object."""
+    return not names.isdisjoint(OWN_CALL.findall(source.segment(method.node)))
 
 
 def _places(text: str) -> list[int]:

@@ -53,13 +53,12 @@ class Shape:
         """With an axis at `dim`, where that is no guess about how many axes lie between front and back."""
         if not self.open:
             return self
-        if dim >= 0 and not self.back and dim >= len(self.front):
-            missing = dim + 1 - len(self.front)
-            return replace(self, front=self.front + tuple(Axis() for _ in range(missing)))
-        if dim < 0 and not self.front and -dim > len(self.back):
-            missing = -dim - len(self.back)
-            return replace(self, back=tuple(Axis() for _ in range(missing)) + self.back)
-        return self
+        # an axis may be known from the other end already: only what lies beyond those is new for certain
+        missing = (dim + 1 if dim >= 0 else -dim) - self.least_rank
+        if missing <= 0:
+            return self
+        new = tuple(Axis() for _ in range(missing))
+        return replace(self, front=self.front + new) if dim >= 0 else replace(self, back=new + self.back)
 
     def axis(self, dim: int) -> Axis | None:
         """The axis at `dim`, or None where that cannot be told."""

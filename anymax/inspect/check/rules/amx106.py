@@ -1,5 +1,6 @@
 """## What it does
-Finds a softmax over the width or the height of what a 2-D convolution gave, (batch, channels, height, width).
+Finds a softmax over the width or the height of what a 2-D convolution gave, (batch, channels, height, width), or over
+one of the three axes of space of what a 3-D convolution gave.
 
 ## Why is this bad
 The classes of a pixel are the channels, axis 1. With `dim=-1` the pixels of a row compete instead: no pixel's class
@@ -37,7 +38,8 @@ from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import at, call_name, described, strongest, where
 from anymax.inspect.check.values import Place
 
-KINDS = ["channel", "height", "width"]
+IMAGE = ["channel", "height", "width"]
+VOLUME = ["channel", "depth", "height", "width"]
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -46,7 +48,8 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 def _of(seen: Seen, one: Softmax) -> Finding | None:
     shape, axis = one.operand.shape, one.axis
-    if axis is None or axis.kind not in ("height", "width") or [each.kind for each in shape.front[1:]] != KINDS:
+    kinds = [each.kind for each in shape.front[1:]]
+    if axis is None or axis.kind not in VOLUME[1:] or kinds not in (IMAGE, VOLUME):
         return None
     if one.op == "gumbel_softmax" and one.dim == "missing":
         return None  # AMX108 says more
@@ -56,7 +59,8 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
         return None
     consumer = _takes_channels(seen, one)
     dim = f"dim={one.dim}" if isinstance(one.dim, int) else "its default dim"
-    message = f"{call_name(one)} with {dim} of {described(shape)} {mistakes.pixels_compete((2, 3), 1)}."
+    space = range(2, len(shape.front))
+    message = f"{call_name(one)} with {dim} of {described(shape)} {mistakes.pixels_compete(space, 1)}."
     if consumer:
         message += f" {consumer[0]} at {where(consumer[1], seen.source)} takes the channels for the classes."
     return at(RULE, seen, one.home, message, "error" if consumer else "warning")

@@ -18,8 +18,8 @@ correct = (probs.argmax(dim=1) == labels).sum()
 ```
 
 ## How sure it is
-An error where the axis is known to be the batch, or where all axes of a batch are flattened and the result is
-compared. A warning where it is another axis than that of the softmax and the result is compared.
+An error where the axis is known to be the batch, or where all axes of a batch are flattened, or what was chosen already
+is chosen from once more, and the result is compared. A warning where it is another axis than that of the softmax and the result is compared.
 
 ## References
 train-CLIP#6, qubvel/segmentation_models.pytorch#201, deepdetect#1567.
@@ -49,7 +49,16 @@ def _of(seen: Seen, one: Choice) -> Finding | None:
     made = tensor.made if tensor.made and tensor.made.is_distribution else None
     classes = _classes(tensor)
     if one.dim == "missing":
-        if one.compared is None or one.name != "argmax" or not _has_several_axes(tensor):
+        if one.compared is None or one.name != "argmax":
+            return None
+        if tensor.kind() == "argmax" and tensor.made and tensor.made.dim is not None:
+            message = (
+                f"{one.name} without dim of what was chosen along an axis at {where(tensor.made.place, seen.source)} "
+                f"is the place of the largest index, and is compared at {where(one.compared, seen.source)}. Compare "
+                "the indices themselves."
+            )
+            return at(RULE, seen, one.place, message, "error")
+        if not _has_several_axes(tensor):
             return None
         message = (
             f"{one.name} of {described(tensor.shape)} {mistakes.FLAT_CHOICE}, and is compared at "
