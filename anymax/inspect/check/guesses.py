@@ -14,6 +14,9 @@ from anymax.inspect.check.values import Class, Function, Instance, Layer, Value,
 MODELS = frozenset(["model", "net", "network", "classifier", "module", "policy", "detector"])
 LOSSES = frozenset(["criterion", "loss", "loss_fn", "loss_func", "loss_function", "objective"])
 METHOD = re.compile(r"\w+\(")
+# A call, and the name that it is given first
+CALL = re.compile(r"(?:\w+\.)*(\w+)\((\w*)")
+HANDED_ON = frozenset(["deepcopy", "compile", "DataParallel", "DistributedDataParallel"])
 
 # More candidates than this and nothing is likely.
 MOST_CANDIDATES = 3
@@ -53,6 +56,8 @@ class Guesses:
     def _candidates(self, name: str) -> list[Value]:
         if found := self._held.get(name):
             return list(found)
+        if self._is_called(name) and (made := self._assigned(name)):
+            return [self._example(cls) for cls in made]
         for cls in self._classes:
             if cls.name.lower() == name.lower().replace("_", "") and self._is_used(name):
                 return [self._example(cls)]
@@ -90,6 +95,18 @@ class Guesses:
         for at in places_of(name + mark, text):
             if not (text[at - 1 : at].isidentifier() or text.endswith("def ", 0, at)):
                 yield at + len(name) + 1
+
+    def _assigned(self, name: str, deep: bool = False) -> list[Class]:
+        """The modules of the file whose objects, or copies of them, go by this name somewhere in its text."""
+        text, found = self._module.source.text, list[Class]()
+        for at in places_of(f"{name} = ", text):
+            made = None if text[at - 1 : at].isidentifier() else CALL.match(text, at + len(name) + 3)
+            if made is None:
+                continue
+            found += [cls for cls in self._classes if cls.name == made[1] and cls.is_module]
+            if made[1] in HANDED_ON and made[2] and not deep:
+                found += self._assigned(made[2], deep=True)
+        return list(dict.fromkeys(found))
 
     def _root_modules(self) -> list[Class]:
         """The modules of the file that are no part of another one in it."""
