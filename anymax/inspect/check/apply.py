@@ -307,8 +307,7 @@ def indexed(interpreter: Interpreter, tensor: Tensor, index: ast.expr, frame: Fr
         elif isinstance(value, Const) and type(value.value) is int:
             tensor = moves.taken(tensor, dim)
         else:
-            # chosen entries: what was chosen stays a choice
-            return Tensor(made=tensor.made if tensor.kind() == "argmax" else None, dtype=tensor.dtype)
+            return Tensor(made=moves.chosen(tensor), dtype=tensor.dtype)
     return tensor
 
 

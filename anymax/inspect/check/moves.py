@@ -178,11 +178,40 @@ def _repeat(call: Call) -> Value:
     return call.changed(closed(Axis() for _ in sizes) if sizes else Shape())
 
 
-@op("repeat_interleave roll flip index_select narrow index_fill index_add scatter scatter_add sort", "input dim")
+@op("index_add scatter_add scatter_reduce", "input dim index source reduce")
+def _added_by_index(call: Call) -> Value:
+    """Sums over the entries of the same index."""
+    source = as_tensor(call.value("source") or call.value("src"))
+    if call.op == "scatter_reduce" and call.const("reduce", "") != "sum":
+        source = None
+    return sum_of_groups(call, source, _unsized(call.tensor.shape))
+
+
+@op("scatter_sum", "src index")
+def _summed_by_index(call: Call) -> Value:
+    """The functions of torch_scatter and torch_geometric, which sum where nothing else is asked for."""
+    return sum_of_groups(call, call.tensor if call.const("reduce", "sum") in ("sum", "add") else None, Shape())
+
+
+def sum_of_groups(call: Call, source: Tensor | None, shape: Shape) -> Tensor:
+    if source is None or source.kind() != "exp":
+        return call.changed(shape)
+    return call.changed(shape, Made("sum", call.place, source, grouped=True))
+
+
+@op("repeat_interleave roll flip index_select narrow index_fill scatter sort", "input dim")
 def _along(call: Call) -> Value:
     if call.op == "sort":
         return Seq((call.changed(), call.changed()))
-    return call.changed(_unsized(call.tensor.shape))
+    return call.changed(_unsized(call.tensor.shape), chosen(call.tensor) if call.op in CHOOSE else None)
+
+
+CHOOSE = ("index_select", "repeat_interleave", "narrow")
+
+
+def chosen(tensor: Tensor) -> Made | None:
+    """What entries are of which some were chosen by an index: choices, exponentials and sums stay what they are."""
+    return tensor.made if tensor.kind() in ("argmax", "exp", "sum") else None
 
 
 def _unsized(shape: Shape) -> Shape:
@@ -192,7 +221,7 @@ def _unsized(shape: Shape) -> Shape:
 
 @op("gather take_along_dim", "input dim index")
 def _gather(call: Call) -> Value:
-    return call.changed(_unsized(call.tensor.shape))
+    return call.changed(_unsized(call.tensor.shape), chosen(call.tensor))
 
 
 @op("select", "input dim index")

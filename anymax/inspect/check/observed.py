@@ -128,9 +128,14 @@ class Log(Observation):
 
 @dataclass(frozen=True, eq=False)
 class Quotient(Observation):
-    """exp(x) / exp(x).sum(dim), or x - logsumexp(x, dim); `total` is the sum, over `dim` where it is a literal."""
+    """exp(x) / exp(x).sum(dim), or x - logsumexp(x, dim); `total` is the sum, over `dim` where it is a literal.
+
+    `way` says how: plain; grouped, with a sum over the entries of the same index; of a logarithm of a sum that is
+    "written out, plain" or "written out, masked", or "shifted and masked", where something was subtracted before.
+    """
 
     name: str
     place: Place
     total: Place
     dim: int | None
+    way: str = "plain"

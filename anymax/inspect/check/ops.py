@@ -95,6 +95,9 @@ def _logsigmoid(call: Call) -> Value:
 @op("log", "input")
 def _log(call: Call) -> Value:
     made = call.tensor.made
+    if made is not None and made.kind == "sum" and (summed := made.operand) and summed.made and summed.kind() == "exp":
+        total = Made("logsumexp", call.place, summed.made.operand, made.axis, made.dim, made.shifted)
+        return call.changed(made=replace(total, written_out="masked" if summed.made.shifted else "plain"))
     if made is None or made.kind not in ("softmax", "sigmoid", "complement"):
         return call.changed()
     if made.mixed:
@@ -117,7 +120,7 @@ def _exp(call: Call) -> Value:
 @op("clamp", "input min max")
 def _clamp(call: Call) -> Value:
     made = call.tensor.made
-    if made is None or made.kind not in ("softmax", "sigmoid", "complement", "scores"):
+    if made is None or made.kind not in ("softmax", "sigmoid", "complement", "scores", "sum"):
         return call.changed()
     low = call.const("min")
     if made.kind == "scores" and isinstance(low, int | float) and low >= 0:
@@ -368,7 +371,7 @@ def _with_a_number(call: Call, sign: ast.operator, left: Value, right: Value) ->
         flips = not on_the_left and isinstance(sign, ast.Div | ast.Pow)
         linear = isinstance(sign, ast.Add | ast.Sub | ast.Mult | ast.Div) and not flips
         return replace(tensor, origin=object()) if linear else Tensor(tensor.shape)
-    if made.kind in ("softmax", "sigmoid") and isinstance(value, int | float):
+    if made.kind in ("softmax", "sigmoid", "sum") and isinstance(value, int | float):
         if isinstance(sign, ast.Add) and abs(value) <= SMALL:
             return replace(tensor, made=replace(made, shifted=True))
         if isinstance(sign, ast.Sub) and value == 1 and not on_the_left:
@@ -430,6 +433,8 @@ def _own_softmax(call: Call, sign: ast.operator, one: Tensor, other: Tensor) -> 
         return None
     if isinstance(sign, ast.Sub) and total.kind == "logsumexp":
         name, scores, summed = "log_softmax", one, total.operand
+        if total.written_out:
+            return _log_of_a_sum(call, one, total)
     elif isinstance(sign, ast.Div) and total.kind == "sum" and one.kind() == "exp" and total.operand.kind() == "exp":
         name, scores, summed = "softmax", _exponent(one), _exponent(total.operand)
     else:
@@ -438,8 +443,20 @@ def _own_softmax(call: Call, sign: ast.operator, one: Tensor, other: Tensor) -> 
         return None
     if scores is None or summed is None or scores.origin is not summed.origin or scores.kind() in PLAIN:
         return None
-    call.interpreter.see(Quotient(name, call.place, total.place, total.dim))
+    call.interpreter.see(Quotient(name, call.place, total.place, total.dim, "grouped" if total.grouped else "plain"))
     return Tensor(one.shape, Made(name, call.place, scores, total.axis, total.dim))
+
+
+def _log_of_a_sum(call: Call, scores: Tensor, total: Made) -> Tensor | None:
+    """x - log(exp(x).sum()), where a mask may have taken some of the exponentials away."""
+    if total.operand is None or scores.origin is not total.operand.origin or total.shifted:
+        return None
+    # a difference is one from the largest, as a rule, whose own exponential keeps the sum from 0 unless it is masked
+    if total.written_out == "plain" and scores.kind() == "difference":
+        return None
+    way = "shifted and masked" if scores.kind() == "difference" else f"written out, {total.written_out}"
+    call.interpreter.see(Quotient("log_softmax", call.place, total.place, total.dim, way))
+    return Tensor(scores.shape, Made("log_softmax", call.place, scores, total.axis, total.dim))
 
 
 def _exponent(tensor: Tensor) -> Tensor | None:

@@ -136,6 +136,8 @@ def multiplied(call: Call, left: Tensor, right: Tensor) -> Tensor:
         # a matrix at least, or this would be a product with a vector, which is rarely written so
         left, right = left.with_shape(left.shape.grown(-2)), right.with_shape(right.shape.grown(-2))
     shape, summed_left, summed_right = product(left.shape, right.shape)
+    if exponentials := _exponentials(left, right):
+        return Tensor(shape, Made("sum", call.place, exponentials, grouped=True))
     observe_product(call, left, summed_left)
     observe_product(call, right, summed_right)
     if mixture := _mixture(left, summed_left, right, shape):
@@ -145,6 +147,15 @@ def multiplied(call: Call, left: Tensor, right: Tensor) -> Tensor:
     rows, columns = shape.axis(-2), shape.axis(-1)
     pair = (rows, columns) if rows and columns and rows is not columns else None
     return Tensor(shape, Made("product", call.place, left), left.dtype, pair)
+
+
+def _exponentials(left: Tensor, right: Tensor) -> Tensor | None:
+    """The factor of a product that is made of exponentials, where the other is nothing that is known: a matrix that
+    says which of them to add."""
+    for one, other in ((left, right), (right, left)):
+        if one.made is not None and one.made.kind == "exp" and not one.made.shifted and other.made is None:
+            return one
+    return None
 
 
 def _mixture(weights: Tensor, summed: Axis | None, items: Tensor, shape: Shape) -> Tensor | None:
@@ -209,12 +220,16 @@ def _summed_by_letters(call: Call, inputs: list[list[str]], output: list[str], t
             made.uses.append(Use("kept", summed[0], call.place))
             call.interpreter.see(Product(call.written, call.place, replace(tensor, shape=closed(front)), summed[0]))
     shape = closed(axes.get(letter) or Axis(name=letter) for letter in output)
+    if len(tensors) == 1 and len(output) < len(inputs[0]) and tensors[0].kind() == "exp":
+        return Tensor(shape, Made("sum", call.place, tensors[0]))
     if len(tensors) == 2:
         for (names, weights), items in zip(zip(inputs, tensors, strict=True), reversed(tensors), strict=True):
             front = weights.shape.with_rank(len(names)).front
             gone = [axis for name, axis in zip(names, front, strict=False) if name not in output]
             if len(gone) == 1 and (mixture := _mixture(weights, gone[0], items, shape)):
                 return mixture
+        if exponentials := _exponentials(*tensors):
+            return Tensor(shape, Made("sum", call.place, exponentials, grouped=True))
     return Tensor(shape, call.made("product"), pair=_pair(inputs, output, axes))
 
 

@@ -234,6 +234,8 @@ class Made:
         axis: the axis that it was made over. operand: what it was made from.
         shifted: a small number was added or a bound was set since, as before a logarithm.
         mixed: it is a mean of several such tensors.
+        grouped: a sum over the entries of the same index. written_out: a logsumexp as log(exp(x).sum()), "plain" or
+            "masked".
         uses: what happened to it later, by name: see `Use`.
     """
 
@@ -244,6 +246,8 @@ class Made:
     dim: int | None = None
     shifted: bool = False
     mixed: bool = False
+    grouped: bool = False
+    written_out: str | None = None
     uses: list[Use] = field(default_factory=list)
 
     @property

@@ -1,5 +1,6 @@
 """## What it does
-Finds `x.exp() / x.exp().sum(dim, keepdim=True)`.
+Finds `x.exp() / x.exp().sum(dim, keepdim=True)`, and exponentials divided by the sum of those of their group, as of the
+edges that end in the same node: `total = zeros.index_add(0, index, x.exp())`, `x.exp() / total[index]`.
 
 ## Why is this bad
 It is softmax without the subtraction of the largest score: above 88 in float32, above 11 in float16, the exponential
@@ -41,6 +42,13 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 
 def _of(seen: Seen, one: Quotient) -> Finding:
+    if one.way == "grouped":
+        message = (
+            "Exponentials are divided by the sum of those of their group: a softmax that is NaN as soon as a score "
+            "passes 88 in float32, 11 in float16. Subtract the largest score of each group first (scatter_reduce with "
+            "'amax')."
+        )
+        return at(RULE, seen, one.place, message, "warning")
     message = f"{mistakes.own_softmax('dim' if one.dim is None else one.dim)}."
     return at(RULE, seen, one.place, message, "warning", _fix(seen, one))
 
