@@ -19,7 +19,8 @@ correct = (probs.argmax(dim=1) == labels).sum()
 
 ## How sure it is
 An error where the axis is known to be the batch, or where all axes of a batch are flattened, or what was chosen already
-is chosen from once more, and the result is compared. A warning where it is another axis than that of the softmax and the result is compared.
+is chosen from once more, and the result is compared. A warning where it is another axis than that of the softmax and
+the result is compared.
 
 ## References
 train-CLIP#6, qubvel/segmentation_models.pytorch#201, deepdetect#1567.

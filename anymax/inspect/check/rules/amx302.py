@@ -39,16 +39,16 @@ from anymax.inspect.check.telling import at, strongest
 
 WRITTEN_OUT = {
     "written out, plain": (
-        "x - log(exp(x).sum()) is log_softmax where nothing overflows: above 88 in float32 the exponential is infinite, "
-        "and where all of them are below -103 the logarithm is that of 0."
+        "x - log(exp(x).sum()) is log_softmax where nothing overflows: above 88 in float32 the exponential is "
+        "infinite, and where all of them are below -103 the logarithm is that of 0."
     ),
     "written out, masked": (
-        "x - log((exp(x) * mask).sum()) is a log_softmax over what the mask leaves where nothing overflows: above 88 in "
-        "float32 the exponential is infinite, and where all that are left are below -103 the logarithm is that of 0."
+        "x - log((exp(x) * mask).sum()) is a log_softmax over what the mask leaves where nothing overflows: above 88 "
+        "in float32 the exponential is infinite, and where all that are left are below -103 the logarithm is that of 0."
     ),
     "shifted and masked": (
-        "x - log((exp(x) * mask).sum()) is a log_softmax over what the mask leaves, but -inf or NaN where it takes away "
-        "the largest and the others are so far below that their exponentials are 0 (103 in float32)."
+        "x - log((exp(x) * mask).sum()) is a log_softmax over what the mask leaves, but -inf or NaN where it takes "
+        "away the largest and the others are so far below that their exponentials are 0 (103 in float32)."
     ),
 }
 
