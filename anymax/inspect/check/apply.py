@@ -260,6 +260,8 @@ def subscript(interpreter: Interpreter, owner: Value, node: ast.Subscript, frame
         return join(list(owner.items.values())) if owner.items else Unknown()
     if isinstance(owner, Layer):
         return layers.item(owner, key)
+    if isinstance(owner, Instance):
+        return interpreter.field_of(owner, key)
     if isinstance(owner, Seq) and not isinstance(key, Const):
         return Many(join(list(owner.items))) if isinstance(node.slice, ast.Slice) and owner.items else Unknown()
     if isinstance(owner, Many) and key is None:

@@ -38,19 +38,25 @@ class Guesses:
         self._likely: dict[str, list[Value]] = {}
         self._roots: list[Class] | None = None
         self._examples: dict[Class | Function, Value] = {}
+        self._by_name = {value.name: value for value in values if isinstance(value, Class)}
+        self._records: dict[Class, Instance] = {}
+        self._made_of: dict[Value, str] = {}
 
     def of(self, function: Function) -> tuple[dict[str, Value], str | None]:
         """What to give a function of which no call is read, and the sentence that says so."""
         given: dict[str, Value] = {}
         said: list[str] = []
+        annotated = _annotations(function)
         for name in _parameters(function):
-            if name not in self._likely:
-                self._likely[name] = self._candidates(name)
-            found = self._likely[name]
+            found = self._annotated(annotated.get(name))
+            if not found:
+                if name not in self._likely:
+                    self._likely[name] = self._candidates(name)
+                found = self._likely[name]
             if not found or len(found) > MOST_CANDIDATES:
                 continue
             given[name] = join(found)
-            said.append(f"`{name}` is {' or '.join(dict.fromkeys(map(_described, found)))}")
+            said.append(f"`{name}` is {' or '.join(dict.fromkeys(map(self._described, found)))}")
         return given, " and ".join(said) or None
 
     def _candidates(self, name: str) -> list[Value]:
@@ -96,6 +102,15 @@ class Guesses:
             if not (text[at - 1 : at].isidentifier() or text.endswith("def ", 0, at)):
                 yield at + len(name) + 1
 
+    def _annotated(self, wanted: str | None) -> list[Value]:
+        """An object of the class that an annotation names: a record with its defaults, or a module."""
+        cls = self._by_name.get(wanted or "")
+        if cls is None:
+            return []
+        if cls.fields and not cls.is_module:
+            return [self._records.setdefault(cls, Instance(cls))]
+        return [self._example(cls)] if cls.is_module else []
+
     def _assigned(self, name: str, deep: bool = False) -> list[Class]:
         """The modules of the file whose objects, or copies of them, go by this name somewhere in its text."""
         text, found = self._module.source.text, list[Class]()
@@ -123,10 +138,42 @@ class Guesses:
     def _example(self, made_by: Class | Function) -> Value:
         if made_by not in self._examples:
             if isinstance(made_by, Class):
-                self._examples[made_by] = self._interpreter.example_of(made_by)
+                init = made_by.member("__init__")
+                asked = _annotations(init) if isinstance(init, Function) else {}
+                records = {
+                    name: found[0]
+                    for name, wanted in asked.items()
+                    if (cls := self._by_name.get(wanted)) and not cls.is_module and (found := self._annotated(wanted))
+                }
+                example = self._interpreter.example_of(made_by, records)
+                self._examples[made_by] = example
+                if records:
+                    self._made_of[example] = " and ".join(map(self._described, records.values()))
             else:
                 self._examples[made_by] = self._interpreter.result_of(made_by)
         return self._examples[made_by]
+
+
+    def _described(self, value: Value) -> str:
+        if isinstance(value, Instance):
+            defaults = " with its defaults" if self._records.get(value.cls) is value else ""
+            made_of = f" made of {self._made_of[value]}" if value in self._made_of else ""
+            return f"a {value.cls.name}{defaults}{made_of}"
+        if isinstance(value, Function):
+            return value.name
+        return f"a {value.name}" if isinstance(value, Layer) else "what this file makes"
+
+
+def _annotations(function: Function) -> dict[str, str]:
+    """The classes that annotations of parameters name, where they are nothing but a name."""
+    wanted = function.node.args
+    found: dict[str, str] = {}
+    for one in (*wanted.posonlyargs, *wanted.args, *wanted.kwonlyargs):
+        if isinstance(one.annotation, ast.Name):
+            found[one.arg] = one.annotation.id
+        elif isinstance(one.annotation, ast.Constant) and isinstance(one.annotation.value, str):
+            found[one.arg] = one.annotation.value
+    return found
 
 
 def _parameters(function: Function) -> list[str]:
@@ -142,11 +189,3 @@ def _returns(function: Function) -> bool:
 
 def _is_loss(cls: Class) -> bool:
     return "loss" in cls.name.lower() or "criterion" in cls.name.lower()
-
-
-def _described(value: Value) -> str:
-    if isinstance(value, Instance):
-        return f"a {value.cls.name}"
-    if isinstance(value, Function):
-        return value.name
-    return f"a {value.name}" if isinstance(value, Layer) else "what this file makes"

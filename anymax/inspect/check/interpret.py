@@ -357,7 +357,16 @@ class Interpreter:
             return value.member(number)
         if isinstance(value, Tensor):
             return apply.item_of(value)
+        if isinstance(value, Instance) and number < len(fields := value.cls.fields):
+            return self._of_instance(value, fields[number])
         return Unknown()
+
+    def field_of(self, owner: Instance, key: Value | None) -> Value:
+        """The item of a record, by its place or name; `Unknown` of another object."""
+        name = key.value if isinstance(key, Const) else None
+        if type(name) is int:
+            return self.item(owner, name)
+        return self._of_instance(owner, name) if name in owner.cls.fields else Unknown()
 
     def _assign_item(self, target: ast.Subscript, value: Value, frame: Frame) -> None:
         owner = self.eval(target.value, frame)
@@ -814,6 +823,8 @@ class Interpreter:
         init = cls.member("__init__")
         if isinstance(init, Function):
             self.call_function(self._bind(init, instance), args, kwargs, entry)
+        elif fields := cls.fields:
+            instance.attrs.update(_of_a_record(fields, args, kwargs, entry))
         elif layer := layers.inherited(cls, args, kwargs, node):
             return layer
         # nobody knew the object before: no other path has an older state of it to go back to
@@ -894,6 +905,15 @@ class Interpreter:
         """A default holds where a call is read that leaves it; where none is, a caller may have given anything else."""
         value = self.eval(node, frame)
         return Unknown() if entry and not isinstance(value, Layer | Instance | Function | Class | External) else value
+
+
+def _of_a_record(fields: list[str], args: list[Value], kwargs: dict[str, Value], entry: bool) -> dict[str, Value]:
+    """What the names of a record hold that were given; the others hold what the class says."""
+    known = next((at for at, one in enumerate(args) if isinstance(one, Many)), len(args))
+    given = dict(zip(fields, args[:known], strict=False)) | {key: kwargs[key] for key in fields if key in kwargs}
+    if entry or known < len(args) or "**" in kwargs:
+        return {name: Unknown() for name in fields} | given
+    return given
 
 
 def _of_a_star(module: Module, name: str) -> External | None:

@@ -126,6 +126,17 @@ class Function(Value):
         return getattr(self.node, "name", "<lambda>")
 
 
+# Classes whose declared names are the arguments that they take, by their bases and decorators
+RECORD_BASES = ("NamedTuple", "BaseModel")
+RECORD_DECORATORS = ("dataclass", "define", "frozen")
+
+
+def _name_of(node: ast.expr) -> str | None:
+    """The last name of `dataclasses.dataclass(frozen=True)`."""
+    node = node.func if isinstance(node, ast.Call) else node
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else None
+
+
 @dataclass(eq=False)
 class Class(Value):
     node: ast.ClassDef
@@ -156,6 +167,22 @@ class Class(Value):
 
     def foreign_bases(self) -> list[str]:
         return [base.name for one in self.ancestry() for base in one.bases if isinstance(base, External)]
+
+    @property
+    def fields(self) -> list[str]:
+        """The names that a class of records declares, in order: a dataclass, a NamedTuple. Empty for another class."""
+        one_of_them = any(name.endswith(RECORD_BASES) for name in self.foreign_bases()) or any(
+            _name_of(decorator) in RECORD_DECORATORS for one in self.ancestry() for decorator in one.node.decorator_list
+        )
+        if not one_of_them or "__init__" in self.members:
+            return []
+        names = [
+            statement.target.id
+            for one in reversed(list(self.ancestry()))
+            for statement in one.node.body
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+        ]
+        return list(dict.fromkeys(names))
 
     @property
     def is_module(self) -> bool:
