@@ -153,7 +153,6 @@ class Guesses:
                 self._examples[made_by] = self._interpreter.result_of(made_by)
         return self._examples[made_by]
 
-
     def _described(self, value: Value) -> str:
         if isinstance(value, Instance):
             defaults = " with its defaults" if self._records.get(value.cls) is value else ""

@@ -234,12 +234,18 @@ def _summed_by_letters(call: Call, inputs: list[list[str]], output: list[str], t
 
 
 def _pair(inputs: list[list[str]], output: list[str], axes: dict[str, Axis]) -> tuple[Axis, Axis] | None:
-    """The axis that only the first operand brought, and the one that only the second did, where a third was summed."""
-    if len(inputs) != 2 or not any(letter not in output for letter in inputs[0] if letter in inputs[1]):
+    """The axis that only the first operand brought, and the one that only the last did, where others were summed.
+
+    Between the two there may be a weight, as in a bilinear form.
+    """
+    summed = [letter for letter in inputs[0] if letter not in output]
+    if len(inputs) not in (2, 3) or not any(letter in one for letter in summed for one in inputs[1:]):
         return None
-    first = [letter for letter in output if letter in inputs[0] and letter not in inputs[1]]
-    second = [letter for letter in output if letter in inputs[1] and letter not in inputs[0]]
-    return (axes[first[0]], axes[second[0]]) if len(first) == len(second) == 1 else None
+    first, last = (
+        [letter for letter in output if sum(letter in one for one in inputs) == 1 and letter in side]
+        for side in (inputs[0], inputs[-1])
+    )
+    return (axes[first[0]], axes[last[0]]) if len(first) == len(last) == 1 else None
 
 
 @op("cumsum cumprod logcumsumexp diff", "input dim")
