@@ -340,6 +340,8 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
             shape = one.shape
         if made is None and isinstance(sign, ast.Sub):
             made = call.made("difference")
+        elif made is not None and isinstance(sign, ast.Sub):
+            made = replace(made, lowered=True)
         return Tensor(shape, made, pair=_kept_pair(one, other, shape))
     return Tensor(
         shape,
@@ -362,7 +364,8 @@ def _with_a_number(call: Call, sign: ast.operator, left: Value, right: Value) ->
         # it may be a tensor, along which an axis of size 1 is repeated
         tensor = tensor.with_shape(tensor.shape.mapped(lambda axis: Axis() if axis.size == 1 else axis))
     if isinstance(sign, ast.Sub) and isinstance(number, Unknown) and (made is None or made.kind != "product"):
-        return Tensor(tensor.shape, made if made and made.kind == "scores" else call.made("difference"))
+        kept = replace(made, lowered=True) if made and made.kind == "scores" else None
+        return Tensor(tensor.shape, kept or call.made("difference"))
     if made is None:
         # the exponential of such a thing is a kernel rather than a softmax
         bounded = isinstance(sign, ast.Pow) or (isinstance(value, int | float) and value < 0)
@@ -441,7 +444,7 @@ def _own_softmax(call: Call, sign: ast.operator, one: Tensor, other: Tensor) -> 
         return None
     if (one.made and one.made.shifted) and one.origin is not total.operand.origin:
         return None
-    if scores is None or summed is None or scores.origin is not summed.origin or scores.kind() in PLAIN:
+    if scores is None or summed is None or scores.origin is not summed.origin or _is_plain(scores):
         return None
     call.interpreter.see(Quotient(name, call.place, total.place, total.dim, "grouped" if total.grouped else "plain"))
     return Tensor(one.shape, Made(name, call.place, scores, total.axis, total.dim))
@@ -452,11 +455,16 @@ def _log_of_a_sum(call: Call, scores: Tensor, total: Made) -> Tensor | None:
     if total.operand is None or scores.origin is not total.operand.origin or total.shifted:
         return None
     # a difference is one from the largest, as a rule, whose own exponential keeps the sum from 0 unless it is masked
-    if total.written_out == "plain" and scores.kind() == "difference":
+    lowered = scores.made is not None and (scores.made.kind == "difference" or scores.made.lowered)
+    if total.written_out == "plain" and lowered:
         return None
-    way = "shifted and masked" if scores.kind() == "difference" else f"written out, {total.written_out}"
+    way = "shifted and masked" if lowered else f"written out, {total.written_out}"
     call.interpreter.see(Quotient("log_softmax", call.place, total.place, total.dim, way))
     return Tensor(scores.shape, Made("log_softmax", call.place, scores, total.axis, total.dim))
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.made is not None and (tensor.made.kind in PLAIN or tensor.made.lowered)
 
 
 def _exponent(tensor: Tensor) -> Tensor | None:

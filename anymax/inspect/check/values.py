@@ -260,6 +260,7 @@ class Made:
             sigmoid), product (of queries and keys), exp, logsumexp, sum, argmax, one_hot, difference, computed.
         axis: the axis that it was made over. operand: what it was made from.
         shifted: a small number was added or a bound was set since, as before a logarithm.
+        lowered: something was subtracted since: as a rule the largest, so that the exponentials do not overflow.
         mixed: it is a mean of several such tensors.
         grouped: a sum over the entries of the same index. written_out: a logsumexp as log(exp(x).sum()), "plain" or
             "masked".
@@ -272,6 +273,7 @@ class Made:
     axis: Axis | None = None
     dim: int | None = None
     shifted: bool = False
+    lowered: bool = False
     mixed: bool = False
     grouped: bool = False
     written_out: str | None = None
