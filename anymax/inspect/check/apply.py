@@ -29,6 +29,7 @@ from anymax.inspect.check.values import (
     Sizes,
     Table,
     Tensor,
+    Test,
     Unknown,
     Value,
     batch,
@@ -387,7 +388,20 @@ def binary(interpreter: Interpreter, node: ast.BinOp, left: Value, right: Value,
             return Seq(left.items * right.value)
         return Many(join(left.items))
     pairs = itertools.product(options(left), options(right))
-    return join(_tensor_binary(interpreter, node, one, other, frame) for one, other in pairs)
+    return join(
+        _related(node.op, one, other, _tensor_binary(interpreter, node, one, other, frame)) for one, other in pairs
+    )
+
+
+def _related(sign: ast.operator, left: Value, right: Value, result: Value) -> Value:
+    """With what is known of the numbers in a result: that it is the same everywhere, or depends on one operand."""
+    first, second = ops.number_of(left), ops.number_of(right)
+    if isinstance(result, Tensor) and first is not None and second is not None:
+        folded = _folded(sign, first, second)
+        return replace(result, filled=ops.number_of(folded))
+    if isinstance(result, Tensor | Unknown) and (relation := ops.linear(sign, left, right)):
+        return replace(result, relation=relation)
+    return result
 
 
 def _tensor_binary(interpreter: Interpreter, node: ast.BinOp, left: Value, right: Value, frame: Frame) -> Value:
@@ -425,10 +439,18 @@ def compare(interpreter: Interpreter, node: ast.Compare, left: Value, rights: li
         truth = _compared(node.ops[0], left, rights[0])
         if truth is not None:
             return Const(truth)
+    test = _test(node.ops[0], left, rights[0]) if len(rights) == 1 else None
     for side in sides:
         if isinstance(side, Tensor):
-            return Tensor(side.shape)
-    return Unknown()
+            return Tensor(side.shape, relation=test)
+    return Unknown(relation=test)
+
+
+def _test(sign: ast.cmpop, left: Value, right: Value) -> Test | None:
+    if not isinstance(sign, ast.Eq | ast.NotEq):
+        return None
+    number = ops.number_of(right)
+    return Test(left, number, isinstance(sign, ast.Eq)) if number is not None else None
 
 
 def see_compared(interpreter: Interpreter, value: Value, node: ast.expr, frame: Frame) -> None:
@@ -477,8 +499,6 @@ def call(
     if short := calls.canonical(name):
         if short in ("tensor", "as_tensor", "array", "asarray") and args and not isinstance(args[0], Tensor | Unknown):
             return _from_literal(args[0])
-        if name == "torch.full_like":
-            return Tensor()
         return calls.run(interpreter, short, ast.unparse(node.func), args, kwargs, node, frame, node.args)
     if layers.is_layer(name):
         return layers.build(interpreter, name, args, kwargs, node, frame)
@@ -494,7 +514,8 @@ def _from_literal(value: Value) -> Value:
         if not one.items:
             break
         one = one.items[0]
-    return Tensor(closed(axes)) if isinstance(one, Const) else Tensor()
+    number = ops.number_of(value) if not axes else None
+    return Tensor(closed(axes), filled=number) if isinstance(one, Const) else Tensor()
 
 
 def call_method(

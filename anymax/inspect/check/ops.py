@@ -12,11 +12,13 @@ from anymax.inspect.check.values import (
     Const,
     External,
     Factor,
+    Linear,
     Made,
     Place,
     Seq,
     Size,
     Tensor,
+    Test,
     Unknown,
     Value,
 )
@@ -33,7 +35,7 @@ SAME_SHAPE = (
     "relu leaky_relu elu selu celu gelu silu mish softplus softsign tanh hardtanh relu6 hardswish hardsigmoid "
     "hardshrink softshrink tanhshrink threshold rrelu prelu abs sqrt rsqrt sin cos tan round floor ceil sign erf "
     "log1p log2 log10 expm1 reciprocal layer_norm batch_norm instance_norm group_norm rms_norm local_response_norm "
-    "normalize nan_to_num masked_scatter logical_not zeros_like ones_like rand_like randn_like full_like "
+    "normalize nan_to_num masked_scatter logical_not rand_like randn_like "
     "empty_like fill_ zero_ tril triu eq ne gt lt ge le maximum minimum"
 )
 
@@ -130,14 +132,53 @@ def _clamp(call: Call) -> Value:
 
 @op(SAME_VALUES, "input")
 def _same_values(call: Call) -> Value:
+    return replace(call.tensor, dtype=_dtype(call))
+
+
+HALF = ("torch.float16", "torch.half")
+PLACES = ("device", "cuda", "cpu")
+
+
+def _dtype(call: Call) -> str | None:
+    """What numbers are held in after a cast: "half", or nothing that matters."""
     dtype = call.tensor.dtype
-    if call.op == "half" or any(
-        isinstance(one, External) and one.name in ("torch.float16", "torch.half") for one in call.values.values()
-    ):
-        dtype = "half"
-    elif call.op in ("float", "double", "bfloat16"):
-        dtype = None
-    return replace(call.tensor, dtype=dtype)
+    if call.op == "half":
+        return "half"
+    if call.op in ("float", "double", "bfloat16"):
+        return None
+    given = [*call.rest[1:], *(value for name, value in call.values.items() if name != "input")]
+    if any(isinstance(one, External) and one.name in HALF for one in given):
+        return "half"
+    casts = call.op in ("to", "type", "type_as") and not all(isinstance(one, Const) for one in given)
+    if casts and isinstance(call.node, ast.Call):
+        # a device changes nothing; anything else may be another type
+        written = " ".join(map(ast.unparse, [*call.node.args, *(keyword.value for keyword in call.node.keywords)]))
+        return dtype if any(word in written for word in PLACES) and "dtype" not in written else None
+    return dtype
+
+
+@op("zeros_like ones_like", "input")
+def _filled_alike(call: Call) -> Value:
+    return replace(call.changed(), filled=0.0 if call.op == "zeros_like" else 1.0)
+
+
+@op("full_like", "input fill_value")
+def _full_like(call: Call) -> Value:
+    return replace(call.changed(), filled=number_of(call.value("fill_value")))
+
+
+@op("full new_full", "size fill_value", whole=True)
+def _full(call: Call) -> Value:
+    given = call.rest[2] if call.op == "new_full" and len(call.rest) > 2 else call.value("fill_value")
+    return Tensor(filled=number_of(given))
+
+
+def number_of(value: Value | None) -> float | None:
+    """The number that a value is, or each of its entries."""
+    if isinstance(value, Tensor):
+        return value.filled
+    number = value.value if isinstance(value, Const) else None
+    return None if isinstance(number, bool) or not isinstance(number, int | float) else float(number)
 
 
 @op(SAME_SHAPE, "input")
@@ -158,22 +199,60 @@ def _masked_fill(call: Call) -> Value:
 @op("where", "condition input other", whole=True)
 def _where(call: Call) -> Value:
     """`torch.where(mask, scores, constant)`, either way round."""
-    kept, other = call.value("input"), call.value("other")
-    if isinstance(kept, Const):
-        kept, other = other, kept
+    first, second = call.value("input"), call.value("other")
+    constants = [_where_chosen(call.value("condition"), value, at == 0) for at, value in enumerate((first, second))]
+    kept, constant = (second, constants[0]) if constants[0] is not None else (first, constants[1])
     tensor = as_tensor(kept)
     if tensor is None:
         return Tensor()
-    if isinstance(other, Const):
-        return masked(tensor, other, call.place)
-    return Tensor(tensor.shape)
+    return Tensor(tensor.shape) if constant is None else masked(tensor, Const(constant), call.place)
+
+
+def _where_chosen(condition: Value | None, value: Value | None, holds: bool) -> float | None:
+    """What `value` is wherever the condition `holds`, or does not, if it is one number there.
+
+    `mask * -1e9` is 0, and hides nothing, where `mask == 0`.
+    """
+    number = number_of(value)
+    relation = value.relation if isinstance(value, Tensor | Unknown) else None
+    if number is not None or not isinstance(relation, Linear):
+        return number
+    test = condition.relation if isinstance(condition, Tensor | Unknown) else None
+    if isinstance(test, Test) and test.equal is holds and same_values(test.of, relation.of):
+        return relation.times * test.number + relation.plus + 0.0
+    if not holds and condition is not None and same_values(condition, relation.of):
+        return relation.plus + 0.0
+    return None
+
+
+def same_values(one: Value, other: Value) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.origin is other.origin
+    return one is other
+
+
+def linear(sign: ast.operator, left: Value, right: Value) -> Linear | None:
+    """How `left sign right` depends on one of the two, where the other is a number."""
+    for value, number, is_left in ((left, number_of(right), True), (right, number_of(left), False)):
+        if number is None or not isinstance(value, Tensor | Unknown) or number_of(value) is not None:
+            continue
+        own = value.relation if isinstance(value.relation, Linear) else Linear(value, 1.0, 0.0)
+        if isinstance(sign, ast.Mult):
+            return Linear(own.of, own.times * number, own.plus * number)
+        if isinstance(sign, ast.Add):
+            return Linear(own.of, own.times, own.plus + number)
+        if isinstance(sign, ast.Sub) and is_left:
+            return Linear(own.of, own.times, own.plus - number)
+        if isinstance(sign, ast.Sub):
+            return Linear(own.of, -own.times, number - own.plus)
+    return None
 
 
 def masked(tensor: Tensor, value: Value | None, place: Place) -> Tensor:
-    number = value.value if isinstance(value, Const) else None
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        return replace(tensor, origin=object(), masked=None)
-    return replace(tensor, origin=object(), masked=(float(number), place))
+    number = number_of(value)
+    if number is None:
+        return replace(tensor, origin=object(), masked=None, filled=None, relation=None)
+    return replace(tensor, origin=object(), masked=(number, place), filled=None, relation=None)
 
 
 # -- losses and samplers ----------------------------------------------------------------------------------------------

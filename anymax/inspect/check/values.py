@@ -22,6 +22,24 @@ class Value:
     __slots__ = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """`times * of + plus`, with numbers that the code has."""
+
+    of: Value
+    times: float
+    plus: float
+
+
+@dataclass(frozen=True, eq=False)
+class Test:
+    """`of == number`, or whether it differs."""
+
+    of: Value
+    number: float
+    equal: bool
+
+
 @dataclass(eq=False)
 class Unknown(Value):
     """Anything. It may be a tensor: then `tensor` is what is known of it, made once, so that it stays the same one."""
@@ -29,6 +47,7 @@ class Unknown(Value):
     tensor: Tensor | None = None
     batch: Axis | None = None  # it came out of a loader: the first axis of each of its tensors
     members: dict[Any, Unknown] | None = None
+    relation: Linear | Test | None = None  # to another value
 
     def member(self, key: Any) -> Unknown:
         """An attribute or item, the same one each time."""
@@ -312,6 +331,8 @@ class Tensor(Value):
     pair: tuple[Axis, Axis] | None = None  # of a product of two: the axis of the first, of the second
     masked: tuple[float, Place] | None = None  # what stands where a mask was
     factor: Factor | None = None
+    filled: float | None = None  # what every entry is
+    relation: Linear | Test | None = None  # to another value
     origin: object = field(default_factory=object)  # stays the same where the values do
 
     def kind(self) -> str | None:
@@ -330,8 +351,12 @@ def join(values: Iterable[Value]) -> Value:
     flat: list[Value] = []
     for value in values:
         for one in options(value):
-            if not any(_same(one, other) for other in flat):
+            at = next((at for at, other in enumerate(flat) if _same(one, other)), None)
+            if at is None:
                 flat.append(one)
+            elif isinstance(one, Unknown) and isinstance(same := flat[at], Unknown) and same.relation:
+                # it holds on one path alone
+                flat[at] = same if one.relation is same.relation else Unknown()
     if len(flat) == 1:
         return flat[0]
     return Either(tuple(flat)) if 0 < len(flat) <= MOST_ALTERNATIVES else Unknown()
@@ -353,6 +378,8 @@ def _same(one: Value, other: Value) -> bool:
             one.made is other.made
             and one.pair == other.pair
             and one.masked == other.masked
+            and one.filled == other.filled
+            and one.relation is other.relation
             and one.shape.open == other.shape.open
             and one.shape.front == other.shape.front
             and one.shape.back == other.shape.back

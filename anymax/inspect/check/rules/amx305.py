@@ -21,7 +21,8 @@ probs = scores.softmax(dim=-1)
 ## How sure it is
 An error for constants between -1 and 1 other than 0, which are slips of the sign, and for large positive ones. A
 warning for 0, which may be cleaning up. An error for what half precision cannot hold, where the tensor is known to be
-half.
+half; a warning where it is so by the defaults of a settings class. A product with the mask, such as `mask * -1e9`, is
+followed to what it is where the mask was tested for a number.
 
 ## References
 nGPT#11.
