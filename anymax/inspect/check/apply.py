@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -82,6 +83,8 @@ ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }
 
+INFINITIES = frozenset(["math.inf", "torch.inf", "numpy.inf", "torch.infty", "numpy.infty"])
+
 NAMES_OF_A_BATCH = frozenset(
     ["b", "bs", "bsz", "batch", "batch_size", "batchsize", "nbatch", "n_batch", "batch_sz", "nb"]
 )
@@ -104,6 +107,11 @@ NAMES_OF_A_POSITION = frozenset(
 
 def is_known(name: str) -> bool:
     return calls.canonical(name) is not None or layers.is_layer(name)
+
+
+def external(name: str) -> Value:
+    """What a name of a package that is not read stands for."""
+    return Const(math.inf) if name in INFINITIES else External(name)
 
 
 def is_method(name: str) -> bool:
@@ -375,6 +383,8 @@ def unary(interpreter: Interpreter, node: ast.UnaryOp, value: Value, frame: Fram
     if isinstance(node.op, ast.USub) and any(isinstance(one, Tensor) for one in options(value)):
         call = Call(interpreter, "neg", "-", node, frame, {}, {})
         return join([ops.negated(call, one) if isinstance(one, Tensor) else Unknown() for one in options(value)])
+    if isinstance(node.op, ast.Invert):
+        return join([Tensor(one.shape) if isinstance(one, Tensor) else Unknown() for one in options(value)])
     return Unknown()
 
 

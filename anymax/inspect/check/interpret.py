@@ -277,7 +277,7 @@ class Interpreter:
             return self._of_module(module, wanted.name)
         if module := self.project.imported(inside, wanted.importer, wanted.level):
             return ModuleValue(module)
-        return External("." * wanted.level + inside)
+        return apply.external("." * wanted.level + inside)
 
     def _of_module(self, module: Module, name: str) -> Value:
         scope = self.load(module)
@@ -666,7 +666,7 @@ class Interpreter:
         if isinstance(owner, ModuleValue):
             return self._of_module(owner.module, name)
         if isinstance(owner, External):
-            return External(f"{owner.name}.{name}")
+            return apply.external(f"{owner.name}.{name}")
         if isinstance(owner, Layer) and name in owner.attrs:
             return owner.attrs[name]
         if isinstance(owner, Layer):

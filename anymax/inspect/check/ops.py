@@ -20,6 +20,7 @@ from anymax.inspect.check.values import (
     Tensor,
     Test,
     Unknown,
+    Use,
     Value,
 )
 
@@ -29,13 +30,13 @@ SMALL = 1e-2
 SAME_VALUES = (
     "contiguous clone detach detach_ to cpu cuda float half double bfloat16 type type_as requires_grad_ numpy tolist "
     "item as_tensor tensor from_numpy asarray identity dropout alpha_dropout feature_alpha_dropout dropout1d dropout2d "
-    "dropout3d checkpoint retain_grad pin_memory alias lift array"
+    "dropout3d checkpoint retain_grad pin_memory alias lift array bool"
 )
 SAME_SHAPE = (
     "relu leaky_relu elu selu celu gelu silu mish softplus softsign tanh hardtanh relu6 hardswish hardsigmoid "
     "hardshrink softshrink tanhshrink threshold rrelu prelu abs sqrt rsqrt sin cos tan round floor ceil sign erf "
     "log1p log2 log10 expm1 reciprocal layer_norm batch_norm instance_norm group_norm rms_norm local_response_norm "
-    "normalize nan_to_num masked_scatter logical_not rand_like randn_like "
+    "normalize masked_scatter logical_not long int rand_like randn_like "
     "empty_like fill_ zero_ tril triu eq ne gt lt ge le maximum minimum"
 )
 
@@ -186,6 +187,13 @@ def _same_shape(call: Call) -> Value:
     return call.changed()
 
 
+@op("nan_to_num", "input")
+def _nan_to_num(call: Call) -> Value:
+    if (made := call.tensor.made) and made.is_distribution:
+        made.uses.append(Use("cleaned", made.axis, call.place))
+    return call.changed()
+
+
 @op("pow square", "input exponent")
 def _power(call: Call) -> Value:
     return call.changed(made=call.made("computed"))
@@ -193,7 +201,7 @@ def _power(call: Call) -> Value:
 
 @op("masked_fill", "input mask value")
 def _masked_fill(call: Call) -> Value:
-    return masked(call.tensor, call.value("value"), call.place)
+    return masked(call.tensor, call.value("value"), call.place, call.value("mask"))
 
 
 @op("where", "condition input other", whole=True)
@@ -205,7 +213,9 @@ def _where(call: Call) -> Value:
     tensor = as_tensor(kept)
     if tensor is None:
         return Tensor()
-    return Tensor(tensor.shape) if constant is None else masked(tensor, Const(constant), call.place)
+    if constant is None:
+        return Tensor(tensor.shape)
+    return masked(tensor, Const(constant), call.place, call.value("condition"))
 
 
 def _where_chosen(condition: Value | None, value: Value | None, holds: bool) -> float | None:
@@ -248,11 +258,21 @@ def linear(sign: ast.operator, left: Value, right: Value) -> Linear | None:
     return None
 
 
-def masked(tensor: Tensor, value: Value | None, place: Place) -> Tensor:
+def masked(tensor: Tensor, value: Value | None, place: Place, mask: Value | None = None) -> Tensor:
+    if tensor.made is not None and tensor.made.is_distribution:
+        tensor.made.uses.append(Use("cleaned", tensor.made.axis, place))
     number = number_of(value)
+    new = replace(tensor, origin=object(), masked=None, mask=None, filled=None, relation=None)
     if number is None:
-        return replace(tensor, origin=object(), masked=None, filled=None, relation=None)
-    return replace(tensor, origin=object(), masked=(number, place), filled=None, relation=None)
+        return new
+    shape = (
+        mask.shape
+        if isinstance(mask, Tensor)
+        else mask.tensor.shape
+        if isinstance(mask, Unknown) and mask.tensor
+        else None
+    )
+    return replace(new, masked=(number, place), mask=shape, masked_before=tensor.masked is not None)
 
 
 # -- losses and samplers ----------------------------------------------------------------------------------------------

@@ -330,6 +330,8 @@ class Tensor(Value):
     dtype: str | None = None
     pair: tuple[Axis, Axis] | None = None  # of a product of two: the axis of the first, of the second
     masked: tuple[float, Place] | None = None  # what stands where a mask was
+    mask: Shape | None = None  # that of the mask
+    masked_before: bool = False  # by another one, too
     factor: Factor | None = None
     filled: float | None = None  # what every entry is
     relation: Linear | Test | None = None  # to another value

@@ -1,0 +1,86 @@
+"""## What it does
+Finds masks before a softmax that are the same for all entries that compete: `unsqueeze` put the axis of size 1 where
+the softmax normalises, as when the padding is unsqueezed for the queries instead of the keys.
+
+## Why is this bad
+Such a mask hides a row as a whole or not at all. The padded keys keep their weights in every other row, and a row that
+is hidden as a whole is NaN after -inf, and even after a large negative number.
+
+## Example
+```python
+scores = q @ k.transpose(-2, -1)                                  # (batch, queries, keys)
+weights = scores.masked_fill(pad.unsqueeze(2), float("-inf")).softmax(dim=-1)
+```
+
+## Use instead
+```python
+weights = scores.masked_fill(pad.unsqueeze(1), float("-inf")).softmax(dim=-1)
+```
+
+## How sure it is
+A warning. Of a mask of -inf it is said of any softmax, unless the result is cleaned by masked_fill, where or
+nan_to_num; of a large negative number only where queries meet keys, and where nothing was masked before. Rows that
+are hidden because of the data are seen by `anymax.watch` alone.
+
+## References
+hyunwoongko/transformer#9, pytorch/pytorch#41508.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from anymax.inspect.check.findings import Finding
+from anymax.inspect.check.observed import Softmax
+from anymax.inspect.check.rules import Rule
+from anymax.inspect.check.seen import Seen
+from anymax.inspect.check.shapes import Axis, Shape
+from anymax.inspect.check.telling import at, strongest, where
+
+# What is meant to hide; above it AMX305 has something to say
+HIDES = -20.0
+
+
+def check(seen: Seen) -> Iterator[Finding]:
+    yield from strongest(finding for one in seen.each(Softmax) if (finding := _of(seen, one)))
+
+
+def _of(seen: Seen, one: Softmax) -> Finding | None:
+    tensor = one.operand
+    if tensor.masked is None or tensor.mask is None or one.axis is None or one.axis.size == 1:
+        return None
+    value, place = tensor.masked
+    if value > HIDES or not _is_of_whole_rows(tensor.mask, tensor.shape, one.axis):
+        return None
+    infinite = math.isinf(value)
+    if infinite and any(use.what == "cleaned" for use in one.result.uses):
+        return None
+    if not infinite and (tensor.pair is None or one.axis not in tensor.pair or tensor.masked_before):
+        return None
+    result = "NaN" if infinite else "even, as if nothing were known of its scores"
+    message = (
+        f"The mask at {where(place, seen.source)} has size 1 along the axis that the softmax at "
+        f"{where(one.place, seen.source)} normalises: it hides a row as a whole, which is then {result}, and no single "
+        "entry of any other row. Write unsqueeze on another axis, so that the mask runs along the entries that compete."
+    )
+    here = place if place.module.path == seen.source.path else one.home
+    return at(RULE, seen, here, message, "warning")
+
+
+def _is_of_whole_rows(mask: Shape, scores: Shape, axis: Axis) -> bool:
+    """Whether the mask, matched from the back, has size 1 along this axis of the scores."""
+    dim = scores.dim_of(axis)
+    if dim is None:
+        return False
+    if dim >= 0 and scores.rank is None:
+        return False
+    if dim >= 0 and scores.rank is not None:
+        dim -= scores.rank
+    if scores.rank is not None and mask.least_rank == scores.rank:
+        mask = mask.with_rank(scores.rank)  # it has no more axes than what it masks
+    along = mask.axis(dim)
+    return along is not None and along.size == 1
+
+
+RULE = Rule("AMX304", "mask-of-whole-rows", "warning", __doc__, check)
