@@ -409,7 +409,9 @@ def _related(sign: ast.operator, left: Value, right: Value, result: Value) -> Va
     if isinstance(result, Tensor) and first is not None and second is not None:
         folded = _folded(sign, first, second)
         return replace(result, filled=ops.number_of(folded))
-    if isinstance(result, Tensor | Unknown) and (relation := ops.linear(sign, left, right)):
+    if type(result) is Unknown and (relation := ops.linear(sign, left, right)):
+        return Unknown(relation=relation)
+    if isinstance(result, Tensor) and (relation := ops.linear(sign, left, right)):
         return replace(result, relation=relation)
     return result
 
