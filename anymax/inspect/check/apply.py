@@ -406,6 +406,8 @@ def binary(interpreter: Interpreter, node: ast.BinOp, left: Value, right: Value,
 def _related(sign: ast.operator, left: Value, right: Value, result: Value) -> Value:
     """With what is known of the numbers in a result: that it is the same everywhere, or depends on one operand."""
     first, second = ops.number_of(left), ops.number_of(right)
+    if first is None and second is None:
+        return result
     if isinstance(result, Tensor) and first is not None and second is not None:
         folded = _folded(sign, first, second)
         return replace(result, filled=ops.number_of(folded))

@@ -31,15 +31,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.shapes import Axis, Shape
 from anymax.inspect.check.telling import at, strongest, where
-
-# What is meant to hide; above it AMX305 has something to say
-HIDES = -20.0
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -51,7 +49,7 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
     if tensor.masked is None or tensor.mask is None or one.axis is None or one.axis.size == 1:
         return None
     value, place = tensor.masked
-    if value > HIDES or not _is_of_whole_rows(tensor.mask, tensor.shape, one.axis):
+    if value > mistakes.SMALL_ENOUGH or not _is_of_whole_rows(tensor.mask, tensor.shape, one.axis):
         return None
     infinite = math.isinf(value)
     if infinite and any(use.what == "cleaned" for use in one.result.uses):
