@@ -13,7 +13,7 @@ _BOTH = frozenset([*_AXES, *_VALUES, *_NUMERICS])
 
 # which codes each engine gives
 ENGINES = {
-    "anymax check": _BOTH | {"AMX401"},
+    "anymax check": _BOTH | {"AMX304", "AMX401"},
     "anymax.check_model": _BOTH - {"AMX104"},
     "anymax.watch": _BOTH | {"AMX209", "AMX210", "AMX211", "AMX304"},
     "anymax.probe": frozenset({"AMX102"}),
@@ -133,30 +133,6 @@ An error: the loss is NaN, and the targets are seen.
 pytorch/pytorch#70348.
 """
 
-_ALL_MASKED = """## What it does
-Finds rows of scores that are nothing but -inf, in a softmax or a cross-entropy whose result is NaN.
-
-## Why is this bad
-A softmax of -inf alone is 0 / 0. NaN spreads to everything that the row meets, and by its gradient to every parameter.
-
-## Example
-```python
-scores = scores.masked_fill(padding, float("-inf"))   # a sample that is padding alone
-weights = scores.softmax(dim=-1)
-```
-
-## Use instead
-```python
-weights = anymax.softmax(scores, dim=-1, mask=~padding)   # zeros for such a row
-```
-
-## How sure it is
-An error: the row and the NaN are seen.
-
-## References
-pytorch/pytorch#41508.
-"""
-
 # what only a run shows, since it is in the values
 OF_RUNS = {
     page.code: page
@@ -164,6 +140,5 @@ OF_RUNS = {
         Page("AMX209", "targets-off-the-simplex", "error", _OFF_THE_SIMPLEX),
         Page("AMX210", "loss-at-a-floor", "warning", _AT_THE_FLOOR),
         Page("AMX211", "all-targets-ignored", "error", _ALL_IGNORED),
-        Page("AMX304", "rows-all-masked", "error", _ALL_MASKED),
     )
 }

@@ -1,29 +1,31 @@
 """## What it does
-Finds masks before a softmax that are the same for all entries that compete: `unsqueeze` put the axis of size 1 where
-the softmax normalises, as when the padding is unsqueezed for the queries instead of the keys.
+Finds rows of scores that are nothing but -inf, in a softmax or a cross-entropy whose result is NaN, and masks before a
+softmax that hide a row as a whole or not at all: `unsqueeze` put the axis of size 1 where the softmax normalises, as
+when the padding is unsqueezed for the queries instead of the keys.
 
 ## Why is this bad
-Such a mask hides a row as a whole or not at all. The padded keys keep their weights in every other row, and a row that
-is hidden as a whole is NaN after -inf, and even after a large negative number.
+A softmax of -inf alone is 0 / 0. NaN spreads to everything that the row meets, and by its gradient to every parameter.
+And a mask that is the same along a row hides no padded key from any other row.
 
 ## Example
 ```python
 scores = q @ k.transpose(-2, -1)                                  # (batch, queries, keys)
-weights = scores.masked_fill(pad.unsqueeze(2), float("-inf")).softmax(dim=-1)
+weights = scores.masked_fill(padding.unsqueeze(2), float("-inf")).softmax(dim=-1)
 ```
 
 ## Use instead
 ```python
-weights = scores.masked_fill(pad.unsqueeze(1), float("-inf")).softmax(dim=-1)
+weights = scores.masked_fill(padding.unsqueeze(1), float("-inf")).softmax(dim=-1)
+weights = anymax.softmax(scores, dim=-1, mask=~padding.unsqueeze(1))   # zeros for a sample that is padding alone
 ```
 
 ## How sure it is
-A warning. Of a mask of -inf it is said of any softmax, unless the result is cleaned by masked_fill, where or
-nan_to_num; of a large negative number only where queries meet keys, and where nothing was masked before. Rows that
-are hidden because of the data are seen by `anymax.watch` alone.
+An error in a run, where the row and the NaN are seen. A warning in code: of a mask of -inf it is said of any softmax,
+unless the result is cleaned by masked_fill, where or nan_to_num; of a large negative number only where queries meet
+keys, and where nothing was masked before. Rows that are hidden because of the data are seen by `anymax.watch` alone.
 
 ## References
-hyunwoongko/transformer#9, pytorch/pytorch#41508.
+pytorch/pytorch#41508, hyunwoongko/transformer#40.
 """
 
 from __future__ import annotations
@@ -81,4 +83,4 @@ def _is_of_whole_rows(mask: Shape, scores: Shape, axis: Axis) -> bool:
     return along is not None and along.size == 1
 
 
-RULE = Rule("AMX304", "mask-of-whole-rows", "warning", __doc__, check)
+RULE = Rule("AMX304", "rows-all-masked", "error", __doc__, check)
