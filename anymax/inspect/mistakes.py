@@ -25,6 +25,9 @@ ONE_CLASS = (
 # AMX104
 TWO_RANKS = "Write dim=-1 if the last axis is meant each time, or give both the same axes"
 
+# AMX105
+WEIGHTS_OF_ELSE = "the weights of a sum do not sum to 1"
+
 # AMX107
 CLASS_DIM = "the dim of the classes, often dim=1 or dim=-1"
 FLAT_CHOICE = "without dim is one index into all samples together"
@@ -128,7 +131,7 @@ def one_entry(function: str) -> str:
 
 def queries_compete(write: str) -> str:
     """AMX105, with the dim of the keys."""
-    return f"the weights of a sum do not sum to 1. Write {write}, so that the keys of each query compete"
+    return f"{WEIGHTS_OF_ELSE}. Write {write}, so that the keys of each query compete"
 
 
 def pixels_compete(space: Sequence[int], channels: int) -> str:

@@ -117,6 +117,15 @@ class Product(Observation):
 
 
 @dataclass(frozen=True, eq=False)
+class WeightedSum(Observation):
+    """Items that were multiplied with one weight each and summed over `dim`, which is not that of the softmax."""
+
+    place: Place
+    made: Made
+    dim: int
+
+
+@dataclass(frozen=True, eq=False)
 class Log(Observation):
     """The logarithm of probabilities."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from anymax.inspect.check.calls import Call, as_tensor, known_tensors, op
 from anymax.inspect.check.observed import Log, Loss, Quotient, Sampler, Sigmoid, Softmax
-from anymax.inspect.check.shapes import Axis, Shape, broadcast, closed, legacy_dim
+from anymax.inspect.check.shapes import Axis, Shape, broadcast, closed, legacy_dim, same_rank
 from anymax.inspect.check.values import (
     Const,
     External,
@@ -515,17 +515,22 @@ def _kept_pair(one: Tensor, other: Tensor, shape: Shape) -> tuple[Axis, Axis] | 
 
 
 def _factor(one: Tensor, other: Tensor, shape: Shape) -> Factor | None:
-    for tensor in (one, other):
-        if tensor.made and tensor.made.kind == "softmax" and tensor.made.axis is not None:
-            from_back = tensor.shape.dim_of(tensor.made.axis)
-            if from_back is None:
-                return None
-            if from_back >= 0:
-                if tensor.shape.rank is None:
-                    return Factor(tensor.made, shape.axis(from_back))
-                from_back -= tensor.shape.rank
-            return Factor(tensor.made, shape.axis(from_back))
+    for tensor, items in ((one, other), (other, one)):
+        if tensor.made is None or tensor.made.kind != "softmax":
+            continue
+        last = tensor.shape.axis(-1)
+        alike = last is not None and last.size == 1 and same_rank(tensor.shape, items.shape)
+        return Factor(tensor.made, _axis_of_factor(tensor, shape), alike)
     return None
+
+
+def _axis_of_factor(tensor: Tensor, shape: Shape) -> Axis | None:
+    """The axis of a product that one of its factors was normalised over."""
+    assert tensor.made is not None
+    dim = tensor.shape.dim_of(tensor.made.axis) if tensor.made.axis is not None else None
+    if dim is None:
+        return None
+    return shape.axis(dim if dim < 0 or tensor.shape.rank is None else dim - tensor.shape.rank)
 
 
 def _own_softmax(call: Call, sign: ast.operator, one: Tensor, other: Tensor) -> Tensor | None:

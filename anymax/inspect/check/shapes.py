@@ -31,11 +31,15 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """Axes known from the front and from the back; where `open`, any number of unknown ones lie between."""
+    """Axes known from the front and from the back; where `open`, any number of unknown ones lie between.
+
+    Shapes with the same `kin` have equally many axes, however many those are.
+    """
 
     front: tuple[Axis, ...] = ()
     back: tuple[Axis, ...] = ()
     open: bool = True
+    kin: object = None
 
     @property
     def rank(self) -> int | None:
@@ -91,6 +95,7 @@ class Shape:
             shape,
             front=tuple(one for one in shape.front if one is not old),
             back=tuple(one for one in shape.back if one is not old),
+            kin=None,
         )
 
     def inserted(self, dim: int, axis: Axis) -> Shape:
@@ -101,13 +106,13 @@ class Shape:
         if dim >= 0:
             shape = self.grown(dim - 1) if dim else self
             if len(shape.front) >= dim:
-                return replace(shape, front=(*shape.front[:dim], axis, *shape.front[dim:]))
-            return replace(shape, back=())
+                return replace(shape, front=(*shape.front[:dim], axis, *shape.front[dim:]), kin=None)
+            return replace(shape, back=(), kin=None)
         shape = self.grown(dim + 1) if dim < -1 else self
         place = len(shape.back) + 1 + dim
         if place >= 0:
-            return replace(shape, back=(*shape.back[:place], axis, *shape.back[place:]))
-        return replace(shape, front=())
+            return replace(shape, back=(*shape.back[:place], axis, *shape.back[place:]), kin=None)
+        return replace(shape, front=(), kin=None)
 
     def blurred(self, dim: int) -> Shape:
         """What is left to know when something happened at a `dim` that cannot be placed."""
@@ -140,7 +145,7 @@ class Shape:
         return closed(self.front + tuple(Axis() for _ in range(missing)) + self.back)
 
     def mapped(self, change: Callable[[Axis], Axis]) -> Shape:
-        return Shape(tuple(map(change, self.front)), tuple(map(change, self.back)), self.open)
+        return Shape(tuple(map(change, self.front)), tuple(map(change, self.back)), self.open, self.kin)
 
 
 def closed(axes: Iterable[Axis]) -> Shape:
@@ -153,6 +158,13 @@ def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     for axis in axes:
         found.append(replace(axis) if any(axis is other for other in found) else axis)
     return tuple(found)
+
+
+def same_rank(left: Shape, right: Shape) -> bool:
+    """Whether two tensors have equally many axes for certain."""
+    if left.rank is not None or right.rank is not None:
+        return left.rank == right.rank
+    return left.kin is not None and left.kin is right.kin
 
 
 def legacy_dim(rank: int) -> int:
@@ -184,7 +196,7 @@ def broadcast(left: Shape, right: Shape) -> Shape:
     longer = left_back if len(left_back) >= len(right_back) else right_back
     # the other side has axes there, too, of which nothing is known, and an axis of size 1 gives way to them
     unmatched = tuple(Axis() if axis.size == 1 else axis for axis in longer[: len(longer) - count])
-    return Shape(front, unmatched + matched, True)
+    return Shape(front, unmatched + matched, True, left.kin if left.kin is right.kin else None)
 
 
 def _open_with_closed(unknown: Shape, matched: tuple[Axis, ...]) -> Shape:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from anymax.inspect.check.calls import Call, as_tensor, op
 from anymax.inspect.check.moves import pieces
-from anymax.inspect.check.observed import Choice, Product
+from anymax.inspect.check.observed import Choice, Product, WeightedSum
 from anymax.inspect.check.shapes import Axis, Shape, closed, product
 from anymax.inspect.check.values import Const, Made, Seq, Tensor, Use, Value
 
@@ -32,6 +32,7 @@ def _reduce(call: Call) -> Value:
     shape = _reduced(call, dims)
     if call.op == "sum":
         _observe_weighted_sum(call, axes)
+        _observe_other_dim(call, dims)
     made: Made | None = None
     if call.op in ("sum", "logsumexp"):
         made = call.made(call.op, axes[0] if len(axes) == 1 else None, dims[0] if len(dims) == 1 else None)
@@ -78,6 +79,15 @@ def _observe_weighted_sum(call: Call, axes: list[Axis | None]) -> None:
             factor.made.uses.append(Use("summed", factor.made.axis, call.place))
         elif axis is not None and factor.axis is not None:
             factor.made.uses.append(Use("kept", axis, call.place))
+
+
+def _observe_other_dim(call: Call, dims: list[int]) -> None:
+    """A sum of weighted items over another of the front axes than the weights were normalised over."""
+    factor = call.tensor.factor
+    if factor is None or not factor.alike or factor.made.dim is None or len(dims) != 1:
+        return
+    if dims[0] >= 0 and factor.made.dim >= 0 and dims[0] != factor.made.dim:
+        call.interpreter.see(WeightedSum(call.place, factor.made, dims[0]))
 
 
 @op("argmax argmin", "input dim keepdim")
@@ -211,6 +221,8 @@ def _summed_by_letters(call: Call, inputs: list[list[str]], output: list[str], t
         for letter, axis in zip(letters, front, strict=True):
             if letter not in axes:
                 axes[letter] = replace(axis) if axis in axes.values() else axis
+                if axis.kind is None and _is_batch(letter, inputs, output):
+                    axes[letter] = replace(axes[letter], kind="batch")
         made = tensor.made
         if made is None or made.kind != "softmax" or made.axis is None:
             continue
@@ -231,6 +243,16 @@ def _summed_by_letters(call: Call, inputs: list[list[str]], output: list[str], t
         if exponentials := _exponentials(*tensors):
             return Tensor(shape, Made("sum", call.place, exponentials, grouped=True))
     return Tensor(shape, call.made("product"), pair=_pair(inputs, output, axes))
+
+
+def _is_batch(letter: str, inputs: list[list[str]], output: list[str]) -> bool:
+    """Whether a letter is named after the batch and stands first wherever it stands, in what is no plain matrix."""
+    return (
+        letter in ("b", "batch")
+        and len(output) >= 3
+        and output[0] == letter
+        and all(letter not in one or (one[0] == letter and len(one) >= 3) for one in inputs)
+    )
 
 
 def _pair(inputs: list[list[str]], output: list[str], axes: dict[str, Axis]) -> tuple[Axis, Axis] | None:

@@ -315,10 +315,15 @@ class Use:
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """A distribution that was multiplied with something, before a sum over one of the axes."""
+    """A distribution that was multiplied with something, before a sum over one of the axes.
+
+    `alike`: it had one entry for each item, (..., 1), and as many axes as the items, so that a dim means the same in
+    both.
+    """
 
     made: Made
     axis: Axis | None
+    alike: bool = False
 
 
 @dataclass(frozen=True, eq=False)
