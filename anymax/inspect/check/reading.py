@@ -168,6 +168,7 @@ class Reading:
         source = module.source
         places = [place for name in names for place in whole_places_of(name, source.text)]
         mentions = sorted({bisect.bisect(source.starts, place) for place in places} | set(self._lines_of(module)))
+        callers: list[tuple[Function, Class]] = []  # methods that say nothing themselves come last
         for value in own:
             if isinstance(value, Function):
                 if _holds(mentions, value.node):
@@ -177,8 +178,13 @@ class Reading:
             whole = any(method.name == "__init__" and _holds(mentions, method.node) for method in methods)
             shown = {method.name for method in methods if _holds(mentions, method.node)}
             for method in methods:
-                if method.name != "__init__" and (whole or method.name in shown or _calls(source, method, shown)):
+                if method.name == "__init__":
+                    continue
+                if whole or method.name in shown:
                     yield method, value
+                elif _calls(source, method, shown):
+                    callers.append((method, value))
+        yield from callers
 
     def _example_of(self, cls: Class) -> Instance | None:
         if cls not in self._examples:
