@@ -472,7 +472,17 @@ def see_compared(interpreter: Interpreter, value: Value, node: ast.expr, frame: 
     for one in options(value):
         if isinstance(one, Tensor) and (made := one.made) and made.kind == "argmax" and (operand := made.operand):
             dim = made.dim if made.dim is not None else "missing"
-            interpreter.see(Choice("argmax", made.place, dim, made.axis, [operand], interpreter.place(node, frame)))
+            interpreter.see(
+                Choice(
+                    _chosen_by(made.place.node), made.place, dim, made.axis, [operand], interpreter.place(node, frame)
+                )
+            )
+
+
+def _chosen_by(node: ast.AST) -> str:
+    """The name that a choice is written with."""
+    name = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+    return name if name in ("max", "min", "topk") else "argmax"
 
 
 def _compared(sign: ast.cmpop, left: Value, right: Value) -> bool | None:

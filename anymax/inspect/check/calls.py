@@ -201,7 +201,7 @@ def as_tensor(value: Value | None) -> Tensor | None:
         return value
     if isinstance(value, Unknown):
         if value.tensor is None:
-            value.tensor = Tensor(Shape(kin=object()))
+            value.tensor = Tensor(Shape(kin=(object(), 0)))
         return value.tensor
     if isinstance(value, Either):
         return as_tensor(value.options[0])

@@ -21,7 +21,7 @@ from anymax.inspect.check.values import Class, Function, Imported, Instance, Val
 FIELD = (
     "softmax", "soft_max", "softmin", "sigmoid", "cross_entropy", "crossentropy", "nll_loss", "nllloss",
     "bce", "kl_div", "kldiv", "multilabelsoft", "focal_loss", "logsumexp", "categorical", "multinomial",
-    "bernoulli", "argmax", ".exp(", "criterion", "criteria", "objective", "loss(", "loss_fn(", "loss_func(",
+    "bernoulli", "argmax", "topk(", ".exp(", "criterion", "criteria", "objective", "loss(", "loss_fn(", "loss_func(",
     "loss_fct(", "loss_of(", "loss_function(", "torch.log(", ".log()",
 )
 # fmt: on

@@ -33,13 +33,14 @@ class Axis:
 class Shape:
     """Axes known from the front and from the back; where `open`, any number of unknown ones lie between.
 
-    Shapes with the same `kin` have equally many axes, however many those are.
+    `kin` are an object and a number: two shapes with the same object have equally many axes, however many those are,
+    but for the difference of their numbers.
     """
 
     front: tuple[Axis, ...] = ()
     back: tuple[Axis, ...] = ()
     open: bool = True
-    kin: object = None
+    kin: tuple[object, int] | None = None
 
     @property
     def rank(self) -> int | None:
@@ -95,7 +96,7 @@ class Shape:
             shape,
             front=tuple(one for one in shape.front if one is not old),
             back=tuple(one for one in shape.back if one is not old),
-            kin=None,
+            kin=shape.grown_kin(-1),
         )
 
     def inserted(self, dim: int, axis: Axis) -> Shape:
@@ -106,13 +107,16 @@ class Shape:
         if dim >= 0:
             shape = self.grown(dim - 1) if dim else self
             if len(shape.front) >= dim:
-                return replace(shape, front=(*shape.front[:dim], axis, *shape.front[dim:]), kin=None)
-            return replace(shape, back=(), kin=None)
+                return replace(shape, front=(*shape.front[:dim], axis, *shape.front[dim:]), kin=self.grown_kin(1))
+            return replace(shape, back=(), kin=self.grown_kin(1))
         shape = self.grown(dim + 1) if dim < -1 else self
         place = len(shape.back) + 1 + dim
         if place >= 0:
-            return replace(shape, back=(*shape.back[:place], axis, *shape.back[place:]), kin=None)
-        return replace(shape, front=(), kin=None)
+            return replace(shape, back=(*shape.back[:place], axis, *shape.back[place:]), kin=self.grown_kin(1))
+        return replace(shape, front=(), kin=self.grown_kin(1))
+
+    def grown_kin(self, by: int) -> tuple[object, int] | None:
+        return None if self.kin is None else (self.kin[0], self.kin[1] + by)
 
     def blurred(self, dim: int) -> Shape:
         """What is left to know when something happened at a `dim` that cannot be placed."""
@@ -164,7 +168,7 @@ def same_rank(left: Shape, right: Shape) -> bool:
     """Whether two tensors have equally many axes for certain."""
     if left.rank is not None or right.rank is not None:
         return left.rank == right.rank
-    return left.kin is not None and left.kin is right.kin
+    return left.kin is not None and left.kin == right.kin
 
 
 def legacy_dim(rank: int) -> int:
@@ -196,7 +200,7 @@ def broadcast(left: Shape, right: Shape) -> Shape:
     longer = left_back if len(left_back) >= len(right_back) else right_back
     # the other side has axes there, too, of which nothing is known, and an axis of size 1 gives way to them
     unmatched = tuple(Axis() if axis.size == 1 else axis for axis in longer[: len(longer) - count])
-    return Shape(front, unmatched + matched, True, left.kin if left.kin is right.kin else None)
+    return Shape(front, unmatched + matched, True, left.kin if left.kin == right.kin else None)
 
 
 def _open_with_closed(unknown: Shape, matched: tuple[Axis, ...]) -> Shape:

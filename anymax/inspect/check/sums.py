@@ -104,8 +104,11 @@ def _choose(call: Call) -> Value:
 def _topk(call: Call) -> Value:
     dim = call.dim()
     dim = -1 if dim == "missing" else dim
-    shape = call.tensor.shape.with_axis(dim, Axis()) if isinstance(dim, int) else Shape()
-    return Seq((Tensor(shape), Tensor(shape)))
+    if not isinstance(dim, int):
+        return Seq((Tensor(), Tensor()))
+    shape = call.tensor.shape.with_axis(dim, Axis())
+    axis = call.tensor.shape.grown(dim).axis(dim)
+    return Seq((Tensor(shape), Tensor(shape, call.made("argmax", axis, dim), "int")))
 
 
 def _observe_choice(call: Call) -> None:

@@ -49,18 +49,19 @@ def check(seen: Seen) -> Iterator[Finding]:
 def _of(seen: Seen, one: Softmax) -> Finding | None:
     shape, axis = one.operand.shape, one.axis
     kinds = [each.kind for each in shape.front[1:]]
-    if axis is None or axis.kind not in VOLUME[1:] or kinds not in (IMAGE, VOLUME):
+    if axis is None or axis.kind not in VOLUME[1:] or sorted(map(str, kinds)) not in (sorted(IMAGE), sorted(VOLUME)):
         return None
+    channels = 1 + kinds.index("channel")
     if one.op == "gumbel_softmax" and one.dim == "missing":
         return None  # AMX108 says more
-    if one.operand.kind() != "scores" or shape.front[1].size == 1 or axis.size == 1:
+    if one.operand.kind() != "scores" or shape.front[channels].size == 1 or axis.size == 1:
         return None
     if any(use.what == "summed" for use in one.result.uses):
         return None
-    consumer = _takes_channels(seen, one)
+    consumer = _takes_channels(seen, one) if channels == 1 else None
     dim = f"dim={one.dim}" if isinstance(one.dim, int) else "its default dim"
-    space = range(2, len(shape.front))
-    message = f"{call_name(one)} with {dim} of {described(shape)} {mistakes.pixels_compete(space, 1)}."
+    space = [dim for dim in range(1, len(shape.front)) if dim != channels]
+    message = f"{call_name(one)} with {dim} of {described(shape)} {mistakes.pixels_compete(space, channels)}."
     if consumer:
         message += f" {consumer[0]} at {where(consumer[1], seen.source)} takes the channels for the classes."
     return at(RULE, seen, one.home, message, "error" if consumer else "warning")

@@ -1,5 +1,5 @@
 """## What it does
-Finds an argmax that chooses along another axis than the classes: over the batch, over another axis than the softmax of
+Finds an argmax, max or topk that chooses along another axis than the classes: over the batch, over another axis than the softmax of
 the same tensor, or, without `dim`, over the whole batch at once, before it is compared with labels.
 
 ## Why is this bad
@@ -41,7 +41,7 @@ from anymax.inspect.check.values import Tensor
 
 
 def check(seen: Seen) -> Iterator[Finding]:
-    choices = [one for one in seen.each(Choice) if one.name in ("argmax", "argmin", "max", "min")]
+    choices = [one for one in seen.each(Choice) if one.name in ("argmax", "argmin", "max", "min", "topk")]
     yield from strongest(finding for one in choices if (finding := _of(seen, one)))
 
 
