@@ -28,6 +28,7 @@ from anymax.inspect.check.values import (
     Seq,
     Size,
     Sizes,
+    Spread,
     Table,
     Tensor,
     Test,
@@ -212,6 +213,16 @@ def size_of(interpreter: Interpreter, sizes: Sizes, dim: int, frame: Frame) -> V
     if shape is not tensor.shape and sizes.node is not None:
         interpreter.assign_over(sizes.node, tensor.with_shape(shape), frame)
     return Const(axis.size) if axis.size is not None else Size(axis)
+
+
+def spread(value: Value) -> Value:
+    """What `*value` puts into a call or a list."""
+    if not isinstance(value, Sizes):
+        return value
+    shape = value.tensor.shape
+    if shape.rank is None:
+        return Spread(Unknown(), shape)
+    return Seq(tuple(Const(axis.size) if axis.size is not None else Size(axis) for axis in shape.front))
 
 
 def tensor_whose_rank(node: ast.expr) -> ast.expr | None:

@@ -580,7 +580,7 @@ class Interpreter:
             if not isinstance(one, ast.Starred):
                 items.append(self.eval(one, frame))
                 continue
-            spread = self.eval(one.value, frame)
+            spread = apply.spread(self.eval(one.value, frame))
             if not isinstance(spread, Seq):
                 return Unknown()
             items.extend(spread.items)
@@ -754,7 +754,7 @@ class Interpreter:
         args: list[Value] = []
         for one in node.args:
             if isinstance(one, ast.Starred):
-                spread = self.eval(one.value, frame)
+                spread = apply.spread(self.eval(one.value, frame))
                 if isinstance(spread, Seq):
                     args.extend(spread.items)
                 else:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from anymax.inspect.check.calls import Call, as_tensor, known_tensors, op
 from anymax.inspect.check.observed import Log, Loss, Quotient, Sampler, Sigmoid, Softmax
-from anymax.inspect.check.shapes import Axis, Shape, broadcast, closed, legacy_dim, same_rank
+from anymax.inspect.check.shapes import Axis, Shape, broadcast, closed, distinct, legacy_dim, same_rank
 from anymax.inspect.check.values import (
     Const,
     External,
@@ -17,6 +17,7 @@ from anymax.inspect.check.values import (
     Place,
     Seq,
     Size,
+    Spread,
     Tensor,
     Test,
     Unknown,
@@ -333,7 +334,9 @@ def _created(call: Call) -> Value:
     sizes = call.rest
     if len(sizes) == 1 and isinstance(sizes[0], Seq):
         sizes = sizes[0].items
-    if not sizes or not all(isinstance(one, Const | Size | Unknown) for one in sizes):
+    rest = sizes[-1] if sizes and isinstance(sizes[-1], Spread) else None
+    sizes = sizes[:-1] if rest else sizes
+    if not (sizes or rest) or not all(isinstance(one, Const | Size | Unknown) for one in sizes):
         return Tensor()
     axes = [
         one.axis
@@ -342,6 +345,8 @@ def _created(call: Call) -> Value:
         for one in sizes
     ]
     scores = Made("scores", call.place) if call.op == "randn" else None
+    if rest is not None:
+        return Tensor(Shape(distinct((*axes, *rest.shape.front)), rest.shape.back), scores)
     return Tensor(closed(axes), scores)
 
 

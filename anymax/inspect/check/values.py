@@ -112,6 +112,13 @@ class Many(Value):
 
 
 @dataclass(eq=False)
+class Spread(Many):
+    """`*x.shape`, of which it is not known how many sizes there are."""
+
+    shape: Shape = field(default_factory=Shape)
+
+
+@dataclass(eq=False)
 class Table(Value):
     """A dict of known keys."""
 

@@ -1,6 +1,6 @@
 """## What it does
-Finds an argmax, max or topk that chooses along another axis than the classes: over the batch, over another axis than the softmax of
-the same tensor, or, without `dim`, over the whole batch at once, before it is compared with labels.
+Finds an argmax, max or topk that chooses along another axis than the classes: over the batch, over another axis than
+the softmax of the same tensor, or, without `dim`, over the whole batch at once, before it is compared with labels.
 
 ## Why is this bad
 The prediction is an index of a sample, or of an entry of the flattened tensor, and is compared with class labels all
