@@ -467,7 +467,7 @@ def compare(interpreter: Interpreter, node: ast.Compare, left: Value, rights: li
     test = _test(node.ops[0], left, rights[0]) if len(rights) == 1 else None
     for side in sides:
         if isinstance(side, Tensor):
-            return Tensor(side.shape, relation=test)
+            return Tensor(side.shape, relation=test, zero_or_one=True)
     return Unknown(relation=test)
 
 

@@ -67,7 +67,7 @@ def distribution(call: Call, kind: str, taken: object) -> Tensor:
     if isinstance(taken, int):
         shape = shape.grown(taken)
         axis = shape.axis(taken)
-    made = Made(kind, call.place, call.tensor, axis, taken if isinstance(taken, int) else None)
+    made = Made(kind, call.place, call.tensor, axis, taken if isinstance(taken, int) else None, shape=shape)
     call.interpreter.see(
         Softmax(
             call.op,
@@ -436,6 +436,8 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
         return quotient
     if isinstance(sign, ast.Mult) and (made := _masked_exponential(one, other)):
         return Tensor(shape, made)
+    if isinstance(sign, ast.Mult) and (hidden := _times_a_mask(call, one, other)):
+        return replace(hidden, shape=shape)
     if isinstance(sign, ast.Mult):
         return Tensor(shape, _scaled(one, other), factor=_factor(one, other, shape), pair=_kept_pair(one, other, shape))
     if isinstance(sign, ast.Add | ast.Sub):
@@ -452,6 +454,18 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
         _scaled(one, other) if isinstance(sign, ast.Div) else call.made("computed"),
         pair=_kept_pair(one, other, shape),
     )
+
+
+def _times_a_mask(call: Call, one: Tensor, other: Tensor) -> Tensor | None:
+    """Scores that are set to 0 where a comparison does not hold; probabilities that are so are clean."""
+    for tensor, mask in ((one, other), (other, one)):
+        if not mask.zero_or_one or tensor.zero_or_one:
+            continue
+        if tensor.made is not None and tensor.made.is_distribution:
+            tensor.made.uses.append(Use("cleaned", tensor.made.axis, call.place))
+            return None
+        return masked(tensor, Const(0.0), call.place, mask)
+    return None
 
 
 def _operand(value: Value) -> Tensor | None:

@@ -227,7 +227,15 @@ def _summed_by_letters(call: Call, inputs: list[list[str]], output: list[str], t
                 if axis.kind is None and _is_batch(letter, inputs, output):
                     axes[letter] = replace(axes[letter], kind="batch")
         made = tensor.made
-        if made is None or made.kind != "softmax" or made.axis is None:
+        if made is None or made.kind != "softmax":
+            continue
+        if made.axis is None and made.dim is not None and tensor.shape is made.shape and made.dim < len(letters):
+            # the letters tell how many axes there are, and so which one the dim was
+            made = replace(made, axis=axes[letters[made.dim]])
+            front = tuple(axes[letter] for letter in letters)
+            summed = [axes[letter] for letter in letters if letter not in output]
+            tensor = replace(tensor, made=made)
+        if made.axis is None:
             continue
         if made.axis in summed:
             made.uses.append(Use("summed", made.axis, call.place))
@@ -252,9 +260,9 @@ def _is_batch(letter: str, inputs: list[list[str]], output: list[str]) -> bool:
     """Whether a letter is named after the batch and stands first wherever it stands, in what is no plain matrix."""
     return (
         letter in ("b", "batch")
-        and len(output) >= 3
-        and output[0] == letter
-        and all(letter not in one or (one[0] == letter and len(one) >= 3) for one in inputs)
+        and output[:1] == [letter]
+        and all(letter not in one or one[0] == letter for one in inputs)
+        and (all(letter in one for one in inputs) or (len(output) >= 3 and all(len(one) >= 3 for one in inputs)))
     )
 
 

@@ -290,6 +290,7 @@ class Made:
         mixed: it is a mean of several such tensors.
         grouped: a sum over the entries of the same index. written_out: a logsumexp as log(exp(x).sum()), "plain" or
             "masked".
+        shape: of a softmax, that of its result: what has it still was not turned since.
         uses: what happened to it later, by name: see `Use`.
     """
 
@@ -303,6 +304,7 @@ class Made:
     mixed: bool = False
     grouped: bool = False
     written_out: str | None = None
+    shape: Shape | None = None
     uses: list[Use] = field(default_factory=list)
 
     @property
@@ -346,6 +348,7 @@ class Tensor(Value):
     masked_before: bool = False  # by another one, too
     factor: Factor | None = None
     filled: float | None = None  # what every entry is
+    zero_or_one: bool = False  # what a comparison gave
     relation: Linear | Test | None = None  # to another value
     origin: object = field(default_factory=object)  # stays the same where the values do
 
@@ -393,6 +396,7 @@ def _same(one: Value, other: Value) -> bool:
             and one.pair == other.pair
             and one.masked == other.masked
             and one.filled == other.filled
+            and one.zero_or_one == other.zero_or_one
             and one.relation is other.relation
             and one.shape.open == other.shape.open
             and one.shape.front == other.shape.front

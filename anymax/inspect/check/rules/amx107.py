@@ -19,8 +19,9 @@ correct = (probs.argmax(dim=1) == labels).sum()
 
 ## How sure it is
 An error where the axis is known to be the batch, or where all axes of a batch are flattened, or what was chosen already
-is chosen from once more, and the result is compared. A warning where it is another axis than that of the softmax and
-the result is compared.
+is chosen from once more, and the result is compared. A warning where it is another axis than that of the softmax, or
+one of an image or of the steps of a sequence whose scores come out of a convolution or linear layer, and the result is
+compared.
 
 ## References
 train-CLIP#6, qubvel/segmentation_models.pytorch#201, deepdetect#1567.
@@ -35,7 +36,7 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Choice
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.shapes import CLASSES
+from anymax.inspect.check.shapes import CLASSES, Axis
 from anymax.inspect.check.telling import at, described, strongest, where
 from anymax.inspect.check.values import Tensor
 
@@ -74,6 +75,12 @@ def _of(seen: Seen, one: Choice) -> Finding | None:
             f"dim={classes}."
         )
         return at(RULE, seen, one.place, message, "error" if one.axis.sure else "warning")
+    if one.compared is not None and made is None and classes is not None and _is_place(tensor, one.axis, classes):
+        message = (
+            f"{one.name} with dim={one.dim} of {described(tensor.shape)} chooses a place for each class, not a class "
+            f"for each place, and is compared at {where(one.compared, seen.source)}. Write dim={classes}."
+        )
+        return at(RULE, seen, one.place, message, "warning")
     if made is None or made.axis is None or one.compared is None or made.axis is one.axis:
         return None
     normalised = tensor.shape.dim_of(made.axis)
@@ -94,6 +101,14 @@ def _has_several_axes(tensor: Tensor) -> bool:
     made = tensor.made
     by_softmax = made is not None and made.is_distribution and (made.dim or 0) > 0 and several
     return by_softmax or tensor.pair is not None or (several and bool(shape.front) and shape.front[0].kind == "batch")
+
+
+def _is_place(tensor: Tensor, axis: Axis, classes: int) -> bool:
+    """Whether an axis of scores is one of an image, or that of the steps in front of three or more classes."""
+    last = tensor.shape.axis(classes)
+    if tensor.kind() != "scores" or last is None or last.size in (1, 2):
+        return False
+    return axis.kind in ("height", "width", "depth") or (axis.kind == "position" and last.kind == "feature")
 
 
 def _classes(tensor: Tensor) -> int | None:

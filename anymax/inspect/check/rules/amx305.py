@@ -20,7 +20,8 @@ probs = scores.softmax(dim=-1)
 
 ## How sure it is
 An error for constants between -1 and 1 other than 0, which are slips of the sign, and for large positive ones. A
-warning for 0, which may be cleaning up. An error for what half precision cannot hold, where the tensor is known to be
+warning for 0, which may be cleaning up, also of scores that are multiplied with a comparison; nothing where the result
+is cleaned by the mask once more. An error for what half precision cannot hold, where the tensor is known to be
 half; a warning where it is so by the defaults of a settings class. A product with the mask, such as `mask * -1e9`, is
 followed to what it is where the mask was tested for a number.
 
@@ -58,7 +59,7 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
             f"{where(place, seen.source)} fails or overflows. {mistakes.WRITE_MASK}."
         )
         return at(RULE, seen, here, message, "error")
-    if value <= mistakes.SMALL_ENOUGH:
+    if value <= mistakes.SMALL_ENOUGH or (value == 0 and any(use.what == "cleaned" for use in one.result.uses)):
         return None
     message = (
         f"The mask sets scores to {value:g} (at {where(place, seen.source)}), which stay in the softmax at "
