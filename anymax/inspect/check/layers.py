@@ -32,7 +32,7 @@ from anymax.inspect.check.values import (
 if TYPE_CHECKING:
     from anymax.inspect.check.interpret import Frame, Interpreter
 
-# Each takes the arguments of its op behind the input and the target when it is constructed
+# Each is constructed with the arguments of its op behind those that a call gives: the input and the target
 LOSSES = {
     "CrossEntropyLoss": "cross_entropy",
     "NLLLoss": "nll_loss",
@@ -41,6 +41,7 @@ LOSSES = {
     "BCEWithLogitsLoss": "bce_with_logits",
     "MultiLabelSoftMarginLoss": "bce_with_logits",
     "KLDivLoss": "kl_div",
+    "CTCLoss": "ctc_loss",
 }
 
 SOFTMAXES = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Softmin": "softmin"}
@@ -218,6 +219,12 @@ def modules_of(layer: Layer) -> Value:
     return value
 
 
+def held_in(layer: Layer) -> list[Value]:
+    """The modules that a container holds, where they are known."""
+    inside = modules_of(layer)
+    return list(inside.items) if isinstance(inside, Seq) else [inside.item] if isinstance(inside, Many) else []
+
+
 def items_of(layer: Layer) -> list[Value]:
     """What a loop over the object sees."""
     if layer.name == "DataLoader":
@@ -299,7 +306,7 @@ def call(
     name = layer.name
     if name in LOSSES:
         op = LOSSES[name]
-        set_here = dict(zip(ops.LOSS_ARGUMENTS[op].split()[2:], layer.args, strict=False)) | layer.kwargs
+        set_here = dict(zip(ops.set_once(op), layer.args, strict=False)) | layer.kwargs
         return calls.run(interpreter, op, name, args, {**set_here, **kwargs}, node, frame, node.args, layer.place)
     if name in SOFTMAXES:
         dim = argument(layer, "dim", 0)

@@ -68,7 +68,7 @@ class Loss(Observation):
     """A loss and what went into it.
 
     Attributes:
-        name: cross_entropy, nll_loss, bce, bce_with_logits, kl_div. written: as the code has it.
+        name: cross_entropy, nll_loss, ctc_loss, bce, bce_with_logits, kl_div. written: as the code has it.
         inputs, targets: every tensor that it may be, None where unknown. certain: the loss is this one on every path.
     """
 

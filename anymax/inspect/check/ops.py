@@ -284,22 +284,30 @@ LOSS_ARGUMENTS = {
     "bce": "input target weight size_average reduce reduction",
     "bce_with_logits": "input target weight size_average reduce reduction pos_weight",
     "kl_div": "input target size_average reduce reduction log_target",
+    "ctc_loss": "log_probs targets input_lengths target_lengths blank reduction zero_infinity",
 }
+# How many of these are given with each call; a module gets the others when it is constructed
+GIVEN_WITH_A_CALL = {"ctc_loss": 4}
+
+
+def set_once(loss: str) -> list[str]:
+    """The arguments that a module of this loss is constructed with."""
+    return LOSS_ARGUMENTS[loss].split()[GIVEN_WITH_A_CALL.get(loss, 2) :]
 
 
 def _loss(call: Call) -> Value:
-    names = LOSS_ARGUMENTS[call.op].split()[:2]
+    names = LOSS_ARGUMENTS[call.op].split()[: GIVEN_WITH_A_CALL.get(call.op, 2)]
     call.interpreter.see(
         Loss(
             call.op,
             call.written,
             call.place,
             call.built,
-            known_tensors(call.value("input")),
-            known_tensors(call.value("target")),
+            known_tensors(call.value(names[0])),
+            known_tensors(call.value(names[1])),
             {name: value for name, value in call.values.items() if name not in names},
             call.interpreter.certain,
-            call.nodes.get("input"),
+            call.nodes.get(names[0]),
         )
     )
     return Tensor(closed(()) if "reduction" not in call.values else Shape())

@@ -7,13 +7,29 @@ import bisect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, takewhile
 
+from anymax.inspect.check import layers
 from anymax.inspect.check.guesses import Guesses
 from anymax.inspect.check.interpret import Interpreter, Scope
 from anymax.inspect.check.observed import Observation
 from anymax.inspect.check.project import Module, Project
 from anymax.inspect.check.sources import Source, places_of, whole_places_of
-from anymax.inspect.check.values import Class, Function, Imported, Instance, Value, options
+from anymax.inspect.check.values import (
+    Class,
+    Either,
+    External,
+    Function,
+    Imported,
+    Instance,
+    Layer,
+    Many,
+    Partial,
+    Seq,
+    Table,
+    Value,
+    options,
+)
 
 # A file or function without any of these, in small letters, has nothing to observe of its own. Plain words, because
 # they are found ten times faster than one pattern of them all.
@@ -26,7 +42,6 @@ FIELD = (
 )
 # fmt: on
 
-OWN_CALL = re.compile(r"\bself\.(\w+)\(")
 DEFINITION = re.compile(r"^(?:class|def|async def) +(\w+)", re.MULTILINE)
 
 # Calls inside calls and imports inside imports take a dozen frames of ours each.
@@ -39,6 +54,10 @@ MOST_STEPS_OF_A_FILE, LEAST_STEPS_OF_A_FILE = 30_000, 3_000
 # Objects of one file whose methods are entered once more each
 MOST_OBJECTS = 12
 
+# Methods of the classes above it that are entered with an object of a class
+MOST_INHERITED = 6
+
+Entry = tuple[Function, Class | None]
 Way = tuple[Function, Value | None, dict[str, Value], str | None]
 
 
@@ -56,6 +75,8 @@ class Reading:
         self._examples: dict[Class, Value] = {}
         self._definitions: dict[str, set[str]] = {}
         self._lines: dict[str, list[int]] = {}
+        self._mentions: dict[str, list[int]] = {}
+        self._asked: dict[Function, set[str]] = {}
         self._interpreter = Interpreter(self.project, self._see)
 
     def look(self, source: Source) -> None:
@@ -119,9 +140,8 @@ class Reading:
         for function, cls in entries:
             yield function, self._example_of(cls) if cls else None, {}, None
         for instance in self._interpreter.made_in.get(module.path, [])[:MOST_OBJECTS]:
-            for function, cls in entries:
-                if cls is not None and instance.cls is cls:
-                    yield function, instance, {}, None
+            for function in self._methods_for(instance, entries):
+                yield function, instance, {}, None
         guesses = Guesses(module, values, self._interpreter)
         for function, cls in entries:
             given, assuming = guesses.of(function)
@@ -139,6 +159,13 @@ class Reading:
             with self._interpreter.as_of(module.scope, names):
                 for function, cls in self._entries(module, [value]):
                     yield function, self._example_of(cls) if cls else None, {}, None
+
+    def _methods_for(self, instance: Instance, entries: list[Entry]) -> list[Function]:
+        """The methods of an object that the code makes that are entries, or use something of the field it was given."""
+        held = {name for name, value in instance.attrs.items() if self._is_of_the_field(value)}
+        found = [function for function, cls in entries if cls is instance.cls]
+        more = [method for method in _methods(instance.cls) if not held.isdisjoint(self._asked_of_self(method))]
+        return found + [method for method in more if method not in found and method.name != "__init__"]
 
     def _imports_the_field(self, wanted: Imported) -> bool:
         """Whether what an import brings is a function or class of the field, by the text of its file."""
@@ -161,30 +188,68 @@ class Reading:
                         return True
         return False
 
-    def _entries(self, module: Module, values: list[Value]) -> Iterator[tuple[Function, Class | None]]:
+    def _entries(self, module: Module, values: list[Value]) -> Iterator[Entry]:
         """The functions of a file that show something of the field, or call what does."""
         own = [value for value in values if isinstance(value, Function | Class) and _module_of(value) is module]
-        names = {value.name for value in values if isinstance(value, Function | Class) and self._is_of_the_field(value)}
-        source = module.source
-        places = [place for name in names for place in whole_places_of(name, source.text)]
-        mentions = sorted({bisect.bisect(source.starts, place) for place in places} | set(self._lines_of(module)))
-        callers: list[tuple[Function, Class]] = []  # methods that say nothing themselves come last
         for value in own:
-            if isinstance(value, Function):
-                if _holds(mentions, value.node):
-                    yield value, None
-                continue
-            methods = list(_methods(value))
-            whole = any(method.name == "__init__" and _holds(mentions, method.node) for method in methods)
-            shown = {method.name for method in methods if _holds(mentions, method.node)}
-            for method in methods:
-                if method.name == "__init__":
-                    continue
-                if whole or method.name in shown:
-                    yield method, value
-                elif _calls(source, method, shown):
-                    callers.append((method, value))
-        yield from callers
+            if isinstance(value, Class):
+                yield from ((method, value) for method in self._methods_of_the_field(value))
+            elif _holds(self._mentions_in(module), value.node):
+                yield value, None
+        for cls in own:
+            if isinstance(cls, Class):
+                inherited = (method for base in list(cls.ancestry())[1:] for method in self._completed_by(cls, base))
+                yield from ((method, cls) for method in islice(inherited, MOST_INHERITED))
+        # methods that say nothing themselves come last
+        for cls in own:
+            if isinstance(cls, Class):
+                yield from ((method, cls) for method in self._callers(cls))
+
+    def _methods_of_the_field(self, cls: Class) -> Iterator[Function]:
+        """The methods that a class has itself and that show something of the field; all where its constructor or one
+        of its attributes does."""
+        mentions = self._mentions_in(cls.module)
+        whole = any(_holds(mentions, one) for one in cls.node.body if _says_it_for_all(one))
+        for method in _methods(cls):
+            if method.name != "__init__" and (whole or _holds(mentions, method.node)):
+                yield method
+
+    def _callers(self, cls: Class) -> Iterator[Function]:
+        """The methods that say nothing of the field, and call those that do."""
+        shown = {method.name for method in self._methods_of_the_field(cls)}
+        for method in _methods(cls):
+            if method.name not in shown | {"__init__"} and not shown.isdisjoint(self._asked_of_self(method)):
+                yield method
+
+    def _completed_by(self, cls: Class, base: Class) -> Iterator[Function]:
+        """The inherited methods that turn to something that the class itself says: `self(x)`, `self.default_loss`."""
+        said = {name for one in takewhile(lambda one: one is not base, cls.ancestry()) for name in one.members}
+        for method in self._methods_of_the_field(base):
+            if cls.member(method.name) is method and not said.isdisjoint(self._asked_of_self(method)):
+                yield method
+
+    def _asked_of_self(self, method: Function) -> set[str]:
+        """The attributes that a method takes from its object; `forward` where it calls the object."""
+        if method not in self._asked:
+            first = next(iter(_parameters_of(method)), "self")
+            text = _module_of(method).source.segment(method.node)
+            asked = set(re.findall(rf"\b{first}\.(\w+)", text))
+            self._asked[method] = asked | {"forward", "__call__"} if re.search(rf"\b{first}\(", text) else asked
+        return self._asked[method]
+
+    def _mentions_in(self, module: Module) -> list[int]:
+        """The lines of a file with a word of the field, or the name of something of it."""
+        if module.path not in self._mentions:
+            names: dict[str, Value] = {}
+            if module.scope is not None:
+                self._values(module.scope)
+                names = module.scope.names
+            known = {name for name, value in names.items() if self._is_of_the_field(value)}
+            source = module.source
+            places = [place for name in known for place in whole_places_of(name, source.text)]
+            lines = {bisect.bisect(source.starts, place) for place in places} | set(self._lines_of(module))
+            self._mentions[module.path] = sorted(lines)
+        return self._mentions[module.path]
 
     def _example_of(self, cls: Class) -> Instance | None:
         if cls not in self._examples:
@@ -192,8 +257,25 @@ class Reading:
         found = self._examples[cls]
         return found if isinstance(found, Instance) else None
 
-    def _is_of_the_field(self, value: Function | Class) -> bool:
-        return _holds(self._lines_of(_module_of(value)), value.node)
+    def _is_of_the_field(self, value: Value) -> bool:
+        """Whether a value is, or holds, something of which rules speak."""
+        if isinstance(value, Function | Class):
+            return _holds(self._lines_of(_module_of(value)), value.node)
+        if isinstance(value, Instance):
+            return self._is_of_the_field(value.cls)
+        if isinstance(value, Layer):
+            return _is_a_word_of_the_field(value.name) or any(map(self._is_of_the_field, layers.held_in(value)))
+        if isinstance(value, External):
+            return _is_a_word_of_the_field(value.name)
+        if isinstance(value, Partial):
+            return self._is_of_the_field(value.callee)
+        if isinstance(value, Table):
+            return any(map(self._is_of_the_field, value.items.values()))
+        if isinstance(value, Many):
+            return self._is_of_the_field(value.item)
+        if isinstance(value, Seq):
+            return any(map(self._is_of_the_field, value.items))
+        return isinstance(value, Either) and any(map(self._is_of_the_field, value.options))
 
     def _lines_of(self, module: Module) -> list[int]:
         """The lines of a file with a word of the field."""
@@ -209,9 +291,20 @@ def _holds(lines: list[int], node: ast.stmt | ast.expr) -> bool:
     return at < len(lines) and lines[at] <= (node.end_lineno or 0)
 
 
-def _calls(source: Source, method: Function, names: set[str]) -> bool:
-    """Whether a method calls one of these of its own object."""
-    return not names.isdisjoint(OWN_CALL.findall(source.segment(method.node)))
+def _is_a_word_of_the_field(name: str) -> bool:
+    return any(word in f"{name.lower()}(" for word in FIELD)
+
+
+def _says_it_for_all(node: ast.stmt) -> bool:
+    """Whether a statement of a class is its constructor or an attribute."""
+    return isinstance(node, ast.Assign | ast.AnnAssign) or (
+        isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    )
+
+
+def _parameters_of(function: Function) -> list[str]:
+    wanted = function.node.args
+    return [one.arg for one in (*wanted.posonlyargs, *wanted.args)]
 
 
 def _places(text: str) -> list[int]:

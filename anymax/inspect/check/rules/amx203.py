@@ -1,5 +1,5 @@
 """## What it does
-Finds `nll_loss` of probabilities, or of scores, in the same function or across functions and files.
+Finds `nll_loss` and `ctc_loss` of probabilities, or of scores, in the same function or across functions and files.
 
 ## Why is this bad
 `nll_loss` takes log-probabilities: it picks an entry and changes its sign. Of probabilities that gives a loss between
@@ -21,7 +21,8 @@ loss = F.cross_entropy(self.fc(x), target)
 An error where it is so on every path that reaches the loss, a warning where the loss is one of several.
 
 ## References
-Pointnet2#30, GetToThePoint#8; pytorch/pytorch#12703, where an example of torch itself lacked the log_softmax.
+Pointnet2#30, GetToThePoint#8, gwx314/STARS#9; pytorch/pytorch#12703, where an example of torch itself lacked the
+log_softmax.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what
+from anymax.inspect.check.values import Made
 
 
 def check(seen: Seen) -> Iterator[Finding]:
-    losses = [one for one in seen.each(Loss) if one.name == "nll_loss"]
+    losses = [one for one in seen.each(Loss) if one.name in ("nll_loss", "ctc_loss")]
     yield from strongest(finding for one in losses if (finding := _of(seen, one)))
 
 
@@ -45,15 +47,26 @@ def _of(seen: Seen, loss: Loss) -> Finding | None:
     made = all_made(loss.inputs, "softmax", "sigmoid", "scores", "logsigmoid")
     if made is None:
         return None
-    leads_to = {
-        "scores": mistakes.NLL_OF_SCORES,
-        "logsigmoid": "the classes do not compete. Give the scores to cross_entropy",
-    }.get(made.kind, mistakes.NLL_OF_PROBS)
+    leads_to = _of_alignments(made) if loss.name == "ctc_loss" else _of_choices(made)
     message = (
         f"{perhaps(loss)}{loss.written} takes log-probabilities of classes that compete, but its input is "
         f"{what(made, seen.source)}: {leads_to}."
     )
     return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
+
+
+def _of_choices(made: Made) -> str:
+    """What becomes of the log-probability of one class."""
+    if made.kind == "logsigmoid":
+        return "the classes do not compete. Give the scores to cross_entropy"
+    return mistakes.NLL_OF_SCORES if made.kind == "scores" else mistakes.NLL_OF_PROBS
+
+
+def _of_alignments(made: Made) -> str:
+    """What becomes of a CTC loss."""
+    if made.kind == "logsigmoid":
+        return "the classes do not compete. Write log_softmax over the classes of the scores"
+    return mistakes.CTC_OF_SCORES if made.kind == "scores" else mistakes.CTC_OF_PROBS
 
 
 RULE = Rule("AMX203", "nll-loss-without-log", "error", __doc__, check)
