@@ -403,7 +403,7 @@ def binary(interpreter: Interpreter, node: ast.BinOp, left: Value, right: Value,
     if isinstance(left, Const) and isinstance(right, Const):
         return _folded(node.op, left.value, right.value)
     if isinstance(left, Seq) and isinstance(right, Seq) and isinstance(node.op, ast.Add):
-        return Seq(left.items + right.items)
+        return Seq(left.items + right.items, left.exact and right.exact)
     if isinstance(left, Seq) and isinstance(right, Const) and isinstance(node.op, ast.Mult):
         if type(right.value) is int and 0 <= right.value <= 16:
             return Seq(left.items * right.value)
@@ -511,7 +511,7 @@ def _compared(sign: ast.cmpop, left: Value, right: Value) -> bool | None:
                 return bool(order(left.value, right.value))
         except TypeError:
             return None
-    if isinstance(sign, ast.In | ast.NotIn) and isinstance(left, Const) and isinstance(right, Seq):
+    if isinstance(sign, ast.In | ast.NotIn) and isinstance(left, Const) and isinstance(right, Seq) and right.exact:
         items = [one.value for one in right.items if isinstance(one, Const)]
         if len(items) == len(right.items):
             return (left.value in items) is isinstance(sign, ast.In)
@@ -527,6 +527,8 @@ def call(
     """A call of something that is not read, by its full name."""
     if name.startswith("builtins."):
         return _builtin(interpreter, name.partition(".")[2], args, kwargs, node, frame)
+    if name == "collections.OrderedDict":
+        return table(args, kwargs)
     if name == "functools.partial" and args:
         return Partial(args[0], tuple(args[1:]), kwargs)
     if name in TRANSPARENT:
@@ -536,8 +538,27 @@ def call(
             return _from_literal(args[0])
         return calls.run(interpreter, short, ast.unparse(node.func), args, kwargs, node, frame, node.args)
     if layers.is_layer(name):
-        return layers.build(interpreter, name, args, kwargs, node, frame)
+        layer = layers.build(interpreter, name, args, kwargs, node, frame)
+        interpreter.born.append(layer.attrs)
+        return layer
     return Unknown()
+
+
+def table(args: list[Value], kwargs: dict[str, Value]) -> Value:
+    """What `dict` and `OrderedDict` make: of keywords, of another one, of pairs."""
+    named = Table(dict(kwargs))
+    if not args:
+        return Unknown() if "**" in kwargs else named
+    first = args[0]
+    if isinstance(first, Seq):
+        pairs = [one.items for one in first.items if isinstance(one, Seq) and len(one.items) == 2]
+        keys = [key.value for key, _ in pairs if isinstance(key, Const)]
+        if len(keys) != len(first.items):
+            return Unknown()
+        first = Table(dict(zip(keys, (value for _, value in pairs), strict=True)))
+    if not isinstance(first, Table) or "**" in kwargs:
+        return first if not kwargs else Unknown()
+    return Table({**first.items, **named.items})
 
 
 def _from_literal(value: Value) -> Value:
@@ -605,9 +626,9 @@ def _of_container(interpreter: Interpreter, method: BoundMethod, args: list[Valu
     if isinstance(owner, Seq) and name in ("append", "extend", "insert") and where is not None:
         added: Value = Unknown()
         if name == "append" and args:
-            added = Seq((*owner.items, args[0]))
+            added = Seq((*owner.items, args[0]), owner.exact)
         elif name == "extend" and args and isinstance(args[0], Seq):
-            added = Seq(owner.items + args[0].items)
+            added = Seq(owner.items + args[0].items, owner.exact and args[0].exact)
         interpreter.assign_over(where, added, frame)
         return Const(None)
     if isinstance(owner, Table):
@@ -638,7 +659,7 @@ def _builtin(
     if name in ("list", "tuple"):
         return Seq(())
     if name == "dict":
-        return Table(dict(kwargs)) if not args and "**" not in kwargs else first or Unknown()
+        return table(args, kwargs)
     if name == "float" and isinstance(first, Const) and isinstance(first.value, str | int | float):
         try:
             return Const(float(first.value))
@@ -648,7 +669,7 @@ def _builtin(
         return Const(int(first.value)) if abs(first.value) < 1e15 else Unknown()
     if name == "len" and first is not None:
         if isinstance(first, Seq):
-            return Const(len(first.items))
+            return Const(len(first.items)) if first.exact else Unknown()
         if isinstance(first, Sizes):
             return Unknown() if first.tensor.shape.rank is None else Const(first.tensor.shape.rank)
         if isinstance(first, Tensor):
@@ -662,12 +683,13 @@ def _builtin(
     if name == "enumerate" and node.args:
         items = interpreter.items_of(first or Unknown(), node.args[0])
         if isinstance(first, Seq):
-            return Seq(tuple(Seq((Const(at), one)) for at, one in enumerate(items)))
+            return Seq(tuple(Seq((Const(at), one)) for at, one in enumerate(items)), first.exact)
         return Many(Seq((Unknown(), items[0] if items else Unknown())))
     if name == "zip" and node.args:
         rows = [interpreter.items_of(one, where) for one, where in zip(args, node.args, strict=False)]
         if all(isinstance(one, Seq) for one in args) and rows:
-            return Seq(tuple(Seq(tuple(row)) for row in zip(*rows, strict=False)))
+            exact = all(isinstance(one, Seq) and one.exact for one in args)
+            return Seq(tuple(Seq(tuple(row)) for row in zip(*rows, strict=False)), exact)
         return Many(Seq(tuple(row[0] if row else Unknown() for row in rows)))
     if name == "sum" and isinstance(first, Seq) and first.items and all(isinstance(one, Tensor) for one in first.items):
         return first.items[0]

@@ -156,7 +156,8 @@ class Call:
         return Tensor(self.tensor.shape if shape is None else shape, made, self.tensor.dtype)
 
     def made(self, kind: str, axis: Axis | None = None, dim: int | None = None) -> Made:
-        return Made(kind, self.place, self.tensor, axis, dim)
+        # a module is dropped or replaced where it is constructed
+        return Made(kind, self.built or self.place, self.tensor, axis, dim)
 
 
 def run(

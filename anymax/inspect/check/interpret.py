@@ -142,6 +142,7 @@ class Interpreter:
         self.made_in: dict[str, list[Instance]] = {}
         self.certain = True  # False while one of several possible callees is gone through
         self._trail: list[tuple[dict[Any, Value], Any, Any]] = []
+        self.born: list[dict[str, Value]] = []  # the attributes of objects that were made since an entry began
         self._stack: list[ast.AST] = []
         self._loading = 0
         self._generators: dict[ast.AST, bool] = {}
@@ -184,6 +185,7 @@ class Interpreter:
         """Go through a function of whose arguments no more than `given` is known, and forget what it changed."""
         self.steps, self._stack, self.certain = MOST_STEPS_OF_AN_ENTRY, [], True
         kept, self._trail = self._trail, []
+        self.born = []
         bound = function if instance is None else self._bind(function, instance)
         try:
             self.call_function(bound, [], given or {}, entry=True)
@@ -191,6 +193,9 @@ class Interpreter:
             pass
         finally:
             self.taken += MOST_STEPS_OF_AN_ENTRY - self.steps
+            # nobody knew its objects before: under the names that hold them they stay what they have become
+            for table in self.born:
+                self._forget(0, table)
             self._undo(0)
             self._trail = kept
 
@@ -302,15 +307,24 @@ class Interpreter:
 
     def _assign(self, node: ast.Assign, frame: Frame) -> None:
         value = self.eval(node.value, frame)
-        if isinstance(value, Instance | Layer) and isinstance(node.value, ast.Call) and not self.assuming:
-            names = self.named.setdefault(frame.module.path, {})
-            for target in node.targets:
-                if isinstance(target, ast.Name | ast.Attribute):
-                    held = names.setdefault(target.id if isinstance(target, ast.Name) else target.attr, [])
-                    if not any(one is value for one in held):
-                        held.append(value)
         for target in node.targets:
+            if not self.assuming:
+                self._remember(target, value, node.value, frame.module)
             self.assign(target, value, frame)
+
+    def _remember(self, target: ast.expr, value: Value, node: ast.expr, module: Module) -> None:
+        """Keep what a variable of the module holds, where a call gave it."""
+        if isinstance(target, ast.Tuple) and isinstance(value, Seq) and len(target.elts) == len(value.items):
+            nodes = node.elts if isinstance(node, ast.Tuple) else [node] * len(target.elts)
+            if len(nodes) == len(target.elts):
+                for one, part, written in zip(target.elts, value.items, nodes, strict=True):
+                    self._remember(one, part, written, module)
+        elif isinstance(value, Instance | Layer) and isinstance(node, ast.Call):
+            if isinstance(target, ast.Name | ast.Attribute):
+                name = target.id if isinstance(target, ast.Name) else target.attr
+                held = self.named.setdefault(module.path, {}).setdefault(name, [])
+                if not any(one is value for one in held):
+                    held.append(value)
 
     def _ann_assign(self, node: ast.AnnAssign, frame: Frame) -> None:
         if node.value is not None:
@@ -437,10 +451,25 @@ class Interpreter:
         return None
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> None:
-        for item in self.items_of(self.eval(node.iter, frame), node.iter):
+        source = self.eval(node.iter, frame)
+        mark = len(self._trail)
+        for item in self.items_of(source, node.iter):
             self.assign(node.target, item, frame)
             self._block(node.body, frame)
+        if not _is_exact(source):
+            self._grew_by_an_unknown_number(mark)
         self._block(node.orelse, frame)
+
+    def _grew_by_an_unknown_number(self, mark: int) -> None:
+        """Lists that became longer since in a loop that was gone through once."""
+        before: dict[tuple[int, Any], Value | Any] = {}
+        changes = self._trail[mark:]
+        for table, key, old in changes:
+            before.setdefault((id(table), key), old)
+        for table, key, _ in changes:
+            old, new = before[id(table), key], table.get(key)
+            if isinstance(old, Seq) and isinstance(new, Seq) and new.exact and len(new.items) > len(old.items):
+                self.put(table, key, Seq(new.items, exact=False))
 
     def items_of(self, value: Value, node: ast.expr | None = None) -> list[Value]:
         """What a loop over `value` sees; one item that stands for all where they are not known."""
@@ -714,8 +743,14 @@ class Interpreter:
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
         inner = Frame(Scope(frame.module, frame.scope), frame.owner, frame.self)
-        self._rounds(node.generators, inner, lambda: (self.eval(node.key, inner), self.eval(node.value, inner)))
-        return Unknown()
+        found: list[tuple[Value, Value]] = []
+
+        def add() -> None:
+            found.append((self.eval(node.key, inner), self.eval(node.value, inner)))
+
+        exact = self._rounds(node.generators, inner, add)
+        items = {key.value: value for key, value in found if isinstance(key, Const)}
+        return Table(items) if exact and len(items) == len(found) else Unknown()
 
     def _rounds(self, generators: list[ast.comprehension], frame: Frame, body: Callable[[], object]) -> bool:
         """Run a comprehension's body for each item; whether each item was known."""
@@ -724,7 +759,7 @@ class Interpreter:
             return True
         first, *rest = generators
         source = self.eval(first.iter, frame)
-        exact = isinstance(source, Seq) and len(source.items) <= LONGEST_LOOP and not first.ifs
+        exact = _is_exact(source) and not first.ifs
         for item in self.items_of(source, first.iter):
             self.assign(first.target, item, frame)
             for test in first.ifs:
@@ -819,6 +854,7 @@ class Interpreter:
         if key is not None and key in self._objects:
             return self._objects[key]
         instance = Instance(cls)
+        self.born.append(instance.attrs)
         mark = len(self._trail)
         init = cls.member("__init__")
         if isinstance(init, Function):
@@ -951,8 +987,17 @@ def _afresh(value: Value) -> Value:
     if isinstance(value, Unknown):
         return Unknown(batch=value.batch)
     if isinstance(value, Seq):
-        return Seq(tuple(map(_afresh, value.items)))
+        return Seq(tuple(map(_afresh, value.items)), value.exact)
     return Either(tuple(map(_afresh, value.options))) if isinstance(value, Either) else value
+
+
+def _is_exact(source: Value) -> bool:
+    """Whether a loop goes through these items one by one."""
+    if isinstance(source, Layer):
+        source = layers.modules_of(source)
+    if isinstance(source, Table):
+        return len(source.items) <= LONGEST_LOOP
+    return isinstance(source, Seq) and source.exact and len(source.items) <= LONGEST_LOOP
 
 
 def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

@@ -150,8 +150,6 @@ def build(
 
 
 def _items(short: str, args: list[Value]) -> Value:
-    if short == "Sequential" and len(args) == 1 and isinstance(args[0], Layer) and args[0].name == "OrderedDict":
-        args = list(args[0].args)
     first = args[0] if args else None
     if short == "Sequential" and len(args) == 1 and _is_named_pairs(first):
         return Seq(tuple(_values_of(first)))
@@ -229,6 +227,8 @@ def items_of(layer: Layer) -> list[Value]:
     """What a loop over the object sees."""
     if layer.name == "DataLoader":
         return [batch()]
+    if layer.name == "ModuleDict" and isinstance(names := _of_a_dict(layer, "keys"), Seq):
+        return list(names.items)
     inside = modules_of(layer)
     if isinstance(inside, Seq):
         return list(inside.items)
@@ -276,7 +276,7 @@ def call_method(
             interpreter.put(owner.attrs, args[0].value, args[1])
         elif isinstance(owner, Layer) and ITEMS in owner.attrs:
             grown = [
-                Seq((*inside.items, args[1])) if isinstance(inside, Seq) else Unknown()
+                Seq((*inside.items, args[1]), inside.exact) if isinstance(inside, Seq) else Unknown()
                 for inside in options(owner.attrs[ITEMS])
             ]
             interpreter.put(owner.attrs, ITEMS, join(grown))
@@ -285,11 +285,24 @@ def call_method(
         more = args[0].items if isinstance(args[0], Seq) and name == "extend" else (args[0],)
         known = isinstance(inside, Seq) and (name == "append" or (name == "extend" and isinstance(args[0], Seq)))
         interpreter.put(
-            owner.attrs, ITEMS, Seq((*inside.items, *more)) if known and isinstance(inside, Seq) else Unknown()
+            owner.attrs,
+            ITEMS,
+            Seq((*inside.items, *more), inside.exact) if known and isinstance(inside, Seq) else Unknown(),
         )
+    if isinstance(owner, Layer) and name in ("items", "keys", "values") and not args:
+        return _of_a_dict(owner, name)
     if isinstance(owner, Layer) and name == "forward":
         return call(interpreter, owner, args, kwargs, node, frame)
     return Unknown()
+
+
+def _of_a_dict(layer: Layer, name: str) -> Value:
+    """`items()`, `keys()` and `values()` of a ModuleDict."""
+    inside = layer.attrs.get(ITEMS)
+    if not isinstance(inside, Table):
+        return Unknown()
+    pairs = [Seq((Const(key), value)) for key, value in inside.items.items()]
+    return Seq(tuple(pairs) if name == "items" else tuple(pair.items[0 if name == "keys" else 1] for pair in pairs))
 
 
 # -- calling them -----------------------------------------------------------------------------------------------------

@@ -314,7 +314,7 @@ def _stack(call: Call) -> Value:
     tensor = as_tensor(items[0]) if items else None
     if tensor is None or not isinstance(dim, int):
         return Tensor()
-    new = Axis(size=len(parts.items) if isinstance(parts, Seq) else None)
+    new = Axis(size=len(parts.items) if isinstance(parts, Seq) and parts.exact else None)
     return Tensor(tensor.shape.inserted(dim, new), tensor.made if _all_made_alike(items, new) else None)
 
 

@@ -67,7 +67,7 @@ def distribution(call: Call, kind: str, taken: object) -> Tensor:
     if isinstance(taken, int):
         shape = shape.grown(taken)
         axis = shape.axis(taken)
-    made = Made(kind, call.place, call.tensor, axis, taken if isinstance(taken, int) else None, shape=shape)
+    made = replace(call.made(kind, axis, taken if isinstance(taken, int) else None), shape=shape)
     call.interpreter.see(
         Softmax(
             call.op,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 
 from anymax.inspect.check import layers
-from anymax.inspect.check.guesses import Guesses
+from anymax.inspect.check.guesses import LOSSES, MODELS, Guesses
 from anymax.inspect.check.interpret import Interpreter, Scope
 from anymax.inspect.check.observed import Observation
 from anymax.inspect.check.project import Module, Project
@@ -142,6 +142,7 @@ class Reading:
         for instance in self._interpreter.made_in.get(module.path, [])[:MOST_OBJECTS]:
             for function in self._methods_for(instance, entries):
                 yield function, instance, {}, None
+        yield from self._makers_of_arguments(module, values, [function for function, _ in entries])
         guesses = Guesses(module, values, self._interpreter)
         for function, cls in entries:
             given, assuming = guesses.of(function)
@@ -159,6 +160,20 @@ class Reading:
             with self._interpreter.as_of(module.scope, names):
                 for function, cls in self._entries(module, [value]):
                     yield function, self._example_of(cls) if cls else None, {}, None
+
+    def _makers_of_arguments(self, module: Module, values: list[Value], entries: list[Function]) -> Iterator[Way]:
+        """The functions that assign to a name that an entry has for an argument, and that are none themselves: what
+        they give the name is what the argument is likely to be."""
+        held = self._interpreter.named.get(module.path, {})
+        wanted = {name for function in entries for name in _parameters_of(function)} - {"self", "cls", *held}
+        makers = [name for name in wanted if name in MODELS or name in LOSSES]
+        if not makers:
+            return
+        assigns = re.compile(rf"(?:^|[\s,.])(?:{'|'.join(sorted(makers))})\b[^=\n()]*=[^=]")
+        for value in values:
+            if isinstance(value, Function) and value.scope.module is module and value not in entries:
+                if assigns.search(module.source.segment(value.node)):
+                    yield value, None, {}, None
 
     def _methods_for(self, instance: Instance, entries: list[Entry]) -> list[Function]:
         """The methods of an object that the code makes that are entries, or use something of the field it was given."""

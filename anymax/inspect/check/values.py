@@ -99,9 +99,11 @@ class Sizes(Value):
 
 @dataclass(eq=False)
 class Seq(Value):
-    """A tuple or list of which every item is known to be there."""
+    """A tuple or list of which every item is known to be there; there may be more where a loop of which the length is
+    not known made it, and it is not `exact`."""
 
     items: tuple[Value, ...]
+    exact: bool = True
 
 
 @dataclass(eq=False)
