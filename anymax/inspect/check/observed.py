@@ -84,6 +84,15 @@ class Loss(Observation):
 
 
 @dataclass(frozen=True, eq=False)
+class Averaged(Observation):
+    """A mean over the classes of what kl_div gave entry by entry, at `loss`; over all axes where `everything`."""
+
+    place: Place
+    loss: Place
+    everything: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Sampler(Observation):
     """Something that draws: it takes probabilities or scores (logits)."""
 

@@ -310,7 +310,17 @@ def _loss(call: Call) -> Value:
             call.nodes.get(names[0]),
         )
     )
+    if call.op == "kl_div" and call.const("reduction") == "none":
+        return _divergence(call, as_tensor(call.value("input")), as_tensor(call.value("target")))
     return Tensor(closed(()) if "reduction" not in call.values else Shape())
+
+
+def _divergence(call: Call, one: Tensor | None, other: Tensor | None) -> Tensor:
+    """What kl_div gives for each entry; the axis is the one over which the entries sum to a divergence."""
+    for tensor in (one, other):
+        if tensor is not None and tensor.made is not None and tensor.made.is_distribution:
+            return Tensor(tensor.shape, Made("divergence", call.place, None, tensor.made.axis))
+    return Tensor(one.shape if one else Shape(), Made("divergence", call.place))
 
 
 for _name, _arguments in LOSS_ARGUMENTS.items():
@@ -496,6 +506,8 @@ def _with_a_number(call: Call, sign: ast.operator, left: Value, right: Value) ->
         # the exponential of such a thing is a kernel rather than a softmax
         bounded = isinstance(sign, ast.Pow) or (isinstance(value, int | float) and value < 0)
         return Tensor(tensor.shape, call.made("computed") if bounded else None, tensor.dtype, masked=tensor.masked)
+    if made.kind == "divergence":
+        return tensor if isinstance(sign, ast.Mult | ast.Div) and on_the_left else Tensor(tensor.shape)
     if made.kind in ("scores", "product"):
         flips = not on_the_left and isinstance(sign, ast.Div | ast.Pow)
         linear = isinstance(sign, ast.Add | ast.Sub | ast.Mult | ast.Div) and not flips

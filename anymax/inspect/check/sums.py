@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from anymax.inspect.check.calls import Call, as_tensor, op
 from anymax.inspect.check.moves import pieces
-from anymax.inspect.check.observed import Choice, Product, WeightedSum
+from anymax.inspect.check.observed import Averaged, Choice, Product, WeightedSum
 from anymax.inspect.check.shapes import Axis, Shape, closed, product
 from anymax.inspect.check.values import Const, Made, Seq, Tensor, Use, Value
 
@@ -24,6 +24,8 @@ def _reduce(call: Call) -> Value:
     dims, tensor = call.dims(), call.tensor
     if call.op in ("max", "min") and dims != "unknown":
         _observe_choice(call)
+    if call.op == "mean" and dims != "unknown":
+        _observe_averaged(call)
     if dims == "missing":
         return Tensor(closed(()), call.made(call.op) if call.op in ("sum", "logsumexp") else None)
     if not isinstance(dims, list):
@@ -44,6 +46,19 @@ def _reduce(call: Call) -> Value:
         chosen = Tensor(shape, call.made("argmax", axes[0], dims[0]))
         return Seq((result, chosen))
     return result
+
+
+def _observe_averaged(call: Call) -> None:
+    """A mean, over all axes or over that of the classes, of what kl_div gave for each entry."""
+    dims, tensor, made = call.dims(), call.tensor, call.tensor.made
+    if made is None or made.kind != "divergence":
+        return
+    if dims == "missing":
+        call.interpreter.see(Averaged(call.place, made.place, True))
+    elif isinstance(dims, list) and made.axis is not None:
+        axes = [tensor.shape.grown(dim).axis(dim) for dim in dims]
+        if any(axis is made.axis for axis in axes):
+            call.interpreter.see(Averaged(call.place, made.place, False))
 
 
 def _compares_two(call: Call) -> bool:

@@ -285,7 +285,8 @@ class Made:
 
     Attributes:
         kind: scores (out of a linear map or convolution), softmax, log_softmax, sigmoid, logsigmoid, complement (1 -
-            sigmoid), product (of queries and keys), exp, logsumexp, sum, argmax, one_hot, difference, computed.
+            sigmoid), product (of queries and keys), exp, logsumexp, sum, argmax, one_hot, difference, computed,
+            divergence (the entries of kl_div).
         axis: the axis that it was made over. operand: what it was made from.
         shifted: a small number was added or a bound was set since, as before a logarithm.
         lowered: something was subtracted since: as a rule the largest, so that the exponentials do not overflow.
