@@ -17,6 +17,7 @@ from anymax.inspect.check.project import Module, Project
 from anymax.inspect.check.sources import Source, places_of, whole_places_of
 from anymax.inspect.check.values import (
     Class,
+    Const,
     Either,
     External,
     Function,
@@ -51,7 +52,7 @@ DEEPEST_STACK = 5000
 MOST_STEPS_OF_A_RUN = 12_000_000
 MOST_STEPS_OF_A_FILE, LEAST_STEPS_OF_A_FILE = 30_000, 3_000
 
-# Objects of one file whose methods are entered once more each
+# Objects of one file whose methods are entered once more each, and entries whose arguments have defaults
 MOST_OBJECTS = 12
 
 # Methods of the classes above it that are entered with an object of a class
@@ -160,6 +161,22 @@ class Reading:
             with self._interpreter.as_of(module.scope, names):
                 for function, cls in self._entries(module, [value]):
                     yield function, self._example_of(cls) if cls else None, {}, None
+        yield from islice(self._with_defaults(entries), MOST_OBJECTS)
+
+    def _with_defaults(self, entries: list[Entry]) -> Iterator[Way]:
+        """The entries whose function, or whose class's constructor, takes a name for a choice, as by default."""
+        examples: dict[Class, Value] = {}
+        for function, cls in entries:
+            init = cls.member("__init__") if cls else None
+            chosen = _named_choices(init) if isinstance(init, Function) else {}
+            own = _named_choices(function)
+            if not chosen and not own:
+                continue
+            said = f"the arguments of {cls.name if cls and chosen else function.name} have their defaults"
+            self._interpreter.assuming = said
+            if cls is not None and cls not in examples:
+                examples[cls] = self._interpreter.example_of(cls, chosen)
+            yield function, examples[cls] if cls else None, own, said
 
     def _makers_of_arguments(self, module: Module, values: list[Value], entries: list[Function]) -> Iterator[Way]:
         """The functions that assign to a name that an entry has for an argument, and that are none themselves: what
@@ -304,6 +321,20 @@ def _holds(lines: list[int], node: ast.stmt | ast.expr) -> bool:
     """Whether one of these lines, in order, is of the node."""
     at = bisect.bisect_left(lines, node.lineno)
     return at < len(lines) and lines[at] <= (node.end_lineno or 0)
+
+
+def _named_choices(function: Function) -> dict[str, Value]:
+    """The arguments that are a string by default, as the name of a model or a loss is, and the flags next to them."""
+    wanted = function.node.args
+    names = _parameters_of(function)
+    defaults = list(zip(names[len(names) - len(wanted.defaults) :], wanted.defaults, strict=True))
+    defaults += [
+        (one.arg, default) for one, default in zip(wanted.kwonlyargs, wanted.kw_defaults, strict=True) if default
+    ]
+    found = {name: one.value for name, one in defaults if isinstance(one, ast.Constant)}
+    if not any(isinstance(value, str) for value in found.values()):
+        return {}
+    return {name: Const(value) for name, value in found.items() if isinstance(value, str | bool)}
 
 
 def _is_a_word_of_the_field(name: str) -> bool:
