@@ -241,7 +241,9 @@ class Reading:
         """The methods that a class has itself and that show something of the field; all where its constructor or one
         of its attributes does."""
         mentions = self._mentions_in(cls.module)
-        whole = any(_holds(mentions, one) for one in cls.node.body if _says_it_for_all(one))
+        whole = any(method.name == "__init__" and _holds(mentions, method.node) for method in _methods(cls)) or any(
+            not isinstance(one, Function) and self._is_of_the_field(one) for one in cls.members.values()
+        )
         for method in _methods(cls):
             if method.name != "__init__" and (whole or _holds(mentions, method.node)):
                 yield method
@@ -339,13 +341,6 @@ def _named_choices(function: Function) -> dict[str, Value]:
 
 def _is_a_word_of_the_field(name: str) -> bool:
     return any(word in f"{name.lower()}(" for word in FIELD)
-
-
-def _says_it_for_all(node: ast.stmt) -> bool:
-    """Whether a statement of a class is its constructor or an attribute."""
-    return isinstance(node, ast.Assign | ast.AnnAssign) or (
-        isinstance(node, ast.FunctionDef) and node.name == "__init__"
-    )
 
 
 def _parameters_of(function: Function) -> list[str]:
