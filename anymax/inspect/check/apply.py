@@ -85,6 +85,7 @@ ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 
 INFINITIES = frozenset(["math.inf", "torch.inf", "numpy.inf", "torch.infty", "numpy.infty"])
+A_RECORD = "*record"
 
 NAMES_OF_A_BATCH = frozenset(
     ["b", "bs", "bsz", "batch", "batch_size", "batchsize", "nbatch", "n_batch", "batch_sz", "nb"]
@@ -275,6 +276,8 @@ def subscript(interpreter: Interpreter, owner: Value, node: ast.Subscript, frame
     if isinstance(owner, Sizes):
         return size_of(interpreter, owner, number, frame) if type(number) is int else Unknown()
     if isinstance(owner, Table):
+        if owner.is_record and type(number) is int:
+            return interpreter.item(owner, number)
         if isinstance(key, Const):
             return owner.items.get(key.value) or Unknown()
         return join(list(owner.items.values())) if owner.items else Unknown()
@@ -500,7 +503,7 @@ def _compared(sign: ast.cmpop, left: Value, right: Value) -> bool | None:
     if isinstance(sign, ast.Is | ast.IsNot) and isinstance(right, Const) and right.value is None:
         if isinstance(left, Const):
             return (left.value is None) is isinstance(sign, ast.Is)
-        if isinstance(left, Tensor | Layer | Instance | Function | Class | Seq | Table | External | Size):
+        if isinstance(left, Tensor | Layer | Instance | Function | Class | Seq | Table | External | Size | Partial):
             return isinstance(sign, ast.IsNot)
         return None
     if isinstance(left, Const) and isinstance(right, Const):
@@ -529,6 +532,13 @@ def call(
         return _builtin(interpreter, name.partition(".")[2], args, kwargs, node, frame)
     if name == "collections.OrderedDict":
         return table(args, kwargs)
+    if name == "collections.namedtuple" and len(args) > 1:
+        return Partial(External(A_RECORD), (_field_names(args[1]),), {})
+    if name == A_RECORD and isinstance(args[0], Seq):
+        names = tuple(one.value for one in args[0].items if isinstance(one, Const))
+        return Table({**dict(zip(names, args[1:], strict=False)), **kwargs}, is_record=True, order=names)
+    if is_record(name) and not args and "**" not in kwargs:
+        return Table(dict(kwargs), is_record=True)
     if name == "functools.partial" and args:
         return Partial(args[0], tuple(args[1:]), kwargs)
     if name in TRANSPARENT:
@@ -542,6 +552,36 @@ def call(
         interpreter.born.append(layer.attrs)
         return layer
     return Unknown()
+
+
+def _field_names(value: Value) -> Value:
+    """The names in `namedtuple("Point", "x y")` or `namedtuple("Point", ["x", "y"])`."""
+    if isinstance(value, Const) and isinstance(value.value, str):
+        return Seq(tuple(map(Const, value.value.replace(",", " ").split())))
+    return value
+
+
+def is_record(name: str) -> bool:
+    """Whether a class of a package that is not read only holds what it is given, as `ModelOutput(logits=x)` does."""
+    last = name.rpartition(".")[2]
+    return last in ("SimpleNamespace", "Namespace", "ModelOutput") or (
+        name.startswith("transformers.") and last.endswith(("Output", "OutputWithPast", "OutputWithPooling"))
+    )
+
+
+def values_of_a_record(value: Instance | Table) -> list[Value]:
+    """What a NamedTuple, or a dataclass of a model's outputs, unpacks to; nothing where that is not known.
+
+    The outputs of transformers leave out those that are None.
+    """
+    if isinstance(value, Table):
+        return [value.items.get(name, Unknown()) for name in value.order]
+    held = [value.attrs.get(name) or value.cls.member(name) or Unknown() for name in value.cls.fields]
+    if "NamedTuple" in [name.rpartition(".")[2] for name in value.cls.foreign_bases()]:
+        return held
+    if any(isinstance(one, Unknown | Either) for one in held):
+        return []
+    return [one for one in held if not (isinstance(one, Const) and one.value is None)]
 
 
 def table(args: list[Value], kwargs: dict[str, Value]) -> Value:
@@ -650,6 +690,10 @@ def _of_container(interpreter: Interpreter, method: BoundMethod, args: list[Valu
     return Unknown()
 
 
+def _first_of(value: Unknown, count: int) -> Seq:
+    return Seq(tuple(value.member(at) for at in range(count)))
+
+
 def _builtin(
     interpreter: Interpreter, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.Call, frame: Frame
 ) -> Value:
@@ -686,6 +730,11 @@ def _builtin(
             return Seq(tuple(Seq((Const(at), one)) for at, one in enumerate(items)), first.exact)
         return Many(Seq((Unknown(), items[0] if items else Unknown())))
     if name == "zip" and node.args:
+        known = [one for one in args if isinstance(one, Seq) and one.exact]
+        if known:
+            # the items of what is not known are taken one by one, as long as the shortest that is
+            count = min(len(one.items) for one in known)
+            args = [_first_of(one, count) if isinstance(one, Unknown) else one for one in args]
         rows = [interpreter.items_of(one, where) for one, where in zip(args, node.args, strict=False)]
         if all(isinstance(one, Seq) for one in args) and rows:
             exact = all(isinstance(one, Seq) and one.exact for one in args)

@@ -319,12 +319,15 @@ class Interpreter:
             if len(nodes) == len(target.elts):
                 for one, part, written in zip(target.elts, value.items, nodes, strict=True):
                     self._remember(one, part, written, module)
-        elif isinstance(value, Instance | Layer) and isinstance(node, ast.Call):
-            if isinstance(target, ast.Name | ast.Attribute):
-                name = target.id if isinstance(target, ast.Name) else target.attr
-                held = self.named.setdefault(module.path, {}).setdefault(name, [])
-                if not any(one is value for one in held):
-                    held.append(value)
+        elif (
+            isinstance(value, Instance | Layer)
+            and isinstance(node, ast.Call)
+            and isinstance(target, ast.Name | ast.Attribute)
+        ):
+            name = target.id if isinstance(target, ast.Name) else target.attr
+            held = self.named.setdefault(module.path, {}).setdefault(name, [])
+            if not any(one is value for one in held):
+                held.append(value)
 
     def _ann_assign(self, node: ast.AnnAssign, frame: Frame) -> None:
         if node.value is not None:
@@ -342,6 +345,8 @@ class Interpreter:
             owner = self.eval(target.value, frame)
             if isinstance(owner, Instance | Layer):
                 self.put(owner.attrs, target.attr, value)
+            elif isinstance(owner, Table) and owner.is_record:
+                self.put(owner.items, target.attr, value)
             elif isinstance(owner, Class):
                 self.put(owner.members, target.attr, value)
         elif isinstance(target, ast.Tuple | ast.List):
@@ -371,8 +376,9 @@ class Interpreter:
             return value.member(number)
         if isinstance(value, Tensor):
             return apply.item_of(value)
-        if isinstance(value, Instance) and number < len(fields := value.cls.fields):
-            return self._of_instance(value, fields[number])
+        if isinstance(value, Instance | Table):
+            values = apply.values_of_a_record(value)
+            return values[number] if -len(values) <= number < len(values) else Unknown()
         return Unknown()
 
     def field_of(self, owner: Instance, key: Value | None) -> Value:
@@ -389,6 +395,8 @@ class Interpreter:
             self.put(owner.items, key.value, value)
         elif isinstance(owner, Layer) and isinstance(key, Const) and isinstance(key.value, int | str):
             self.put(owner.attrs, str(key.value), value)
+        elif isinstance(owner, Instance) and isinstance(key, Const) and key.value in owner.cls.fields:
+            self.put(owner.attrs, key.value, value)
         elif isinstance(owner, Table | Seq):
             self.assign(target.value, Unknown(), frame)
         elif isinstance(owner, Tensor | Unknown) and (isinstance(owner, Tensor) or apply.is_mask(target.slice)):
@@ -430,7 +438,7 @@ class Interpreter:
             return False  # imports for types alone, which may be those of a whole package
         if isinstance(value, Seq | Table):
             return bool(value.items)
-        return True if isinstance(value, Function | Class | Instance | Layer) else None
+        return True if isinstance(value, Function | Class | Instance | Layer | Partial) else None
 
     def _assume(self, test: ast.expr, holds: bool, frame: Frame) -> None:
         """What a test says about the rank of a tensor: `x.dim() == 3`."""
@@ -476,7 +484,7 @@ class Interpreter:
         if isinstance(value, Seq) and len(value.items) <= LONGEST_LOOP:
             return list(value.items)
         if isinstance(value, Table) and len(value.items) <= LONGEST_LOOP:
-            return [Const(key) for key in value.items]
+            return list(value.items.values()) if value.is_record else [Const(key) for key in value.items]
         if isinstance(value, Many):
             return [value.item]
         if isinstance(value, Layer):
@@ -698,6 +706,8 @@ class Interpreter:
             return apply.external(f"{owner.name}.{name}")
         if isinstance(owner, Layer) and name in owner.attrs:
             return owner.attrs[name]
+        if isinstance(owner, Table) and owner.is_record and name in owner.items:
+            return owner.items[name]
         if isinstance(owner, Layer):
             return layers.attribute(owner, name) or BoundMethod(owner, name, node)
         if isinstance(owner, Unknown) and not apply.is_method(name):
@@ -861,6 +871,9 @@ class Interpreter:
             self.call_function(self._bind(init, instance), args, kwargs, entry)
         elif fields := cls.fields:
             instance.attrs.update(_of_a_record(fields, args, kwargs, entry))
+            after = cls.member("__post_init__")
+            if isinstance(after, Function):
+                self.call_function(self._bind(after, instance), [], {})
         elif layer := layers.inherited(cls, args, kwargs, node):
             return layer
         # nobody knew the object before: no other path has an older state of it to go back to

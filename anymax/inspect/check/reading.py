@@ -187,14 +187,17 @@ class Reading:
         if not makers:
             return
         assigns = re.compile(rf"(?:^|[\s,.])(?:{'|'.join(sorted(makers))})\b[^=\n()]*=[^=]")
-        for value in values:
-            if isinstance(value, Function) and value.scope.module is module and value not in entries:
-                if assigns.search(module.source.segment(value.node)):
-                    yield value, None, {}, None
+        others = (value for value in values if isinstance(value, Function) and value not in entries)
+        for value in others:
+            if value.scope.module is module and assigns.search(module.source.segment(value.node)):
+                yield value, None, {}, None
+
+    def _held_of_the_field(self, instance: Instance) -> set[str]:
+        return {name for name, value in instance.attrs.items() if self._is_of_the_field(value)}
 
     def _methods_for(self, instance: Instance, entries: list[Entry]) -> list[Function]:
         """The methods of an object that the code makes that are entries, or use something of the field it was given."""
-        held = {name for name, value in instance.attrs.items() if self._is_of_the_field(value)}
+        held = self._held_of_the_field(instance)
         found = [function for function, cls in entries if cls is instance.cls]
         more = [method for method in _methods(instance.cls) if not held.isdisjoint(self._asked_of_self(method))]
         return found + [method for method in more if method not in found and method.name != "__init__"]
@@ -258,8 +261,14 @@ class Reading:
     def _completed_by(self, cls: Class, base: Class) -> Iterator[Function]:
         """The inherited methods that turn to something that the class itself says: `self(x)`, `self.default_loss`."""
         said = {name for one in takewhile(lambda one: one is not base, cls.ancestry()) for name in one.members}
-        for method in self._methods_of_the_field(base):
-            if cls.member(method.name) is method and not said.isdisjoint(self._asked_of_self(method)):
+        methods = [one for one in _methods(base) if cls.member(one.name) is one]
+        methods = [one for one in methods if one.name != "__init__" and not said.isdisjoint(self._asked_of_self(one))]
+        if not methods:
+            return
+        example, shown = self._example_of(cls), list(self._methods_of_the_field(base))
+        held = self._held_of_the_field(example) if example else set()
+        for method in methods:
+            if method in shown or not held.isdisjoint(self._asked_of_self(method)):
                 yield method
 
     def _asked_of_self(self, method: Function) -> set[str]:

@@ -122,9 +122,12 @@ class Spread(Many):
 
 @dataclass(eq=False)
 class Table(Value):
-    """A dict of known keys."""
+    """A dict of known keys. A record of a package that is not read is one too: its items are attributes, and `order`
+    says which come first where it is unpacked."""
 
     items: dict[Any, Value]
+    is_record: bool = False
+    order: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)

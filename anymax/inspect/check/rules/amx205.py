@@ -34,7 +34,7 @@ from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Averaged, Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what
+from anymax.inspect.check.telling import all_made, at, perhaps, strongest, what, where
 from anymax.inspect.check.values import Const
 
 
