@@ -87,6 +87,9 @@ ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 INFINITIES = frozenset(["math.inf", "torch.inf", "numpy.inf", "torch.infty", "numpy.infty"])
 A_RECORD = "*record"
 
+# A slice of no more entries than this is taken to find as many
+SHORT = 16
+
 NAMES_OF_A_BATCH = frozenset(
     ["b", "bs", "bsz", "batch", "batch_size", "batchsize", "nbatch", "n_batch", "batch_sz", "nb"]
 )
@@ -330,7 +333,7 @@ def indexed(interpreter: Interpreter, tensor: Tensor, index: ast.expr, frame: Fr
             tensor = tensor.with_shape(tensor.shape.inserted(dim, Axis(size=1)))
             dim += 1
         elif isinstance(value, Const) and type(value.value) is int:
-            tensor = moves.taken(tensor, dim)
+            tensor = moves.taken(tensor, dim, value.value)
         else:
             return Tensor(made=moves.chosen(tensor), dtype=tensor.dtype)
     return tensor
@@ -343,10 +346,35 @@ def _sliced(tensor: Tensor, dim: int, part: ast.Slice) -> Tensor:
     axis = shape.axis(dim)
     if axis is None:
         return Tensor(shape.blurred(dim))
+    bounds = _bounds(part)
     made = moves.cut(tensor.made, axis)
-    if axis.size is None:
-        return replace(tensor, shape=shape, made=made, origin=object())
-    return replace(tensor, shape=shape.with_axis(dim, replace(axis, size=None)), made=made, pair=None, origin=object())
+    if bounds is not None and tensor.pieces is not None and tensor.pieces.axis is axis:
+        made = tensor.pieces.between(*bounds)
+    if axis.size is None and (bounds is None or bounds[1] is None or bounds[1] - bounds[0] > SHORT):
+        return replace(tensor, shape=shape, made=made, pieces=None, origin=object())
+    shorter = replace(axis, size=_length(axis.size, bounds))
+    return replace(tensor, shape=shape.with_axis(dim, shorter), made=made, pair=None, pieces=None, origin=object())
+
+
+def _length(size: int | None, bounds: tuple[int, int | None] | None) -> int | None:
+    """How many of so many entries lie between two bounds; where their number is not known, as many as are asked for."""
+    if bounds is None:
+        return None
+    start, stop = bounds
+    if size is None:
+        return None if stop is None else stop - start
+    return max(0, min(size, stop if stop is not None else size) - start)
+
+
+def _bounds(part: ast.Slice) -> tuple[int, int | None] | None:
+    """Where a slice begins and ends, counted from the front; None where that is not written there."""
+    lower, upper = (one.value if isinstance(one, ast.Constant) else one for one in (part.lower, part.upper))
+    start = 0 if lower is None else lower
+    if type(start) is not int or part.step is not None:
+        return None
+    if upper is None:
+        return start, None
+    return (start, upper) if type(upper) is int and upper > start else None
 
 
 def _indexed_from_back(interpreter: Interpreter, tensor: Tensor, parts: list[ast.expr], frame: Frame) -> Tensor:
@@ -361,7 +389,7 @@ def _indexed_from_back(interpreter: Interpreter, tensor: Tensor, parts: list[ast
             tensor = tensor.with_shape(tensor.shape.inserted(dim, Axis(size=1)))
             dim -= 1
         elif isinstance(value, Const) and type(value.value) is int:
-            tensor = moves.taken(tensor, dim)
+            tensor = moves.taken(tensor, dim, value.value)
         else:
             return Tensor(dtype=tensor.dtype)
     return tensor
@@ -562,7 +590,7 @@ def _field_names(value: Value) -> Value:
 
 
 def is_record(name: str) -> bool:
-    """Whether a class of a package that is not read only holds what it is given, as `ModelOutput(logits=x)` does."""
+    """Whether a class that is not read only holds what it is given: `SequenceClassifierOutput(logits=x)`."""
     last = name.rpartition(".")[2]
     return last in ("SimpleNamespace", "Namespace", "ModelOutput") or (
         name.startswith("transformers.") and last.endswith(("Output", "OutputWithPast", "OutputWithPooling"))

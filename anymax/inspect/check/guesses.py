@@ -67,7 +67,7 @@ class Guesses:
         for cls in self._classes:
             if cls.name.lower() == name.lower().replace("_", "") and self._is_used(name):
                 return [self._example(cls)]
-        if not self._is_called(name):
+        if not (self._is_used(name) if name in MODELS else self._is_called(name)):
             return []
         if name in MODELS or name in LOSSES:
             roots = [cls for cls in self._root_modules() if _is_loss(cls) == (name in LOSSES)]

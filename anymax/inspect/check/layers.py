@@ -136,7 +136,7 @@ def is_module_method(name: str) -> bool:
 
 def build(
     interpreter: Interpreter, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST, frame: Frame
-) -> Value:
+) -> Layer:
     """An object of a class that is known by name."""
     short, place = short_name(name), interpreter.place(node, frame)
     layer = Layer(name if is_model(name) else short, tuple(args), kwargs, place)

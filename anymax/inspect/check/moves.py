@@ -8,7 +8,7 @@ from dataclasses import replace
 from anymax.inspect.check.calls import Call, as_tensor, axis_of_size, op
 from anymax.inspect.check.observed import Dim
 from anymax.inspect.check.shapes import Axis, Shape, closed
-from anymax.inspect.check.values import Const, Made, Many, Seq, Size, Sizes, Tensor, Unknown, Use, Value
+from anymax.inspect.check.values import Const, Made, Many, Pieces, Seq, Size, Sizes, Tensor, Unknown, Use, Value
 
 
 def _ints(call: Call, first: str) -> list[Value] | None:
@@ -230,11 +230,14 @@ def _select(call: Call) -> Value:
     return taken(call.tensor, dim) if isinstance(dim, int) else Tensor()
 
 
-def taken(tensor: Tensor, dim: int) -> Tensor:
-    """One entry along an axis."""
+def taken(tensor: Tensor, dim: int, number: int | None = None) -> Tensor:
+    """One entry along an axis, at this place where it is known."""
     shape = tensor.shape.grown(dim)
-    made = cut(tensor.made, shape.axis(dim))
-    return replace(tensor, shape=shape.without(dim), made=made, pair=None, origin=object())
+    axis = shape.axis(dim)
+    made = cut(tensor.made, axis)
+    if tensor.pieces is not None and tensor.pieces.axis is axis and number is not None and number >= 0:
+        made = tensor.pieces.between(number, number + 1)
+    return replace(tensor, shape=shape.without(dim), made=made, pair=None, pieces=None, origin=object())
 
 
 def cut(made: Made | None, axis: Axis | None) -> Made | None:
@@ -253,9 +256,20 @@ def _chunk(call: Call) -> Value:
 
 @op("split tensor_split", "input split_size dim")
 def _split(call: Call) -> Value:
-    part = _part(call)
+    part, dim = _part(call), _dim_or_first(call)
     sizes = call.value("split_size")
-    return Seq((part,) * len(sizes.items)) if isinstance(sizes, Seq) else Many(part)
+    if not isinstance(sizes, Seq):
+        return Many(part)
+    if not isinstance(dim, int):
+        return Seq((part,) * len(sizes.items))
+    return Seq(tuple(_resized(part, dim, size) for size in sizes.items))
+
+
+def _resized(part: Tensor, dim: int, size: Value) -> Tensor:
+    axis = part.shape.grown(dim).axis(dim)
+    if axis is None or not isinstance(size, Const) or type(size.value) is not int:
+        return part
+    return part.with_shape(part.shape.with_axis(dim, replace(axis, size=size.value)))
 
 
 def _dim_or_first(call: Call) -> Dim:
@@ -292,7 +306,27 @@ def _cat(call: Call) -> Value:
         return Tensor()
     axis = tensor.shape.grown(dim).axis(dim)
     made = tensor.made if _all_made_alike(items, axis) else None
-    return Tensor(tensor.shape.with_axis(dim, replace(axis, size=None) if axis else Axis()), made)
+    lengths = _lengths(parts, dim)
+    total = sum(one for one in lengths if one is not None) if lengths and None not in lengths else None
+    whole = replace(axis, size=total) if axis else Axis(size=total)
+    pieces = _pieces(whole, parts, lengths) if made is None else None
+    return Tensor(tensor.shape.with_axis(dim, whole), made, pieces=pieces)
+
+
+def _lengths(parts: Value | None, dim: int) -> list[int | None]:
+    """How long each tensor of a list is along an axis."""
+    if not isinstance(parts, Seq) or not parts.exact:
+        return []
+    axes = [one.shape.grown(dim).axis(dim) if isinstance(one, Tensor) else None for one in parts.items]
+    return [axis.size if axis else None for axis in axes]
+
+
+def _pieces(whole: Axis, parts: Value | None, lengths: list[int | None]) -> Pieces | None:
+    """What each piece of a `cat` is, where something is known of one."""
+    if not isinstance(parts, Seq) or not parts.exact:
+        return None
+    made = [one.made if isinstance(one, Tensor) else None for one in parts.items]
+    return Pieces(whole, tuple(zip(lengths, made, strict=True))) if any(made) else None
 
 
 def _items(parts: Value | None) -> tuple[Value, ...]:

@@ -192,9 +192,9 @@ def broadcast(left: Shape, right: Shape) -> Shape:
         longer = left_back if len(left_back) >= len(right_back) else right_back
         return closed(longer[: len(longer) - count] + matched)
     if left.open and not right.open:
-        return _open_with_closed(left, matched)
+        return _open_with_closed(left, right, matched)
     if right.open and not left.open:
-        return _open_with_closed(right, matched)
+        return _open_with_closed(right, left, matched)
     # the fronts only agree where both have the same rank, which nothing says; the longer known one is the usual case
     front = left.front if len(left.front) >= len(right.front) else right.front
     longer = left_back if len(left_back) >= len(right_back) else right_back
@@ -203,7 +203,11 @@ def broadcast(left: Shape, right: Shape) -> Shape:
     return Shape(front, unmatched + matched, True, left.kin if left.kin == right.kin else None)
 
 
-def _open_with_closed(unknown: Shape, matched: tuple[Axis, ...]) -> Shape:
+def _open_with_closed(unknown: Shape, known: Shape, matched: tuple[Axis, ...]) -> Shape:
+    last = known.front[-1] if known.front else None
+    if not unknown.back and last is not None and last.size not in (None, 1):
+        # whatever the other side has there, the result has as many
+        return Shape(unknown.front, (last,), True)
     return Shape(unknown.front, unknown.back[: len(unknown.back) - len(matched)] + matched, True)
 
 
@@ -212,6 +216,8 @@ def _richer(one: Axis, other: Axis) -> Axis:
         return other
     if other.size == 1 and one.size != 1:
         return one
+    if one.kind is None and other.kind is None and one.size is None:
+        return other if other.size is not None else one
     return one if one.kind or not other.kind else other
 
 

@@ -342,6 +342,33 @@ class Factor:
 
 
 @dataclass(frozen=True, eq=False)
+class Pieces:
+    """What was put side by side along an axis: how long each piece is, where that is known, and what it is."""
+
+    axis: Axis
+    parts: tuple[tuple[int | None, Made | None], ...]
+
+    def between(self, start: int, stop: int | None) -> Made | None:
+        """What the entries from `start` to `stop`, or to the end, are, where all of them are alike."""
+        found: list[Made | None] = []
+        at = 0
+        for number, (size, made) in enumerate(self.parts):
+            last = number == len(self.parts) - 1
+            if size is None and not last:
+                # what lies behind is not known; all of it is meant where a slice that begins here has no end
+                found += [one for _, one in self.parts[number:]] if start == at and stop is None else [None]
+                break
+            end = at + size if size is not None else None
+            if (end is None or start < end) and (stop is None or at < stop):
+                found.append(made)
+            if end is None or (stop is not None and end >= stop):
+                break
+            at = end
+        kinds = {made.kind if made else None for made in found}
+        return found[0] if len(kinds) == 1 else None
+
+
+@dataclass(frozen=True, eq=False)
 class Tensor(Value):
     """A tensor: its axes, and what its values are."""
 
@@ -356,6 +383,7 @@ class Tensor(Value):
     filled: float | None = None  # what every entry is
     zero_or_one: bool = False  # what a comparison gave
     relation: Linear | Test | None = None  # to another value
+    pieces: Pieces | None = None
     origin: object = field(default_factory=object)  # stays the same where the values do
 
     def kind(self) -> str | None:
