@@ -14,7 +14,7 @@ _BOTH = frozenset([*_AXES, *_VALUES, *_NUMERICS])
 # which codes each engine gives
 ENGINES = {
     "anymax check": _BOTH | {"AMX304", "AMX401"},
-    "anymax.check_model": _BOTH - {"AMX104"},
+    "anymax.check_model": _BOTH,
     "anymax.watch": _BOTH | {"AMX209", "AMX210", "AMX211", "AMX304"},
     "anymax.probe": frozenset({"AMX102"}),
 }

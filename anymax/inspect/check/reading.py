@@ -156,6 +156,7 @@ class Reading:
                     yield function, example, given, also or assuming
             elif given:
                 yield function, None, given, assuming
+        yield from self._inherited(module, values)
         assert module.scope is not None  # it is loaded
         for value, names in module.replaced:
             with self._interpreter.as_of(module.scope, names):
@@ -199,8 +200,9 @@ class Reading:
         """The methods of an object that the code makes that are entries, or use something of the field it was given."""
         held = self._held_of_the_field(instance)
         found = [function for function, cls in entries if cls is instance.cls]
-        more = [method for method in _methods(instance.cls) if not held.isdisjoint(self._asked_of_self(method))]
-        return found + [method for method in more if method not in found and method.name != "__init__"]
+        methods = [method for base in instance.cls.ancestry() for method in _methods(base)]
+        more = [one for one in methods if one.name != "__init__" and instance.cls.member(one.name) is one]
+        return found + [one for one in more if one not in found and not held.isdisjoint(self._asked_of_self(one))]
 
     def _imports_the_field(self, wanted: Imported) -> bool:
         """Whether what an import brings is a function or class of the field, by the text of its file."""
@@ -231,14 +233,18 @@ class Reading:
                 yield from ((method, value) for method in self._methods_of_the_field(value))
             elif _holds(self._mentions_in(module), value.node):
                 yield value, None
-        for cls in own:
-            if isinstance(cls, Class):
-                inherited = (method for base in list(cls.ancestry())[1:] for method in self._completed_by(cls, base))
-                yield from ((method, cls) for method in islice(inherited, MOST_INHERITED))
         # methods that say nothing themselves come last
         for cls in own:
             if isinstance(cls, Class):
                 yield from ((method, cls) for method in self._callers(cls))
+
+    def _inherited(self, module: Module, values: list[Value]) -> Iterator[Way]:
+        """The methods that classes of a file inherit and complete; late, since each takes an object of its class."""
+        for cls in values:
+            if isinstance(cls, Class) and cls.module is module:
+                methods = (method for base in list(cls.ancestry())[1:] for method in self._completed_by(cls, base))
+                for method in islice(methods, MOST_INHERITED):
+                    yield method, self._example_of(cls), {}, None
 
     def _methods_of_the_field(self, cls: Class) -> Iterator[Function]:
         """The methods that a class has itself and that show something of the field; all where its constructor or one
