@@ -8,14 +8,14 @@ from anymax.inspect.check.findings import Level
 
 _AXES = [f"AMX{number}" for number in range(101, 110)]
 _VALUES = [f"AMX{number}" for number in range(201, 209)]
-_NUMERICS = ["AMX301", "AMX302", "AMX303", "AMX305"]
+_NUMERICS = [f"AMX{number}" for number in range(301, 306)]
 _BOTH = frozenset([*_AXES, *_VALUES, *_NUMERICS])
 
 # which codes each engine gives
 ENGINES = {
-    "anymax check": _BOTH | {"AMX304", "AMX401"},
+    "anymax check": _BOTH | {"AMX401"},
     "anymax.check_model": _BOTH,
-    "anymax.watch": _BOTH | {"AMX209", "AMX210", "AMX211", "AMX304"},
+    "anymax.watch": _BOTH | {"AMX209", "AMX210", "AMX211"},
     "anymax.probe": frozenset({"AMX102"}),
 }
 
