@@ -42,7 +42,7 @@ class Solver:
 
     def train_batch(self, features, gt_labels):
         """Frames that belong to the summary are few, so they count more."""
-        keep = gt_labels.float().mean()
+        keep = gt_labels.float().mean().clamp(0.05, 0.95)
         weight = torch.stack([keep, 1 - keep])
         loss = self.sum_loss(self.model(features), gt_labels, weight)
         self.optimizer.zero_grad()
