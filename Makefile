@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate dimbugs names check-world matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate dimbugs names cost check-world matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ dimbugs: env ## what each engine finds of the buggy and fixed pairs of tests/dim
 
 names: env ## the table of the names that torch and Lightning have, for `anymax check`
 	$(PYTHON) -m tests.inspect.check.make_names
+
+cost: env ## what `anymax.watch` adds to a step of training, and the seconds of `anymax.probe`; wants an idle machine
+	$(PYTHON) -m tests.inspect.cost
 
 check-world: env ## what `anymax check` finds in five large packages, which are fetched and read, into build/world
 	$(PYTHON) -m tests.inspect.check.world build/world
