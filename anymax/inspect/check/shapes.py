@@ -198,12 +198,20 @@ def broadcast(left: Shape, right: Shape) -> Shape:
     # the fronts only agree where both have the same rank, which nothing says; the longer known one is the usual case
     front = left.front if len(left.front) >= len(right.front) else right.front
     longer = left_back if len(left_back) >= len(right_back) else right_back
-    # the other side has axes there, too, of which nothing is known, and an axis of size 1 gives way to them
-    unmatched = tuple(Axis() if axis.size == 1 else axis for axis in longer[: len(longer) - count])
-    return Shape(front, unmatched + matched, True, left.kin if left.kin == right.kin else None)
+    # the other side has axes there, too, of which nothing is known
+    unmatched = _giving_way(longer[: len(longer) - count])
+    return Shape(_giving_way(front), unmatched + matched, True, left.kin if left.kin == right.kin else None)
+
+
+def _giving_way(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """The axes as they are next to others of which nothing is known: one of size 1 gives way to those."""
+    return tuple(Axis() if axis.size == 1 else axis for axis in axes)
 
 
 def _open_with_closed(unknown: Shape, known: Shape, matched: tuple[Axis, ...]) -> Shape:
+    # an axis that has as many behind it as the other side has altogether meets none of those
+    alone = max(0, unknown.least_rank - len(known.front))
+    unknown = replace(unknown, front=unknown.front[:alone] + _giving_way(unknown.front[alone:]))
     last = known.front[-1] if known.front else None
     if not unknown.back and last is not None and last.size not in (None, 1):
         # whatever the other side has there, the result has as many
@@ -229,15 +237,24 @@ def product(left: Shape, right: Shape) -> tuple[Shape, Axis | None, Axis | None]
     rows, summed_left = left.axis(-2), left.axis(-1)
     summed_right, columns = right.axis(-2), right.axis(-1)
     rows, columns = distinct((rows or Axis(), columns or Axis()))
-    if not left.open and not right.open:
-        longer = left if len(left.front) >= len(right.front) else right
-        return closed((*longer.front[:-2], rows, columns)), summed_left, summed_right
-    front = left.front if len(left.front) >= len(right.front) else right.front
-    if not left.open and len(left.front) >= 2:
-        front = left.front[:-2]
-    elif not right.open and len(right.front) > 2:
-        front = right.front[:-2]
-    return Shape(front, (rows, columns), True), summed_left, summed_right
+    if left.open and right.rank == 2:
+        # the columns take the place of the axis that is summed, whatever stands before it
+        return left.with_axis(-1, columns), summed_left, summed_right
+    several = broadcast(_stacked(left, right), _stacked(right, left))
+    if not several.open:
+        return closed((*several.front, rows, columns)), summed_left, summed_right
+    return Shape(several.front, (*several.back, rows, columns), True), summed_left, summed_right
+
+
+def _stacked(factor: Shape, other: Shape) -> Shape:
+    """The axes along which the matrices of a factor are stacked."""
+    if not factor.open:
+        return closed(factor.front[:-2])
+    # where fewer than two are known from the back, the last of the front may be those of the matrix; the first is none
+    # of them unless this is one matrix alone, which is laid against another such
+    least = 0 if other.rank == 2 else 1
+    kept = max(least, len(factor.front) - max(0, 2 - len(factor.back)))
+    return Shape(factor.front[:kept], factor.back[:-2], True)
 
 
 def _with_a_vector(left: Shape, right: Shape) -> tuple[Shape, Axis | None, Axis | None]:
