@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from anymax.inspect.check import calls, layers, moves, ops, sums
+from anymax.inspect.check import calls, kinds, layers, moves, ops, sums
 from anymax.inspect.check.calls import Call, as_tensor
 from anymax.inspect.check.observed import Choice
 from anymax.inspect.check.shapes import Axis, Shape, closed
@@ -242,6 +242,16 @@ def tensor_whose_rank(node: ast.expr) -> ast.expr | None:
         if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "size":
             return inner.func.value
     return None
+
+
+def thing_of_which(test: ast.expr) -> ast.Name | None:
+    """The x of `isinstance(x, Net)`, `hasattr(x, "logits")` and `x is None`."""
+    asked: ast.expr | None = None
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id in ("isinstance", "hasattr"):
+        asked = test.args[0] if test.args else None
+    elif isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is | ast.IsNot):
+        asked = test.left
+    return asked if isinstance(asked, ast.Name) else None
 
 
 # -- attributes and items ---------------------------------------------------------------------------------------------
@@ -529,11 +539,10 @@ def _chosen_by(node: ast.AST) -> str:
 
 def _compared(sign: ast.cmpop, left: Value, right: Value) -> bool | None:
     if isinstance(sign, ast.Is | ast.IsNot) and isinstance(right, Const) and right.value is None:
-        if isinstance(left, Const):
-            return (left.value is None) is isinstance(sign, ast.Is)
-        if isinstance(left, Tensor | Layer | Instance | Function | Class | Seq | Table | External | Size | Partial):
-            return isinstance(sign, ast.IsNot)
-        return None
+        truth = kinds.is_none(left)
+        return None if truth is None else truth is isinstance(sign, ast.Is)
+    if isinstance(sign, ast.Is | ast.IsNot | ast.Eq | ast.NotEq) and isinstance(left, Class):
+        return (left.node is right.node) is isinstance(sign, ast.Is | ast.Eq) if isinstance(right, Class) else None
     if isinstance(left, Const) and isinstance(right, Const):
         try:
             if isinstance(sign, ast.Eq | ast.NotEq):
@@ -722,6 +731,10 @@ def _first_of(value: Unknown, count: int) -> Seq:
     return Seq(tuple(value.member(at) for at in range(count)))
 
 
+def _known(truth: bool | None) -> Value:
+    return Unknown() if truth is None else Const(truth)
+
+
 def _builtin(
     interpreter: Interpreter, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.Call, frame: Frame
 ) -> Value:
@@ -748,10 +761,17 @@ def _builtin(
             return size_of(interpreter, Sizes(first, node.args[0]), 0, frame)
     if name == "getattr" and len(args) >= 2 and isinstance(args[1], Const) and isinstance(args[1].value, str):
         return interpreter.attribute(args[0], args[1].value, None, frame)
+    if name == "isinstance" and len(args) == 2:
+        return _known(kinds.is_instance(first, args[1]))
+    if name == "hasattr" and len(args) == 2 and isinstance(args[1], Const) and isinstance(args[1].value, str):
+        return _known(kinds.has_attribute(first, args[1].value))
+    if name == "type" and isinstance(first, Instance) and len(args) == 1:
+        return first.cls
     if name == "setattr" and len(args) == 3 and isinstance(first, Instance) and isinstance(args[1], Const):
         interpreter.put(first.attrs, args[1].value, args[2])
     if name == "next" and node.args:
-        return interpreter.items_of(first or Unknown(), node.args[0])[0]
+        items = interpreter.items_of(first or Unknown(), node.args[0])
+        return items[0] if items else args[1] if len(args) > 1 else Unknown()
     if name == "enumerate" and node.args:
         items = interpreter.items_of(first or Unknown(), node.args[0])
         if isinstance(first, Seq):

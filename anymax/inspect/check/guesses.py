@@ -53,6 +53,7 @@ class Guesses:
                 if name not in self._likely:
                     self._likely[name] = self._candidates(name)
                 found = self._likely[name]
+            found = [one for one in found if not _makes(function, one)]
             if not found or len(found) > MOST_CANDIDATES:
                 continue
             given[name] = join(found)
@@ -161,6 +162,13 @@ class Guesses:
         if isinstance(value, Function):
             return value.name
         return f"a {value.name}" if isinstance(value, Layer) else "what this file makes"
+
+
+def _makes(function: Function, value: Value) -> bool:
+    """Whether the function is the constructor of the object, which then can be no argument of it."""
+    if function.name != "__init__" or not isinstance(value, Instance):
+        return False
+    return any(function.owner is cls for cls in value.cls.ancestry())
 
 
 def _annotations(function: Function) -> dict[str, str]:

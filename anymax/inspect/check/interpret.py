@@ -441,12 +441,14 @@ class Interpreter:
         return True if isinstance(value, Function | Class | Instance | Layer | Partial) else None
 
     def _assume(self, test: ast.expr, holds: bool, frame: Frame) -> None:
-        """What a test says about the rank of a tensor: `x.dim() == 3`."""
+        """What a test says about the rank of a tensor, `x.dim() == 3`, and about which of several things a name is."""
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
             return self._assume(test.operand, not holds, frame)
-        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) and holds:
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And if holds else ast.Or):
             for one in test.values:
-                self._assume(one, True, frame)
+                self._assume(one, holds, frame)
+        if (asked := apply.thing_of_which(test)) is not None:
+            self._keep_those(asked, test, holds, frame)
         if not isinstance(test, ast.Compare) or len(test.ops) != 1:
             return None
         equal = isinstance(test.ops[0], ast.Eq) if holds else isinstance(test.ops[0], ast.NotEq)
@@ -457,6 +459,20 @@ class Interpreter:
             if tensor is not None and tensor.shape.open:
                 self.assign_over(node, tensor.with_shape(tensor.shape.with_rank(rank.value)), frame)
         return None
+
+    def _keep_those(self, name: ast.Name, test: ast.expr, holds: bool, frame: Frame) -> None:
+        """Of what a name may be, those for which the test can come out like this."""
+        value = self.eval(name, frame)
+        if not isinstance(value, Either) or name.id not in frame.scope.names:
+            return
+        mark, kept = len(self._trail), list[Value]()
+        for one in value.options:
+            self.put(frame.scope.names, name.id, one)
+            if self.truth(self.eval(test, frame)) is not (not holds):
+                kept.append(one)
+        self._undo(mark)
+        if 0 < len(kept) < len(value.options):
+            self.put(frame.scope.names, name.id, join(kept))
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> None:
         source = self.eval(node.iter, frame)
@@ -647,14 +663,15 @@ class Interpreter:
             return self.eval(node.body if truth else node.orelse, frame)
         found: list[Value] = []
 
-        def way(one: ast.expr) -> Callable[[], bool]:
+        def way(holds: bool) -> Callable[[], bool]:
             def go() -> bool:
-                found.append(self.eval(one, frame))
+                self._assume(node.test, holds, frame)
+                found.append(self.eval(node.body if holds else node.orelse, frame))
                 return True
 
             return go
 
-        self.branches([way(node.body), way(node.orelse)])
+        self.branches([way(True), way(False)])
         return join(found)
 
     def _bool_op(self, node: ast.BoolOp, frame: Frame) -> Value:

@@ -92,8 +92,15 @@ def _view_as(call: Call) -> Value:
 
 @op("unflatten", "input dim sizes")
 def _unflatten(call: Call) -> Value:
-    dim = call.dim()
-    return call.with_shape(call.tensor.shape.blurred(dim) if isinstance(dim, int) else Shape())
+    dim, sizes = call.dim(), _ints(replace(call, rest=(call.rest[0], *call.rest[2:])), "sizes")
+    if not isinstance(dim, int):
+        return call.with_shape(Shape())
+    shape = call.tensor.shape.with_axis(dim, call.tensor.shape.grown(dim).axis(dim) or Axis())
+    whole = shape.axis(dim)
+    if whole is None or not sizes:
+        return call.with_shape(call.tensor.shape.blurred(dim))
+    parts = tuple(replace(axis_of_size(size), part_of=whole) for size in sizes)
+    return call.with_shape(shape.with_parts(whole, parts))
 
 
 @op("unsqueeze", "input dim")

@@ -153,9 +153,11 @@ class Reading:
                 if for_init or given:
                     self._interpreter.assuming = also or assuming
                     example = self._interpreter.example_of(cls, for_init)
-                    yield function, example, given, also or assuming
+                    for one in _apart(function, given):
+                        yield function, example, one, also or assuming
             elif given:
-                yield function, None, given, assuming
+                for one in _apart(function, given):
+                    yield function, None, one, assuming
         yield from self._inherited(module, values)
         assert module.scope is not None  # it is loaded
         for value, names in module.replaced:
@@ -338,6 +340,17 @@ def _holds(lines: list[int], node: ast.stmt | ast.expr) -> bool:
     """Whether one of these lines, in order, is of the node."""
     at = bisect.bisect_left(lines, node.lineno)
     return at < len(lines) and lines[at] <= (node.end_lineno or 0)
+
+
+def _apart(function: Function, given: dict[str, Value]) -> Iterator[dict[str, Value]]:
+    """The arguments, one after the other where one may be several things and the function asks which of them it is."""
+    text = _module_of(function).source.segment(function.node)
+    asked = set(re.findall(r"\b(?:isinstance|hasattr|type)\((\w+)", text))
+    name = next((name for name, value in given.items() if name in asked and isinstance(value, Either)), None)
+    if name is None:
+        yield given
+    else:
+        yield from ({**given, name: one} for one in options(given[name]))
 
 
 def _named_choices(function: Function) -> dict[str, Value]:

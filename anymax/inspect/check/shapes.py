@@ -17,12 +17,14 @@ class Axis:
         kind: batch, feature, channel, height, width, depth, position; None where unknown.
         size: where it is a literal. name: what the code calls it: a letter of an einsum, the variable of its size.
         sure: False where the kind is a convention (axis 0 goes first into a model) and nothing else says so.
+        part_of: the axis that was unflattened into this one and others.
     """
 
     kind: str | None = None
     size: int | None = None
     name: str | None = None
     sure: bool = True
+    part_of: Axis | None = None
 
     def __str__(self) -> str:
         kind = {"feature": "features", "channel": "channels"}.get(self.kind or "", self.kind)
@@ -99,6 +101,14 @@ class Shape:
             kin=shape.grown_kin(-1),
         )
 
+    def with_parts(self, whole: Axis, parts: tuple[Axis, ...]) -> Shape:
+        """`parts` in the place of one axis."""
+        front, back = (
+            tuple(each for one in axes for each in (parts if one is whole else (one,)))
+            for axes in (self.front, self.back)
+        )
+        return replace(self, front=front, back=back, kin=self.grown_kin(len(parts) - 1))
+
     def inserted(self, dim: int, axis: Axis) -> Shape:
         """With one more axis, which is then at `dim`."""
         if not self.open:
@@ -132,12 +142,19 @@ class Shape:
         return closed(axes[dim] for dim in dims)
 
     def swapped(self, first: int, second: int) -> Shape:
+        if {first, second} == {1, 2} and self.open and len(self.front) <= 2 and self._ends_on_two_parts():
+            # heads that are split off the last axis go in front of the positions; of three axes this would exchange
+            # the two that were made just now
+            return self.with_rank(4).swapped(first, second)
         shape = self.grown(max(first, second)) if first >= 0 and second >= 0 else self.grown(min(first, second))
         one, other = shape.axis(first), shape.axis(second)
         if one is None or other is None:
             return Shape()
         exchange = {id(one): other, id(other): one}
         return shape.mapped(lambda axis: exchange.get(id(axis), axis))
+
+    def _ends_on_two_parts(self) -> bool:
+        return len(self.back) == 2 and self.back[0].part_of is not None and self.back[0].part_of is self.back[1].part_of
 
     def with_rank(self, rank: int) -> Shape:
         """The same axes, now that their number is known; fewer than are known already is a contradiction: open."""
