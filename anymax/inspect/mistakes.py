@@ -165,12 +165,14 @@ def sigmoid_twice_in_loss(kind: str) -> str:
     )
 
 
-def log_of(link: str) -> str:
-    """AMX301, of a softmax, a sigmoid or its complement, 1 - sigmoid."""
-    return (
-        "a probability that rounds to 0 gives -inf, and NaN as its gradient; a number added to it changes every value. "
-        f"Write {_ON_SCORES[link]}, which is exact"
+def log_of(link: str, bounded: bool = False) -> str:
+    """AMX301, of a softmax, a sigmoid or its complement, 1 - sigmoid; `bounded` where it is kept away from 0."""
+    harm = (
+        "what keeps it away from 0, a number added or a bound, changes values or cuts their gradients off"
+        if bounded
+        else "a probability that rounds to 0 gives -inf, and NaN as its gradient; a number added to it changes every value"
     )
+    return f"{harm}. Write {_ON_SCORES[link]}, which is exact"
 
 
 def own_log_softmax(dim: int | str = "dim") -> str:

@@ -71,7 +71,7 @@ class Guesses:
         if not (self._is_used(name) if name in MODELS else self._is_called(name)):
             return []
         if name in MODELS or name in LOSSES:
-            roots = [cls for cls in self._root_modules() if _is_loss(cls) == (name in LOSSES)]
+            roots = [cls for cls in self._root_modules() if _is_loss(cls) == (name in LOSSES) and not _wraps(cls)]
             if roots:
                 return [self._example(cls) for cls in roots]
         if name in LOSSES and (found := self._held.get(A_LOSS)):
@@ -162,6 +162,13 @@ class Guesses:
         if isinstance(value, Function):
             return value.name
         return f"a {value.name}" if isinstance(value, Layer) else "what this file makes"
+
+
+def _wraps(cls: Class) -> bool:
+    """Whether a class takes whole models itself: a function next to it may be meant for those as well as for it."""
+    init = cls.member("__init__")
+    names = _parameters(init) if isinstance(init, Function) else []
+    return any(name in MODELS or name.removesuffix("s") in MODELS for name in names)
 
 
 def _makes(function: Function, value: Value) -> bool:

@@ -47,7 +47,7 @@ def _of(seen: Seen, one: Log) -> Finding | None:
         return None
     inner = made.operand.made if made.kind == "complement" and made.operand and made.operand.made else made
     of = {"complement": "1 - sigmoid"}.get(made.kind, made.kind)
-    message = f"log of the {of} at {where(inner.place, seen.source)}: {mistakes.log_of(made.kind)}."
+    message = f"log of the {of} at {where(inner.place, seen.source)}: {mistakes.log_of(made.kind, made.shifted)}."
     fix = None if made.shifted or made.place.node is not one.operand_node else _fix(seen, one, made.place.node)
     return at(RULE, seen, one.place, message, "warning", fix)
 
