@@ -168,10 +168,10 @@ def sigmoid_twice_in_loss(kind: str) -> str:
 def log_of(link: str, bounded: bool = False) -> str:
     """AMX301, of a softmax, a sigmoid or its complement, 1 - sigmoid; `bounded` where it is kept away from 0."""
     harm = (
-        "what keeps it away from 0, a number added or a bound, changes values or cuts their gradients off"
-        if bounded
-        else "a probability that rounds to 0 gives -inf, and NaN as its gradient; a number added to it changes every value"
+        "a probability that rounds to 0 gives -inf, and NaN as its gradient; a number added to it changes every value"
     )
+    if bounded:
+        harm = "what keeps it away from 0, a number added or a bound, changes values or cuts their gradients off"
     return f"{harm}. Write {_ON_SCORES[link]}, which is exact"
 
 

@@ -70,7 +70,9 @@ def names_of(name: str) -> list[str]:
         warnings.simplefilter("ignore")
         module = importlib.import_module(name)
     submodules = (found.name for found in pkgutil.iter_modules(getattr(module, "__path__", ())))
-    return sorted({each for each in (*dir(module), *submodules) if not each.startswith("_")})
+    # what torch gives with a warning is no attribute until it is asked for
+    deprecated = getattr(module, "_deprecated_attrs", ())
+    return sorted({each for each in (*dir(module), *submodules, *deprecated) if not each.startswith("_")})
 
 
 if __name__ == "__main__":

@@ -94,16 +94,37 @@ def check(seen: Seen) -> Iterator[Finding]:
     if not any(library in seen.source.text for library in LIBRARIES) or not _has_candidates(seen):
         return
     careful = _Careful(seen.source.tree)
+    unread = set(_unread(seen.source.tree))
     for each in seen.names.imports:
         module, _, name = each.qualified.rpartition(".")
         if not careful.about(each.node, name) and (said := _missing(module, name)):
             yield RULE.finding(seen.source, each.node, said[0], level=said[1])
     for node in ast.walk(seen.source.tree):
-        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load) or node in unread:
             continue
         module = seen.names.qualified(node.value)
         if module and not careful.about(node, node.attr) and (said := _missing(module, node.attr)):
             yield RULE.finding(seen.source, node, said[0], level=said[1])
+
+
+def _unread(tree: ast.Module) -> Iterator[ast.AST]:
+    """The parts of annotations at which Python does not look: all in a file that postpones them, and those of the
+    variables of a function."""
+    postponed = any(
+        isinstance(node, ast.ImportFrom) and node.module == "__future__" and node.names[0].name == "annotations"
+        for node in tree.body
+    )
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inner = (
+                one for one in ast.walk(node) if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+            )
+            for one in inner:
+                yield from ast.walk(one.annotation)
+        if postponed:
+            for name in ("annotation", "returns"):
+                if isinstance(annotation := getattr(node, name, None), ast.AST):
+                    yield from ast.walk(annotation)
 
 
 def _has_candidates(seen: Seen) -> bool:

@@ -92,3 +92,19 @@ def test_the_table_is_that_of_the_installed_libraries():
     if table[0] != made[0]:
         pytest.skip("the table is of other versions: make names")
     assert table == made
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from __future__ import annotations\nimport torch\ndef move(x, device: torch.Device) -> torch.Device: ...",
+        "import torch\ndef move(x):\n    device: torch.Device = x.device",
+        "import torch\ntorch.has_cuda",
+    ],
+)
+def test_what_python_does_not_look_at_or_torch_gives_with_a_warning_is_left_alone(code):
+    assert found(code) == []
+
+
+def test_an_annotation_that_is_looked_at_fails():
+    assert len(found("import torch\ndevice: torch.Device\ndef move(x: torch.Device): ...")) == 2
