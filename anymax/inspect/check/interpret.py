@@ -505,6 +505,8 @@ class Interpreter:
             return [value.item]
         if isinstance(value, Layer):
             return layers.items_of(value)
+        if isinstance(value, Tensor):
+            return [apply.item_of(value)]
         if node is not None and apply.reads_batches(node):
             return [batch()]
         return [Unknown()]

@@ -181,8 +181,18 @@ def _expand(call: Call) -> Value:
 
 @op("repeat tile", "input sizes")
 def _repeat(call: Call) -> Value:
+    """An axis that is repeated once stays the same."""
     sizes = _ints(call, "sizes")
-    return call.changed(closed(Axis() for _ in sizes) if sizes else Shape())
+    if not sizes:
+        return call.changed(Shape())
+    shape = call.tensor.shape
+    own = shape.front if not shape.open else shape.back
+    missing = len(sizes) - len(own)
+    if missing < 0 or any(isinstance(one, Seq) for one in sizes):
+        return call.changed(closed(Axis() for _ in sizes))
+    once = [isinstance(size, Const) and size.value == 1 for size in sizes[missing:]]
+    kept = [old if same else Axis() for old, same in zip(own, once, strict=True)]
+    return call.changed(closed((*(Axis() for _ in range(missing)), *kept)))
 
 
 @op("index_add scatter_add scatter_reduce", "input dim index source reduce")
@@ -317,7 +327,21 @@ def _cat(call: Call) -> Value:
     total = sum(one for one in lengths if one is not None) if lengths and None not in lengths else None
     whole = replace(axis, size=total) if axis else Axis(size=total)
     pieces = _pieces(whole, parts, lengths) if made is None else None
-    return Tensor(tensor.shape.with_axis(dim, whole), made, pieces=pieces)
+    return Tensor(_common(items).with_axis(dim, whole), made, pieces=pieces)
+
+
+def _common(items: tuple[Value, ...]) -> Shape:
+    """The axes of tensors that are put side by side: each but the joined one is that of any of them that says more."""
+    shapes = [one.shape for one in items if isinstance(one, Tensor)]
+    first = as_tensor(items[0])
+    assert first is not None
+    shape = first.shape
+    for other in shapes:
+        if shape.rank is None or other.rank != shape.rank:
+            continue
+        axes = zip(shape.front, other.front, strict=True)
+        shape = closed(new if old.kind is None and old.size is None and new.kind else old for old, new in axes)
+    return shape
 
 
 def _lengths(parts: Value | None, dim: int) -> list[int | None]:

@@ -101,6 +101,8 @@ def _log(call: Call) -> Value:
     made = call.tensor.made
     if made is not None and made.kind == "sum" and (summed := made.operand) and summed.made and summed.kind() == "exp":
         total = Made("logsumexp", call.place, summed.made.operand, made.axis, made.dim, made.shifted)
+        if not made.shifted and summed.made.operand and is_below_all(summed.made.operand, made):
+            call.interpreter.see(Quotient("log_softmax", call.place, made.place, made.dim, "below all"))
         return call.changed(made=replace(total, written_out="masked" if summed.made.shifted else "plain"))
     if made is None or made.kind not in ("softmax", "sigmoid", "complement"):
         return call.changed()
@@ -428,12 +430,20 @@ def _embedding(call: Call) -> Value:
 
 
 # What is no scores: the exponential of a difference, or of a negative number, does not overflow
-PLAIN = ("difference", "computed")
+PLAIN = ("difference", "computed", "negative")
 
 
 def negated(call: Call, tensor: Tensor) -> Tensor:
     made = tensor.made if tensor.made and tensor.made.kind in ("scores", "product") else None
-    return Tensor(tensor.shape, made or call.made("computed"), tensor.dtype, tensor.pair if made else None)
+    if made is None:
+        return Tensor(tensor.shape, _negative(call, tensor), tensor.dtype)
+    return Tensor(tensor.shape, made, tensor.dtype, tensor.pair)
+
+
+def _negative(call: Call, tensor: Tensor) -> Made:
+    """Distances and costs, as a rule, whose exponentials can all be 0; a difference is one from the smallest."""
+    known = tensor.filled is not None or (tensor.made is not None and tensor.made.kind in PLAIN)
+    return Made("computed" if known else "negative", call.place, tensor)
 
 
 @op("add subtract multiply divide", "input other")
@@ -466,6 +476,8 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
             made = call.made("difference")
         elif made is not None and isinstance(sign, ast.Sub):
             made = replace(made, lowered=True)
+        if made is not None and isinstance(sign, ast.Sub) and other.largest_of is one.origin:
+            made = replace(made, below_all=True)
         return Tensor(shape, made, pair=_kept_pair(one, other, shape))
     return Tensor(
         shape,
@@ -587,9 +599,13 @@ def _own_softmax(call: Call, sign: ast.operator, one: Tensor, other: Tensor) -> 
         return None
     if (one.made and one.made.shifted) and one.origin is not total.operand.origin:
         return None
-    if scores is None or summed is None or scores.origin is not summed.origin or _is_plain(scores):
+    if scores is None or summed is None or scores.origin is not summed.origin:
         return None
-    call.interpreter.see(Quotient(name, call.place, total.place, total.dim, "grouped" if total.grouped else "plain"))
+    way = _way_of(scores, total) if name == "softmax" else None
+    if way is None and _is_plain(scores):
+        return None
+    way = way or ("grouped" if total.grouped else "plain")
+    call.interpreter.see(Quotient(name, call.place, total.place, total.dim, way))
     return Tensor(one.shape, Made(name, call.place, scores, total.axis, total.dim))
 
 
@@ -604,6 +620,22 @@ def _log_of_a_sum(call: Call, scores: Tensor, total: Made) -> Tensor | None:
     way = "shifted and masked" if lowered else f"written out, {total.written_out}"
     call.interpreter.see(Quotient("log_softmax", call.place, total.place, total.dim, way))
     return Tensor(scores.shape, Made("log_softmax", call.place, scores, total.axis, total.dim))
+
+
+def _way_of(scores: Tensor, total: Made) -> str | None:
+    """How the exponentials of a sum can all be 0, where they do not overflow."""
+    made = scores.made
+    if made is None or made.shifted or total.shifted or total.dim is None:
+        return None
+    if is_below_all(scores, total):
+        return "below all"
+    return "negative" if made.kind == "negative" else None
+
+
+def is_below_all(scores: Tensor, total: Made) -> bool:
+    """Whether one largest entry was subtracted from several rows of exponentials that are added up by rows."""
+    rows = scores.shape.least_rank >= 2 or (total.dim is not None and total.dim >= 1)
+    return scores.made is not None and scores.made.below_all and total.dim is not None and rows
 
 
 def _is_plain(tensor: Tensor) -> bool:

@@ -27,7 +27,9 @@ def _reduce(call: Call) -> Value:
     if call.op == "mean" and dims != "unknown":
         _observe_averaged(call)
     if dims == "missing":
-        return Tensor(closed(()), call.made(call.op) if call.op in ("sum", "logsumexp") else None)
+        largest_of = tensor.origin if call.op in ("max", "amax") else None
+        made = call.made(call.op) if call.op in ("sum", "logsumexp") else None
+        return Tensor(closed(()), made, largest_of=largest_of)
     if not isinstance(dims, list):
         return Tensor()
     axes = [tensor.shape.grown(dim).axis(dim) for dim in dims]
@@ -35,7 +37,7 @@ def _reduce(call: Call) -> Value:
     if call.op == "sum":
         _observe_weighted_sum(call, axes)
         _observe_other_dim(call, dims)
-    made: Made | None = None
+    made = None
     if call.op in ("sum", "logsumexp"):
         made = call.made(call.op, axes[0] if len(axes) == 1 else None, dims[0] if len(dims) == 1 else None)
     elif call.op == "mean" and tensor.made and tensor.made.kind in AVERAGED:

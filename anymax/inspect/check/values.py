@@ -289,10 +289,11 @@ class Made:
     Attributes:
         kind: scores (out of a linear map or convolution), softmax, log_softmax, sigmoid, logsigmoid, complement (1 -
             sigmoid), product (of queries and keys), exp, logsumexp, sum, argmax, one_hot, difference, computed,
-            divergence (the entries of kl_div).
+            negative (of something else than scores), divergence (the entries of kl_div), part (of a distribution).
         axis: the axis that it was made over. operand: what it was made from.
         shifted: a small number was added or a bound was set since, as before a logarithm.
         lowered: something was subtracted since: as a rule the largest, so that the exponentials do not overflow.
+        below_all: what was subtracted is the largest of all entries, not that of each row.
         mixed: it is a mean of several such tensors.
         grouped: a sum over the entries of the same index. written_out: a logsumexp as log(exp(x).sum()), "plain" or
             "masked".
@@ -307,6 +308,7 @@ class Made:
     dim: int | None = None
     shifted: bool = False
     lowered: bool = False
+    below_all: bool = False
     mixed: bool = False
     grouped: bool = False
     written_out: str | None = None
@@ -384,6 +386,7 @@ class Tensor(Value):
     zero_or_one: bool = False  # what a comparison gave
     relation: Linear | Test | None = None  # to another value
     pieces: Pieces | None = None
+    largest_of: object = None  # the origin of the tensor of which this is the largest entry
     origin: object = field(default_factory=object)  # stays the same where the values do
 
     def kind(self) -> str | None:

@@ -1,6 +1,7 @@
 """## What it does
 Finds `x - x.logsumexp(dim, keepdim=True)`, also where the logarithm of the sum of exponentials is written out, and
-where a mask is multiplied into these exponentials.
+where a mask is multiplied into these exponentials; and the logarithm of sums of exp(x - x.max()) by rows, where the
+largest of all entries is subtracted instead of that of each row.
 
 ## Why is this bad
 It is log_softmax in two steps, and loses accuracy where the scores are large: for scores around 1e7 in float32 it is
@@ -46,6 +47,10 @@ WRITTEN_OUT = {
         "x - log((exp(x) * mask).sum()) is a log_softmax over what the mask leaves where nothing overflows: above 88 "
         "in float32 the exponential is infinite, and where all that are left are below -103 the logarithm is that of 0."
     ),
+    "below all": (
+        "The largest of all entries is subtracted here, and the exponentials are summed by rows: a row whose scores "
+        "are 103 below it (float32) has a sum of 0, whose logarithm is -inf."
+    ),
     "shifted and masked": (
         "x - log((exp(x) * mask).sum()) is a log_softmax over what the mask leaves, but -inf or NaN where it takes "
         "away the largest and the others are so far below that their exponentials are 0 (103 in float32)."
@@ -59,6 +64,8 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 def _of(seen: Seen, one: Quotient) -> Finding:
     dim = "dim" if one.dim is None else one.dim
+    if one.way == "below all":
+        return at(RULE, seen, one.place, f"{WRITTEN_OUT[one.way]} Write logsumexp(x, {dim}).", "warning")
     if one.way != "plain":
         instead = "x" if one.way == "written out, plain" else "x.masked_fill(~mask, -torch.inf)"
         message = f"{WRITTEN_OUT[one.way]} Write log_softmax({instead}, {dim})."
