@@ -35,7 +35,24 @@ def _view(call: Call) -> Value:
         ]
     if own.rank is not None and any(_is_rest(size) for size in sizes):
         axes = _with_the_rest(own, axes, sizes)
-    return call.with_shape(closed(_samples_first(axes, sizes)))
+    made = call.tensor.made
+    if made is not None and _cuts_through(call, axes):
+        made = replace(made, cut_at=call.place)
+    return replace(call.with_shape(closed(_samples_first(axes, sizes))), made=made)
+
+
+def _cuts_through(call: Call, axes: list[Axis]) -> bool:
+    """Whether a view has the axis of a distribution last, where others stood behind it."""
+    made, own = call.tensor.made, call.tensor.shape
+    if made is None or not made.is_distribution or made.axis is None or own.open or len(axes) != 2:
+        return False
+    at = own.dim_of(made.axis)
+    behind = own.front[at + 1 :] if at is not None else ()
+    if not behind or any(axis.kind is None or axis.size == 1 for axis in behind):
+        return False
+    same_size = made.axis.size not in (None, 1) and axes[1].size == made.axis.size
+    alike = any(axis.size == made.axis.size for axis in own.front if axis is not made.axis)
+    return axes[1] is made.axis or (same_size and not alike)
 
 
 def _is_rest(size: Value) -> bool:

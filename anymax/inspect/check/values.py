@@ -297,6 +297,7 @@ class Made:
         mixed: it is a mean of several such tensors.
         grouped: a sum over the entries of the same index. written_out: a logsumexp as log(exp(x).sum()), "plain" or
             "masked".
+        cut_at: where a view put entries of several distributions into one row.
         shape: of a softmax, that of its result: what has it still was not turned since.
         uses: what happened to it later, by name: see `Use`.
     """
@@ -312,6 +313,7 @@ class Made:
     mixed: bool = False
     grouped: bool = False
     written_out: str | None = None
+    cut_at: Place | None = None
     shape: Shape | None = None
     uses: list[Use] = field(default_factory=list)
 

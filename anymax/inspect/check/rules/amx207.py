@@ -1,9 +1,11 @@
 """## What it does
-Finds `nll_loss(log_softmax(x, dim=1), y)` in one expression.
+Finds `nll_loss(log_softmax(x, dim=1), y)` in one expression; and nll_loss of a log_softmax that a view put into rows of
+classes although other axes stand behind that of the classes, as in (batch, classes, frames).
 
 ## Why is this bad
 It is right, and it is `cross_entropy(x, y)` in two steps: the one call says what is meant, keeps no second tensor of
-all log-probabilities, and leaves no room for a softmax in place of the log_softmax.
+all log-probabilities, and leaves no room for a softmax in place of the log_softmax. The view does not move an axis as permute does: a row of it
+holds scores of several places, and the label of one. cross_entropy needs no view.
 
 ## Example
 ```python
@@ -16,7 +18,7 @@ loss = F.cross_entropy(logits, target)
 ```
 
 ## How sure it is
-Info. The fix is offered for dim=1, the axis that both read the classes from, and is equal in exact arithmetic.
+Info; an error for the view, where the axes are known. The fix is offered for dim=1, the axis that both read the classes from, and is equal in exact arithmetic.
 
 ## References
 CrossEntropyLoss in the documentation of torch.
@@ -32,7 +34,7 @@ from anymax.inspect.check.findings import Edit, Finding, Fix
 from anymax.inspect.check.observed import Loss
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
-from anymax.inspect.check.telling import all_made, at, is_call_of, strongest
+from anymax.inspect.check.telling import all_made, at, is_call_of, strongest, where
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -42,6 +44,13 @@ def check(seen: Seen) -> Iterator[Finding]:
 
 def _of(seen: Seen, loss: Loss) -> Finding | None:
     made = all_made(loss.inputs, "log_softmax")
+    if made is not None and made.cut_at is not None:
+        message = (
+            f"{loss.written} of a log_softmax over an axis with others behind it, which the view at "
+            f"{where(made.cut_at, seen.source)} has last: its rows hold scores of several places, not those of one. "
+            "Write cross_entropy of the scores, which takes (batch, classes, ...) as it is."
+        )
+        return at(RULE, seen, loss.place, message, "error" if loss.certain else "warning")
     if made is None or made.place.node is not loss.input_node or not isinstance(made.place.node, ast.Call):
         return None
     if not is_call_of(made.place.node, "log_softmax"):
