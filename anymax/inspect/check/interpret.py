@@ -140,6 +140,7 @@ class Interpreter:
         # what variables of a module hold somewhere, and objects that the code makes, by the module that does
         self.named: dict[str, dict[str, list[Value]]] = {}
         self.made_in: dict[str, list[Instance]] = {}
+        self.made: list[Instance] = []  # since a file was begun, in any file
         self.certain = True  # False while one of several possible callees is gone through
         self._trail: list[tuple[dict[Any, Value], Any, Any]] = []
         self.born: list[dict[str, Value]] = []  # the attributes of objects that were made since an entry began
@@ -901,6 +902,7 @@ class Interpreter:
             self._objects[key] = instance
         if not entry and not self.assuming and node is not None:
             self.made_in.setdefault(cls.module.path, []).append(instance)
+            self.made.append(instance)
         return instance
 
     def _forget(self, mark: int, table: dict[Any, Value]) -> None:

@@ -78,6 +78,7 @@ class Reading:
         self._lines: dict[str, list[int]] = {}
         self._mentions: dict[str, list[int]] = {}
         self._asked: dict[Function, set[str]] = {}
+        self._looked_at: set[str] = set()
         self._interpreter = Interpreter(self.project, self._see)
 
     def look(self, source: Source) -> None:
@@ -115,9 +116,11 @@ class Reading:
         self._seen.setdefault(observation.home.module.path, []).append(observation)
 
     def _enter_all(self, module: Module) -> None:
+        self._interpreter.made = []
         scope = self._interpreter.load(module)
         values = self._values(scope)
         self._interpreter.taken = 0
+        self._looked_at.add(module.path)
         for function, instance, given, assuming in self._ways_in(module, values):
             self._interpreter.assuming = assuming
             self._interpreter.enter(function, instance, given)
@@ -143,6 +146,7 @@ class Reading:
         for instance in self._interpreter.made_in.get(module.path, [])[:MOST_OBJECTS]:
             for function in self._methods_for(instance, entries):
                 yield function, instance, {}, None
+        yield from self._with_what_it_hands_over(module)
         yield from self._makers_of_arguments(module, values, [function for function, _ in entries])
         guesses = Guesses(module, values, self._interpreter)
         for function, cls in entries:
@@ -194,6 +198,15 @@ class Reading:
         for value in others:
             if value.scope.module is module and assigns.search(module.source.segment(value.node)):
                 yield value, None, {}, None
+
+    def _with_what_it_hands_over(self, module: Module) -> Iterator[Way]:
+        """The methods of objects whose class is in a file that was looked at before, where this one makes them and
+        gives them something of its own: an estimator gets a network."""
+        others = (one for one in self._interpreter.made if one.cls.module is not module)
+        known = [one for one in others if one.cls.module.path in self._looked_at and _holds_of(one, module)]
+        for instance in known[:MOST_OBJECTS]:
+            for function in self._methods_for(instance, list(self._entries(instance.cls.module, [instance.cls]))):
+                yield function, instance, {}, None
 
     def _held_of_the_field(self, instance: Instance) -> set[str]:
         return {name for name, value in instance.attrs.items() if self._is_of_the_field(value)}
@@ -334,6 +347,17 @@ class Reading:
             starts = module.source.starts
             self._lines[module.path] = [bisect.bisect(starts, place) for place in _places(module.source.text)]
         return self._lines[module.path]
+
+
+def _holds_of(instance: Instance, module: Module) -> bool:
+    """Whether an object holds a function, class or object that another module, not that of its class, has."""
+    values = (one for value in instance.attrs.values() for one in options(value))
+    return any(
+        (isinstance(one, Function | Class) and _module_of(one) is module)
+        or (isinstance(one, Instance) and one.cls.module is module)
+        or (isinstance(one, Layer) and one.place.module is module)
+        for one in values
+    )
 
 
 def _holds(lines: list[int], node: ast.stmt | ast.expr) -> bool:
