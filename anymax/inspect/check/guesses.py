@@ -76,8 +76,14 @@ class Guesses:
                 return [self._example(cls) for cls in roots]
         if name in LOSSES and (found := self._held.get(A_LOSS)):
             return list({value.name: value for value in found if isinstance(value, Layer)}.values())
-        if len(name) >= 4:
-            roots = [cls for cls in self._root_modules() if name.lower() in cls.name.lower()]
+        if len(name) >= 3:
+            # three letters are those of a class where it begins with them
+            part = name.lower()
+            roots = [
+                cls
+                for cls in self._root_modules()
+                if part in (cls.name.lower() if len(part) >= 4 else cls.name.lower()[:3])
+            ]
             if roots:
                 return [self._example(cls) for cls in roots]
         for factory in self._factories:

@@ -38,6 +38,7 @@ from anymax.inspect.check.values import (
     Value,
     batch,
     join,
+    options,
 )
 
 DEEPEST_CALL = 7
@@ -145,6 +146,7 @@ class Interpreter:
         self._trail: list[tuple[dict[Any, Value], Any, Any]] = []
         self.born: list[dict[str, Value]] = []  # the attributes of objects that were made since an entry began
         self._stack: list[ast.AST] = []
+        self._gone_through: set[ast.AST] = set()  # functions, since an entry began
         self._loading = 0
         self._generators: dict[ast.AST, bool] = {}
         # objects and results that were made of nothing that is known, and are made again all the time
@@ -186,7 +188,7 @@ class Interpreter:
         """Go through a function of whose arguments no more than `given` is known, and forget what it changed."""
         self.steps, self._stack, self.certain = MOST_STEPS_OF_AN_ENTRY, [], True
         kept, self._trail = self._trail, []
-        self.born = []
+        self.born, self._gone_through = [], set()
         bound = function if instance is None else self._bind(function, instance)
         try:
             self.call_function(bound, [], given or {}, entry=True)
@@ -921,11 +923,14 @@ class Interpreter:
         frame = Frame(scope, function.owner, function.bound)
         mark = len(self._trail)
         self._stack.append(function.node)
+        self._gone_through.add(function.node)
         try:
             if isinstance(function.node, ast.Lambda):
                 return self.eval(function.node.body, frame)
             if self._block(function.node.body, frame):
                 frame.returned.append(Const(None))
+            if entry:
+                self._enter_inner(scope, frame.returned)
         finally:
             self._stack.pop()
         self._forget(mark, scope.names)
@@ -933,6 +938,12 @@ class Interpreter:
         if key is not None and self.certain:
             self._results[key] = result
         return result
+
+    def _enter_inner(self, scope: Scope, returned: list[Value]) -> None:
+        """Go through the functions that one defined and did not call: a step, a closure, that others will call."""
+        for value in (*scope.names.values(), *(one for each in returned for one in options(each))):
+            if isinstance(value, Function) and value.scope is scope and value.node not in self._gone_through:
+                self.call_function(value, [], {}, entry=True)
 
     def _is_generator(self, function: Function) -> bool:
         node, source = function.node, function.scope.module.source

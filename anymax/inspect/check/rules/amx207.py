@@ -4,8 +4,9 @@ classes although other axes stand behind that of the classes, as in (batch, clas
 
 ## Why is this bad
 It is right, and it is `cross_entropy(x, y)` in two steps: the one call says what is meant, keeps no second tensor of
-all log-probabilities, and leaves no room for a softmax in place of the log_softmax. The view does not move an axis as permute does: a row of it
-holds scores of several places, and the label of one. cross_entropy needs no view.
+all log-probabilities, and leaves no room for a softmax in place of the log_softmax. The view does not
+move an axis as permute does: a row of it holds scores of several places, and the label of one. cross_entropy needs no
+view.
 
 ## Example
 ```python
@@ -18,7 +19,8 @@ loss = F.cross_entropy(logits, target)
 ```
 
 ## How sure it is
-Info; an error for the view, where the axes are known. The fix is offered for dim=1, the axis that both read the classes from, and is equal in exact arithmetic.
+Info; an error for the view, where the axes are known. The fix is offered for dim=1, the axis that both read the
+classes from, and is equal in exact arithmetic.
 
 ## References
 CrossEntropyLoss in the documentation of torch.
