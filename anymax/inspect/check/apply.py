@@ -332,6 +332,9 @@ def indexed(interpreter: Interpreter, tensor: Tensor, index: ast.expr, frame: Fr
         if at != len(parts) - 1:
             return Tensor()
         parts = parts[:-1]
+    if len(parts) == 2 and _is_each(parts[0]) and not isinstance(parts[1], ast.Slice | ast.Constant):
+        # an entry of each row
+        moves.observe_picked(Call(interpreter, "index", "The index", index, frame, {}, {}, tensor=tensor), 1)
     dim = 0
     for part in parts:
         if isinstance(part, ast.Slice):
@@ -347,6 +350,11 @@ def indexed(interpreter: Interpreter, tensor: Tensor, index: ast.expr, frame: Fr
         else:
             return Tensor(made=moves.chosen(tensor), dtype=tensor.dtype)
     return tensor
+
+
+def _is_each(node: ast.expr) -> bool:
+    """Whether an index is `torch.arange(n)` or `range(n)`."""
+    return isinstance(node, ast.Call) and (_names_in(node.func) or [""])[0] in ("arange", "range")
 
 
 def _sliced(tensor: Tensor, dim: int, part: ast.Slice) -> Tensor:
@@ -735,6 +743,15 @@ def _known(truth: bool | None) -> Value:
     return Unknown() if truth is None else Const(truth)
 
 
+def _columns(rows: list[Value]) -> Value:
+    """`zip(*rows)`."""
+    if rows and all(isinstance(one, Seq) and one.exact for one in rows):
+        columns = zip(*(one.items for one in rows if isinstance(one, Seq)), strict=False)
+        return Seq(tuple(Seq(column) for column in columns))
+    row = rows[0].item if rows and isinstance(rows[0], Many) else None
+    return Seq(tuple(map(Many, row.items)), row.exact) if isinstance(row, Seq) else Many(Many(Unknown()))
+
+
 def _builtin(
     interpreter: Interpreter, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.Call, frame: Frame
 ) -> Value:
@@ -777,6 +794,8 @@ def _builtin(
         if isinstance(first, Seq):
             return Seq(tuple(Seq((Const(at), one)) for at, one in enumerate(items)), first.exact)
         return Many(Seq((Unknown(), items[0] if items else Unknown())))
+    if name == "zip" and any(isinstance(one, ast.Starred) for one in node.args):
+        return _columns(args)
     if name == "zip" and node.args:
         known = [one for one in args if isinstance(one, Seq) and one.exact]
         if known:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from anymax.inspect.check.calls import Call, as_tensor, axis_of_size, op
-from anymax.inspect.check.observed import Dim
+from anymax.inspect.check.observed import Dim, Picked
 from anymax.inspect.check.shapes import Axis, Shape, closed
 from anymax.inspect.check.values import Const, Made, Many, Pieces, Seq, Size, Sizes, Tensor, Unknown, Use, Value
 
@@ -253,9 +253,32 @@ def _unsized(shape: Shape) -> Shape:
     return shape.mapped(lambda axis: replace(axis, size=None) if axis.size is not None else axis)
 
 
-@op("gather take_along_dim", "input dim index")
+@op("take_along_dim", "input indices dim")
+def _take_along(call: Call) -> Value:
+    return _gather(replace(call, values={**call.values, "index": call.value("indices") or Unknown()}))
+
+
+@op("gather", "input dim index")
 def _gather(call: Call) -> Value:
+    index, dim = as_tensor(call.value("index")), call.dim()
+    if index is not None and isinstance(dim, int) and (each := index.shape.axis(dim)) and each.size == 1:
+        observe_picked(call, dim)
     return call.changed(_unsized(call.tensor.shape), chosen(call.tensor))
+
+
+def observe_picked(call: Call, dim: int) -> None:
+    """One entry of each row, where the columns were normalised."""
+    made, shape = call.tensor.made, call.tensor.shape
+    if made is None or not made.is_distribution or made.dim != 0 or shape.rank not in (None, 2):
+        return
+    axis = shape.axis(dim)
+    if made.axis is None:
+        # where there is an axis 1 to take from, axis 0 is another
+        apart = dim == 1 and shape is made.shape
+    else:
+        apart = shape.dim_of(made.axis) == 0 and made.axis.size != 1 and (axis is not made.axis if axis else dim == 1)
+    if apart:
+        call.interpreter.see(Picked(call.written, call.place, made))
 
 
 @op("select", "input dim index")

@@ -116,6 +116,15 @@ class Choice(Observation):
 
 
 @dataclass(frozen=True, eq=False)
+class Picked(Observation):
+    """One entry of each row of a distribution, `made` over axis 0, as `gather(1, index)` takes it."""
+
+    written: str
+    place: Place
+    made: Made
+
+
+@dataclass(frozen=True, eq=False)
 class Product(Observation):
     """A distribution that was multiplied with something and summed over `summed`."""
 

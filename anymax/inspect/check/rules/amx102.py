@@ -18,8 +18,9 @@ return F.softmax(self.fc(x), dim=1)
 
 ## How sure it is
 An error where the samples are known: they come out of a loader, or a loss takes its classes from another axis. A
-warning where they follow from a habit: rows of `x.view(x.size(0), -1)`, the first axis of a convolution. Nothing is
-said of a weighting that is summed over the same axis, of similarities of samples with samples, and of vectors.
+warning where they follow from a habit: rows of `x.view(x.size(0), -1)`, the first axis of a convolution; and where one
+entry of each row is taken, as by `gather(1, actions.unsqueeze(1))`, after a softmax over axis 0. Nothing is said of a
+weighting that is summed over the same axis, of similarities of samples with samples, and of vectors.
 
 ## References
 fxia22/pointnet.pytorch#27, mrdbourke/pytorch-deep-learning#163, BindsNET/bindsnet#577.
@@ -31,7 +32,7 @@ from collections.abc import Iterator
 
 from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
-from anymax.inspect.check.observed import Loss, Softmax
+from anymax.inspect.check.observed import Loss, Picked, Softmax
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.shapes import CLASSES
@@ -39,7 +40,7 @@ from anymax.inspect.check.telling import at, call_name, described, strongest, wh
 
 
 def check(seen: Seen) -> Iterator[Finding]:
-    yield from strongest([*_over_samples(seen), *_not_the_class_axis(seen)])
+    yield from strongest([*_over_samples(seen), *_not_the_class_axis(seen), *_picked_by_row(seen)])
 
 
 def _over_samples(seen: Seen) -> Iterator[Finding]:
@@ -78,6 +79,16 @@ def _not_the_class_axis(seen: Seen) -> Iterator[Finding]:
                 "dim=1 there."
             )
             yield at(RULE, seen, loss.place, message, "warning")
+
+
+def _picked_by_row(seen: Seen) -> Iterator[Finding]:
+    for one in seen.each(Picked):
+        message = (
+            f"{one.written} takes one entry of each row, but the {one.made.kind} at "
+            f"{where(one.made.place, seen.source)} normalised axis 0, the rows: {mistakes.SAMPLES_COMPETE}. Write "
+            "dim=-1 there."
+        )
+        yield at(RULE, seen, one.place, message, "warning")
 
 
 def _words(kind: str | None) -> str:
