@@ -584,6 +584,9 @@ def call(
         return Table({**dict(zip(names, args[1:], strict=False)), **kwargs}, is_record=True, order=names)
     if is_record(name) and not args and "**" not in kwargs:
         return Table(dict(kwargs), is_record=True)
+    if name == "itertools.groupby" and args:
+        one = next(iter(interpreter.items_of(args[0])), Unknown())
+        return Many(Seq((one if len(args) == 1 and not kwargs else Unknown(), Many(one))))
     if name == "functools.partial" and args:
         return Partial(args[0], tuple(args[1:]), kwargs)
     if name in TRANSPARENT:

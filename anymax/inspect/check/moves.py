@@ -237,7 +237,10 @@ def sum_of_groups(call: Call, source: Tensor | None, shape: Shape) -> Tensor:
 def _along(call: Call) -> Value:
     if call.op == "sort":
         return Seq((call.changed(), call.changed()))
-    return call.changed(_unsized(call.tensor.shape), chosen(call.tensor) if call.op in CHOOSE else None)
+    made = chosen(call.tensor) if call.op in CHOOSE else None
+    if call.op == "narrow" and made is None and isinstance(dim := call.dim(), int):
+        made = cut(call.tensor.made, call.tensor.shape.grown(dim).axis(dim))
+    return call.changed(_unsized(call.tensor.shape), made)
 
 
 CHOOSE = ("index_select", "repeat_interleave", "narrow")
@@ -300,7 +303,7 @@ def taken(tensor: Tensor, dim: int, number: int | None = None) -> Tensor:
 def cut(made: Made | None, axis: Axis | None) -> Made | None:
     """What values are of which only some along an axis are left: those of its axis are a distribution no longer."""
     if made is not None and made.is_distribution and (axis is None or made.axis in (axis, None)):
-        return None
+        return Made("part", made.place, made.operand)
     return made
 
 

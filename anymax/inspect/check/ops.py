@@ -459,6 +459,7 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
         return Tensor()
     if one is None or other is None:
         return _with_a_number(call, sign, left, right)
+    one, other = (replace(each, made=None) if each.kind() == "part" else each for each in (one, other))
     shape = broadcast(one.shape, other.shape)
     if quotient := _own_softmax(call, sign, one, other):
         return quotient

@@ -106,7 +106,7 @@ def _has_several_axes(tensor: Tensor) -> bool:
 def _is_place(tensor: Tensor, axis: Axis, classes: int) -> bool:
     """Whether an axis of scores is one of an image, or that of the steps in front of three or more classes."""
     last = tensor.shape.axis(classes)
-    if tensor.kind() != "scores" or last is None or last.size in (1, 2):
+    if tensor.kind() not in ("scores", "part") or last is None or last.size in (1, 2):
         return False
     return axis.kind in ("height", "width", "depth") or (axis.kind == "position" and last.kind == "feature")
 
