@@ -280,6 +280,8 @@ def call_method(
                 for inside in options(owner.attrs[ITEMS])
             ]
             interpreter.put(owner.attrs, ITEMS, join(grown))
+    if name == "register_buffer" and isinstance(owner, Instance):
+        _keep_buffer(interpreter, owner, [*args, kwargs.get("tensor", Unknown())])
     if isinstance(owner, Layer) and name in ("append", "extend", "insert") and args:
         inside = owner.attrs.get(ITEMS)
         more = args[0].items if isinstance(args[0], Seq) and name == "extend" else (args[0],)
@@ -294,6 +296,13 @@ def call_method(
     if isinstance(owner, Layer) and name == "forward":
         return call(interpreter, owner, args, kwargs, node, frame)
     return Unknown()
+
+
+def _keep_buffer(interpreter: Interpreter, owner: Instance, args: list[Value]) -> None:
+    """A buffer of a number that half precision cannot hold: unlike a number of Python, it is cast with its module."""
+    name, value = args[0], args[1]
+    if isinstance(name, Const) and isinstance(value, Tensor) and abs(value.filled or 0.0) > ops.LARGEST_HALF:
+        interpreter.put(owner.attrs, name.value, replace(value, dtype=ops.BUFFER))
 
 
 def _of_a_dict(layer: Layer, name: str) -> Value:

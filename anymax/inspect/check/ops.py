@@ -139,6 +139,8 @@ def _same_values(call: Call) -> Value:
     return replace(call.tensor, dtype=_dtype(call))
 
 
+LARGEST_HALF = 65504.0
+BUFFER = "that of its module"
 HALF = ("torch.float16", "torch.half")
 PLACES = ("device", "cuda", "cpu")
 
@@ -463,6 +465,8 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
     shape = broadcast(one.shape, other.shape)
     if quotient := _own_softmax(call, sign, one, other):
         return quotient
+    if isinstance(sign, ast.Mult) and BUFFER in (one.dtype, other.dtype):
+        return _times_a_buffer(call, one, other, shape)
     if isinstance(sign, ast.Mult) and (made := _masked_exponential(one, other)):
         return Tensor(shape, made)
     if isinstance(sign, ast.Mult) and (hidden := _times_a_mask(call, one, other)):
@@ -479,12 +483,20 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
             made = replace(made, lowered=True)
         if made is not None and isinstance(sign, ast.Sub) and other.largest_of is one.origin:
             made = replace(made, below_all=True)
-        return Tensor(shape, made, pair=_kept_pair(one, other, shape))
+        held = next((each for each in (one, other) if each.dtype == BUFFER and each.masked), Tensor())
+        return Tensor(shape, made, held.dtype, _kept_pair(one, other, shape), held.masked)
     return Tensor(
         shape,
         _scaled(one, other) if isinstance(sign, ast.Div) else call.made("computed"),
         pair=_kept_pair(one, other, shape),
     )
+
+
+def _times_a_buffer(call: Call, one: Tensor, other: Tensor, shape: Shape) -> Tensor:
+    """`(1 - mask) * buffer`, which is 0 times infinity where the mask hides nothing and the buffer overflowed."""
+    number = one.filled if one.dtype == BUFFER else other.filled
+    both = one.dtype == other.dtype
+    return Tensor(shape) if number is None or both else Tensor(shape, None, BUFFER, masked=(number, call.place))
 
 
 def _times_a_mask(call: Call, one: Tensor, other: Tensor) -> Tensor | None:
@@ -509,12 +521,15 @@ def _with_a_number(call: Call, sign: ast.operator, left: Value, right: Value) ->
     number = right if on_the_left else left
     value = number.value if isinstance(number, Const) else None
     made = tensor.made
+    if tensor.dtype == BUFFER and tensor.filled is not None and isinstance(sign, ast.Mult):
+        return _times_a_buffer(call, tensor, Tensor(), Shape()) if isinstance(number, Unknown) else Tensor()
     if isinstance(number, Unknown):
         # it may be a tensor, along which an axis of size 1 is repeated
         tensor = tensor.with_shape(tensor.shape.mapped(lambda axis: Axis() if axis.size == 1 else axis))
     if isinstance(sign, ast.Sub) and isinstance(number, Unknown) and (made is None or made.kind != "product"):
         kept = replace(made, lowered=True) if made and made.kind == "scores" else None
-        return Tensor(tensor.shape, kept or call.made("difference"))
+        held = tensor if tensor.dtype == BUFFER else Tensor()
+        return Tensor(tensor.shape, kept or call.made("difference"), held.dtype, masked=held.masked)
     if made is None:
         # the exponential of such a thing is a kernel rather than a softmax
         bounded = isinstance(sign, ast.Pow) or (isinstance(value, int | float) and value < 0)

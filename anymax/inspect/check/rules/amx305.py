@@ -23,7 +23,8 @@ An error for constants between -1 and 1 other than 0, which are slips of the sig
 warning for 0, which may be cleaning up, also of scores that are multiplied with a comparison; nothing where the result
 is cleaned by the mask once more. An error for what half precision cannot hold, where the tensor is known to be
 half; a warning where it is so by the defaults of a settings class. A product with the mask, such as `mask * -1e9`, is
-followed to what it is where the mask was tested for a number.
+followed to what it is where the mask was tested for a number. A warning for a mask multiplied with a buffer that half
+precision cannot hold: `.half()` of the module makes it infinite, and 0 times infinity is NaN.
 
 ## References
 nGPT#11.
@@ -36,11 +37,10 @@ from collections.abc import Iterator
 from anymax.inspect import mistakes
 from anymax.inspect.check.findings import Finding
 from anymax.inspect.check.observed import Softmax
+from anymax.inspect.check.ops import BUFFER, LARGEST_HALF
 from anymax.inspect.check.rules import Rule
 from anymax.inspect.check.seen import Seen
 from anymax.inspect.check.telling import at, strongest, where
-
-LARGEST_HALF = 65504.0
 
 
 def check(seen: Seen) -> Iterator[Finding]:
@@ -53,6 +53,13 @@ def _of(seen: Seen, one: Softmax) -> Finding | None:
     value, place = one.operand.masked
     # a finding stands at the mask, where that is in this file
     here = place if place.module.path == seen.source.path else one.home
+    if one.operand.dtype == BUFFER:
+        message = (
+            f"{value:g} is a buffer, multiplied with the mask at {where(place, seen.source)}: where the module is made "
+            f"half, it is -inf without a word (the largest number of float16 is {LARGEST_HALF:g}), and 0 times -inf, "
+            f"for what is not masked, is NaN. {mistakes.WRITE_MASK}."
+        )
+        return at(RULE, seen, here, message, "warning")
     if one.operand.dtype == "half" and abs(value) > LARGEST_HALF and abs(value) != float("inf"):
         message = (
             f"{value:g} cannot be held in float16, whose largest number is {LARGEST_HALF:g}: the mask at "
