@@ -84,6 +84,9 @@ ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }
 
+# Kinds of values that `is None` does not hold for
+NEVER_NONE = (Tensor, Layer, Instance, Function, Class, Seq, Table, External, Size, Partial)
+
 INFINITIES = frozenset(["math.inf", "torch.inf", "numpy.inf", "torch.infty", "numpy.infty"])
 A_RECORD = "*record"
 
@@ -205,7 +208,7 @@ def _learn(interpreter: Interpreter, sizes: Sizes, shape: Shape, frame: Frame) -
         found = [shape.axis(place) for place in places if place is not None]
         pair = (found[0], found[1]) if len(found) == 2 and found[0] and found[1] else None
     if sizes.node is not None:
-        interpreter.assign_over(sizes.node, replace(tensor, shape=shape, made=made, pair=pair), frame)
+        interpreter.assign_over(sizes.node, tensor.but(shape=shape, made=made, pair=pair), frame)
 
 
 def size_of(interpreter: Interpreter, sizes: Sizes, dim: int, frame: Frame) -> Value:
@@ -369,9 +372,9 @@ def _sliced(tensor: Tensor, dim: int, part: ast.Slice) -> Tensor:
     if bounds is not None and tensor.pieces is not None and tensor.pieces.axis is axis:
         made = tensor.pieces.between(*bounds)
     if axis.size is None and (bounds is None or bounds[1] is None or bounds[1] - bounds[0] > SHORT):
-        return replace(tensor, shape=shape, made=made, pieces=None, origin=object())
+        return tensor.but(shape=shape, made=made, pieces=None, origin=object())
     shorter = replace(axis, size=_length(axis.size, bounds))
-    return replace(tensor, shape=shape.with_axis(dim, shorter), made=made, pair=None, pieces=None, origin=object())
+    return tensor.but(shape=shape.with_axis(dim, shorter), made=made, pair=None, pieces=None, origin=object())
 
 
 def _length(size: int | None, bounds: tuple[int, int | None] | None) -> int | None:
@@ -470,11 +473,11 @@ def _related(sign: ast.operator, left: Value, right: Value, result: Value) -> Va
         return result
     if isinstance(result, Tensor) and first is not None and second is not None:
         folded = _folded(sign, first, second)
-        return replace(result, filled=ops.number_of(folded))
+        return result.but(filled=ops.number_of(folded))
     if type(result) is Unknown and (relation := ops.linear(sign, left, right)):
         return Unknown(relation=relation)
     if isinstance(result, Tensor) and (relation := ops.linear(sign, left, right)):
-        return replace(result, relation=relation)
+        return result.but(relation=relation)
     return result
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from anymax.inspect.check import apply, layers
@@ -46,6 +46,8 @@ DEEPEST_IMPORT = 12
 MOST_STEPS_OF_AN_ENTRY = 8_000
 MOST_STEPS_OF_A_MODULE = 40_000
 LONGEST_LOOP = 16
+
+ALWAYS_TRUE = (Function, Class, Instance, Layer, Partial)
 
 MISSING = object()
 A_LOSS = "*loss"  # the losses of a module, whatever their names
@@ -103,6 +105,10 @@ BUILTINS = frozenset(
 )
 
 
+# The names of a function's arguments, those that a keyword alone gives, and the defaults of both
+Signature = tuple[list[str], list[str], dict[str, ast.expr]]
+
+
 class OutOfWork(Exception):
     """An entry took more steps than it may."""
 
@@ -149,6 +155,7 @@ class Interpreter:
         self._gone_through: set[ast.AST] = set()  # functions, since an entry began
         self._loading = 0
         self._generators: dict[ast.AST, bool] = {}
+        self._signatures: dict[ast.arguments, Signature] = {}
         # objects and results that were made of nothing that is known, and are made again all the time
         self._objects: dict[tuple[Any, ...], Instance] = {}
         self._results: dict[tuple[Any, ...], Value] = {}
@@ -439,9 +446,9 @@ class Interpreter:
             return bool(value.value)
         if isinstance(value, External) and value.name == "typing.TYPE_CHECKING":
             return False  # imports for types alone, which may be those of a whole package
-        if isinstance(value, Seq | Table):
+        if isinstance(value, (Seq, Table)):
             return bool(value.items)
-        return True if isinstance(value, Function | Class | Instance | Layer | Partial) else None
+        return True if isinstance(value, ALWAYS_TRUE) else None
 
     def _assume(self, test: ast.expr, holds: bool, frame: Frame) -> None:
         """What a test says about the rank of a tensor, `x.dim() == 3`, and about which of several things a name is."""
@@ -956,18 +963,16 @@ class Interpreter:
         self, function: Function, scope: Scope, args: list[Value], kwargs: dict[str, Value], entry: bool
     ) -> None:
         wanted = function.node.args
-        names = [one.arg for one in (*wanted.posonlyargs, *wanted.args)]
+        if wanted not in self._signatures:
+            self._signatures[wanted] = _signature(wanted)
+        names, by_keyword, defaults = self._signatures[wanted]
         if function.bound is not None and function.kind != "static":
             args = [function.bound, *args]
-        defaults = dict(zip(names[len(names) - len(wanted.defaults) :], wanted.defaults, strict=True))
-        defaults.update(
-            {one.arg: default for one, default in zip(wanted.kwonlyargs, wanted.kw_defaults, strict=True) if default}
-        )
         known = next((at for at, one in enumerate(args) if isinstance(one, Many)), len(args))
         given = dict(zip(names, args[:known], strict=False))
         given.update(kwargs)
         outside = Frame(function.scope)
-        for name in (*names, *(one.arg for one in wanted.kwonlyargs)):
+        for name in (*names, *by_keyword):
             if name in given:
                 value = given[name]
             elif name in defaults and not ("**" in kwargs or known < len(args)):
@@ -986,6 +991,14 @@ class Interpreter:
         """A default holds where a call is read that leaves it; where none is, a caller may have given anything else."""
         value = self.eval(node, frame)
         return Unknown() if entry and not isinstance(value, Layer | Instance | Function | Class | External) else value
+
+
+def _signature(wanted: ast.arguments) -> Signature:
+    names = [one.arg for one in (*wanted.posonlyargs, *wanted.args)]
+    defaults = dict(zip(names[len(names) - len(wanted.defaults) :], wanted.defaults, strict=True))
+    by_keyword = [one.arg for one in wanted.kwonlyargs]
+    defaults.update({name: one for name, one in zip(by_keyword, wanted.kw_defaults, strict=True) if one})
+    return names, by_keyword, defaults
 
 
 def _of_a_record(fields: list[str], args: list[Value], kwargs: dict[str, Value], entry: bool) -> dict[str, Value]:
@@ -1028,7 +1041,7 @@ def _says_nothing(tensor: Tensor | None) -> bool:
 def _afresh(value: Value) -> Value:
     """The same for another call: values that have nothing to do with those of the first."""
     if isinstance(value, Tensor):
-        return replace(value, origin=object())
+        return value.but(origin=object())
     if isinstance(value, Unknown):
         return Unknown(batch=value.batch)
     if isinstance(value, Seq):

@@ -302,7 +302,7 @@ def _keep_buffer(interpreter: Interpreter, owner: Instance, args: list[Value]) -
     """A buffer of a number that half precision cannot hold: unlike a number of Python, it is cast with its module."""
     name, value = args[0], args[1]
     if isinstance(name, Const) and isinstance(value, Tensor) and abs(value.filled or 0.0) > ops.LARGEST_HALF:
-        interpreter.put(owner.attrs, name.value, replace(value, dtype=ops.BUFFER))
+        interpreter.put(owner.attrs, name.value, value.but(dtype=ops.BUFFER))
 
 
 def _of_a_dict(layer: Layer, name: str) -> Value:
@@ -421,7 +421,7 @@ def _layer(layer: Layer, call: Call) -> Value:
     if name.startswith(("AdaptiveAvgPool", "AdaptiveMaxPool")):
         return _pooled(layer, tensor)
     if name in UNCHANGED or name.startswith("MaxPool"):
-        return replace(tensor, made=_kept(tensor, everything="Dropout" in name or name == "Identity"))
+        return tensor.but(made=_kept(tensor, everything="Dropout" in name or name == "Identity"))
     if name in SAME_SHAPE:
         return call.changed()
     return Tensor()

@@ -297,7 +297,7 @@ def taken(tensor: Tensor, dim: int, number: int | None = None) -> Tensor:
     made = cut(tensor.made, axis)
     if tensor.pieces is not None and tensor.pieces.axis is axis and number is not None and number >= 0:
         made = tensor.pieces.between(number, number + 1)
-    return replace(tensor, shape=shape.without(dim), made=made, pair=None, pieces=None, origin=object())
+    return tensor.but(shape=shape.without(dim), made=made, pair=None, pieces=None, origin=object())
 
 
 def cut(made: Made | None, axis: Axis | None) -> Made | None:
@@ -448,7 +448,7 @@ def _rearrange(call: Call) -> Value:
         if len(names) == 1:
             axes[names[0]] = axis
     shape = closed(_axis_of_piece(names, axes) for names in right)
-    return replace(tensor, shape=shape) if call.op == "rearrange" else Tensor(shape)
+    return tensor.but(shape=shape) if call.op == "rearrange" else Tensor(shape)
 
 
 def _axis_of_piece(names: list[str], axes: dict[str, Axis]) -> Axis:

@@ -131,12 +131,12 @@ def _clamp(call: Call) -> Value:
     low = call.const("min")
     if made.kind == "scores" and isinstance(low, int | float) and low >= 0:
         return call.changed()
-    return replace(call.tensor, made=replace(made, shifted=True), pair=None)
+    return call.tensor.but(made=replace(made, shifted=True), pair=None)
 
 
 @op(SAME_VALUES, "input")
 def _same_values(call: Call) -> Value:
-    return replace(call.tensor, dtype=_dtype(call))
+    return call.tensor.but(dtype=_dtype(call))
 
 
 LARGEST_HALF = 65504.0
@@ -267,7 +267,7 @@ def masked(tensor: Tensor, value: Value | None, place: Place, mask: Value | None
     if tensor.made is not None and tensor.made.is_distribution:
         tensor.made.uses.append(Use("cleaned", tensor.made.axis, place))
     number = number_of(value)
-    new = replace(tensor, origin=object(), masked=None, mask=None, filled=None, relation=None)
+    new = tensor.but(origin=object(), masked=None, mask=None, filled=None, relation=None)
     if number is None:
         return new
     shape = (
@@ -414,7 +414,7 @@ def convolved(shape: Shape, spatial: int, channels: int | None) -> Shape:
 @op("interpolate upsample grid_sample pad max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d", "input")
 def _resampled(call: Call) -> Value:
     kept = call.tensor.made if call.op in ("interpolate", "upsample", "grid_sample") else None
-    return replace(call.tensor, made=kept if kept and kept.kind == "scores" else None, pair=None, origin=object())
+    return call.tensor.but(made=kept if kept and kept.kind == "scores" else None, pair=None, origin=object())
 
 
 @op("one_hot", "input num_classes")
@@ -470,7 +470,7 @@ def combined(call: Call, sign: ast.operator, left: Value, right: Value) -> Tenso
     if isinstance(sign, ast.Mult) and (made := _masked_exponential(one, other)):
         return Tensor(shape, made)
     if isinstance(sign, ast.Mult) and (hidden := _times_a_mask(call, one, other)):
-        return replace(hidden, shape=shape)
+        return hidden.but(shape=shape)
     if isinstance(sign, ast.Mult):
         return Tensor(shape, _scaled(one, other), factor=_factor(one, other, shape), pair=_kept_pair(one, other, shape))
     if isinstance(sign, ast.Add | ast.Sub):
@@ -539,10 +539,10 @@ def _with_a_number(call: Call, sign: ast.operator, left: Value, right: Value) ->
     if made.kind in ("scores", "product"):
         flips = not on_the_left and isinstance(sign, ast.Div | ast.Pow)
         linear = isinstance(sign, ast.Add | ast.Sub | ast.Mult | ast.Div) and not flips
-        return replace(tensor, origin=object()) if linear else Tensor(tensor.shape)
+        return tensor.but(origin=object()) if linear else Tensor(tensor.shape)
     if made.kind in ("softmax", "sigmoid", "sum") and isinstance(value, int | float):
         if isinstance(sign, ast.Add) and abs(value) <= SMALL:
-            return replace(tensor, made=replace(made, shifted=True))
+            return tensor.but(made=replace(made, shifted=True))
         if isinstance(sign, ast.Sub) and value == 1 and not on_the_left:
             return Tensor(tensor.shape, Made("complement", call.place, tensor) if made.kind == "sigmoid" else None)
     if isinstance(sign, ast.Mult) and made.kind == "exp" and isinstance(number, Unknown):

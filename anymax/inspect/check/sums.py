@@ -251,14 +251,14 @@ def _summed_by_letters(call: Call, inputs: list[list[str]], output: list[str], t
             made = replace(made, axis=axes[letters[made.dim]])
             front = tuple(axes[letter] for letter in letters)
             summed = [axes[letter] for letter in letters if letter not in output]
-            tensor = replace(tensor, made=made)
+            tensor = tensor.but(made=made)
         if made.axis is None:
             continue
         if made.axis in summed:
             made.uses.append(Use("summed", made.axis, call.place))
         elif len(summed) == 1 and made.axis in front:
             made.uses.append(Use("kept", summed[0], call.place))
-            call.interpreter.see(Product(call.written, call.place, replace(tensor, shape=closed(front)), summed[0]))
+            call.interpreter.see(Product(call.written, call.place, tensor.but(shape=closed(front)), summed[0]))
     shape = closed(axes.get(letter) or Axis(name=letter) for letter in output)
     if len(tensors) == 1 and len(output) < len(inputs[0]) and tensors[0].kind() == "exp":
         return Tensor(shape, Made("sum", call.place, tensors[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from anymax.inspect.check.shapes import Axis, Shape
@@ -395,7 +395,13 @@ class Tensor(Value):
         return self.made.kind if self.made else None
 
     def with_shape(self, shape: Shape) -> Tensor:
-        return replace(self, shape=shape)
+        return self.but(shape=shape)
+
+    def but(self, **changes: Any) -> Tensor:
+        """What `dataclasses.replace` gives, without going through `__init__`: it is made tens of thousands of times."""
+        new = object.__new__(Tensor)
+        new.__dict__.update(self.__dict__, **changes)
+        return new
 
 
 def options(value: Value) -> tuple[Value, ...]:
@@ -407,12 +413,15 @@ def join(values: Iterable[Value]) -> Value:
     flat: list[Value] = []
     for value in values:
         for one in options(value):
-            at = next((at for at, other in enumerate(flat) if _same(one, other)), None)
-            if at is None:
+            for at, same in enumerate(flat):
+                if not _same(one, same):
+                    continue
+                if isinstance(one, Unknown) and isinstance(same, Unknown) and same.relation:
+                    # it holds on one path alone
+                    flat[at] = same if one.relation is same.relation else Unknown()
+                break
+            else:
                 flat.append(one)
-            elif isinstance(one, Unknown) and isinstance(same := flat[at], Unknown) and same.relation:
-                # it holds on one path alone
-                flat[at] = same if one.relation is same.relation else Unknown()
     if len(flat) == 1:
         return flat[0]
     return Either(tuple(flat)) if 0 < len(flat) <= MOST_ALTERNATIVES else Unknown()
@@ -421,6 +430,8 @@ def join(values: Iterable[Value]) -> Value:
 def _same(one: Value, other: Value) -> bool:
     if one is other:
         return True
+    if type(one) is not type(other):
+        return False
     if isinstance(one, Const) and isinstance(other, Const):
         return type(one.value) is type(other.value) and one.value == other.value
     if isinstance(one, External) and isinstance(other, External):
