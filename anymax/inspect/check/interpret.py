@@ -718,10 +718,15 @@ class Interpreter:
         return self.attribute(self.eval(node.value, frame), node.attr, node.value, frame)
 
     def attribute(self, owner: Value, name: str, node: ast.expr | None, frame: Frame) -> Value:
-        if isinstance(owner, Either):
-            return join([self.attribute(one, name, node, frame) for one in owner.options])
+        # the commonest kinds first
         if isinstance(owner, Instance):
             return self._of_instance(owner, name)
+        if isinstance(owner, External):
+            return apply.external(f"{owner.name}.{name}")
+        if isinstance(owner, Unknown):
+            return apply.attribute(owner, name, node) if apply.is_method(name) else owner.member(name)
+        if isinstance(owner, Either):
+            return join([self.attribute(one, name, node, frame) for one in owner.options])
         if isinstance(owner, Class):
             member = owner.member(name)
             if isinstance(member, Function) and member.kind == "class":
@@ -731,16 +736,12 @@ class Interpreter:
             return self._of_super(owner, name)
         if isinstance(owner, ModuleValue):
             return self._of_module(owner.module, name)
-        if isinstance(owner, External):
-            return apply.external(f"{owner.name}.{name}")
         if isinstance(owner, Layer) and name in owner.attrs:
             return owner.attrs[name]
         if isinstance(owner, Table) and owner.is_record and name in owner.items:
             return owner.items[name]
         if isinstance(owner, Layer):
             return layers.attribute(owner, name) or BoundMethod(owner, name, node)
-        if isinstance(owner, Unknown) and not apply.is_method(name):
-            return owner.member(name)
         return apply.attribute(owner, name, node)
 
     def _of_instance(self, owner: Instance, name: str) -> Value:
@@ -855,12 +856,11 @@ class Interpreter:
         return result
 
     def call(self, callee: Value, args: list[Value], kwargs: dict[str, Value], node: ast.Call, frame: Frame) -> Value:
-        if isinstance(callee, Either):
-            kept, self.certain = self.certain, False
-            try:
-                return join([self.call(one, args, kwargs, node, frame) for one in callee.options])
-            finally:
-                self.certain = kept
+        # the commonest kinds first
+        if isinstance(callee, External):
+            return apply.call(self, callee.name, args, kwargs, node, frame)
+        if isinstance(callee, BoundMethod):
+            return apply.call_method(self, callee, args, kwargs, node, frame)
         if isinstance(callee, Function):
             return self.call_function(callee, args, kwargs)
         if isinstance(callee, Class):
@@ -869,12 +869,14 @@ class Interpreter:
             return self._call_instance(callee, args, kwargs)
         if isinstance(callee, Layer):
             return layers.call(self, callee, args, kwargs, node, frame)
-        if isinstance(callee, External):
-            return apply.call(self, callee.name, args, kwargs, node, frame)
         if isinstance(callee, Partial):
             return self.call(callee.callee, [*callee.args, *args], {**callee.kwargs, **kwargs}, node, frame)
-        if isinstance(callee, BoundMethod):
-            return apply.call_method(self, callee, args, kwargs, node, frame)
+        if isinstance(callee, Either):
+            kept, self.certain = self.certain, False
+            try:
+                return join([self.call(one, args, kwargs, node, frame) for one in callee.options])
+            finally:
+                self.certain = kept
         return Unknown()
 
     def _call_instance(self, callee: Instance, args: list[Value], kwargs: dict[str, Value]) -> Value:

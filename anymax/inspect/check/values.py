@@ -410,6 +410,9 @@ def options(value: Value) -> tuple[Value, ...]:
 
 def join(values: Iterable[Value]) -> Value:
     """One value that stands for all of these."""
+    values = list(values)
+    if values and all(value is values[0] for value in values):
+        return values[0]
     flat: list[Value] = []
     for value in values:
         for one in options(value):
@@ -432,12 +435,12 @@ def _same(one: Value, other: Value) -> bool:
         return True
     if type(one) is not type(other):
         return False
+    if isinstance(one, Unknown) and isinstance(other, Unknown):
+        return one.tensor is None and other.tensor is None
     if isinstance(one, Const) and isinstance(other, Const):
         return type(one.value) is type(other.value) and one.value == other.value
     if isinstance(one, External) and isinstance(other, External):
         return one.name == other.name
-    if isinstance(one, Unknown) and isinstance(other, Unknown):
-        return one.tensor is None and other.tensor is None
     if isinstance(one, Function) and isinstance(other, Function):
         return one.node is other.node and one.bound is other.bound
     if isinstance(one, Tensor) and isinstance(other, Tensor):
