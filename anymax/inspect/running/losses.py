@@ -17,7 +17,7 @@ from anymax._core.dispatch import OPS
 from anymax._core.targets import class_axis
 from anymax.inspect import mistakes
 from anymax.inspect.running.maps import HANDLERS as _MAPS
-from anymax.inspect.running.maps import Handler, has_masked_row, has_nan, summed
+from anymax.inspect.running.maps import Handler, check_weighted_sum, has_masked_row, has_nan, summed
 from anymax.inspect.running.places import Place, caller
 from anymax.inspect.running.propagation import CARRIERS, argument
 from anymax.inspect.running.provenance import Origin
@@ -486,6 +486,8 @@ def _sum(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
         _check_probs(record, origin)
     result = function(*args, **kwargs)
     CARRIERS[function](record.origins, args, kwargs, result)
+    if origin is not None and kind == "weighted":
+        check_weighted_sum(record, origin, argument(args, kwargs, 1, "dim", kwargs.get("axis")))
     if kind == "exp":
         summed(record, "sum of exp", args[0], argument(args, kwargs, 1, "dim", kwargs.get("axis")), result)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -298,6 +298,12 @@ def _mul(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     kinds = [origin.kind for origin in map(record.origins.get, operands) if origin is not None]
     carried = record.origins.get(result)
+    for operand in operands:
+        origin = record.origins.get(operand)
+        if origin is not None and origin.kind in ("log_softmax", "weighted") and operand.shape == result.shape:
+            # as targets weigh log-probabilities, before a sum
+            record.origins.put(result, Origin(origin.axes, "weighted", origin.made_by, mixed=origin.mixed))
+            return result
     # exponentials that a mask leaves are exponentials
     if carried is not None and len(operands) == 2 and kinds.count("exp") == 1 and {*kinds} <= {"exp", None}:
         record.origins.put(result, Origin(carried.axes, "exp", mixed=carried.mixed))
@@ -393,22 +399,33 @@ def _einsum(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
         if origin is not None and origin.kind == "softmax":
             summed = [axis for axis, letter in zip(origin.axes, letters, strict=True) if letter not in read[1]]
             others = "".join(some for other, some in zip(operands, read[0], strict=True) if other is not operand)
+            kept = {
+                axis
+                for axis, letter in zip(origin.axes, letters, strict=True)
+                if letter in others and letter in read[1]
+            }
             if summed:
-                _check_contraction(record, origin, summed, letters[0] in others)
+                _check_contraction(record, origin, summed, letters[0] in others, kept)
+        elif origin is not None and origin.kind == "log_softmax":
+            gone = [at for at, letter in enumerate(letters) if letter not in read[1]]
+            check_weighted_sum(record, origin, gone[0] if len(gone) == 1 else None)
     return result
 
 
-def _check_contraction(record: Record, origin: Origin, summed: list[Axis | None], first_is_batch: bool) -> None:
+def _check_contraction(
+    record: Record, origin: Origin, summed: list[Axis | None], first_is_batch: bool, kept: Collection[Axis | None] = ()
+) -> None:
     """The axis that competes has to be the one that is summed, where weights meet values."""
     made, at = origin.made_by, origin.competed_elsewhere(*summed)
     if made is None or at is None:
         return
-    if at == 0 and first_is_batch:
+    axis = origin.axes[at]
+    if (at == 0 and first_is_batch) or (axis in kept and axis is not None and axis.is_samples):
         record.say(
             "AMX102",
             "warning",
-            f"weights that a softmax normalised over axis 0, at {made.place}, meet values in a product that keeps "
-            f"axis 0 as its batch: {mistakes.SAMPLES_COMPETE}. Normalise over the axis that the product sums",
+            f"weights that a softmax normalised over axis {at}, at {made.place}, meet values in a product that keeps "
+            f"axis {at} as its batch: {mistakes.SAMPLES_COMPETE}. Normalise over the axis that the product sums",
         )
     elif made.of_product:
         record.say(
@@ -416,6 +433,79 @@ def _check_contraction(record: Record, origin: Origin, summed: list[Axis | None]
             "warning",
             f"attention weights were normalised over axis {at}, at {made.place}, and the product sums over another: "
             f"{mistakes.queries_compete('dim=-1 where weights are (..., queries, keys)')}",
+        )
+
+
+# what is chosen of log-probabilities, or weighs them
+
+
+def _gather(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    CARRIERS[function](record.origins, args, kwargs, result)
+    origin = record.origins.get(argument(args, kwargs, 0, "input"))
+    if origin is None or origin.made_by is None:
+        return result
+    dim, index = argument(args, kwargs, 1, "dim"), argument(args, kwargs, 2, "index")
+    if isinstance(dim, int) and isinstance(index, Tensor) and index.ndim == len(origin.axes):
+        over = origin.competed_elsewhere(origin.axes[dim])
+        # one index for all samples takes a part of the tensor, and chooses for none of them
+        if over is not None and not _is_one_for_all(index, over):
+            _say_choice(record, origin, over, dim % index.ndim, "gather")
+    return result
+
+
+def _is_one_for_all(index: Tensor, axis: int) -> bool:
+    """True where the indices do not differ along this axis."""
+    return index.stride(axis) == 0 or not readable(index) or bool((index == index.narrow(axis, 0, 1)).all())
+
+
+def _getitem(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`log_probs[torch.arange(n), target]` chooses an entry of each row."""
+    result = function(*args, **kwargs)
+    CARRIERS[function](record.origins, args, kwargs, result)
+    index = args[1]
+    if type(index) is not tuple or len(index) != 2:
+        return result
+    rows, choice = index
+    origin = record.origins.get(args[0]) if isinstance(rows, (Tensor, range)) and isinstance(choice, Tensor) else None
+    if origin is not None and origin.made_by is not None and len(origin.axes) == 2 and choice.dtype != torch.bool:
+        over = origin.competed_elsewhere(origin.axes[1])
+        if over == 0 and len(rows) == args[0].shape[0]:
+            _say_choice(record, origin, 0, 1, "an index")
+    return result
+
+
+def _neg(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = function(*args, **kwargs)
+    origin = record.origins.get(argument(args, kwargs, 0, "input"))
+    if origin is not None and origin.kind in ("log_softmax", "weighted"):
+        record.origins.put(result, Origin(origin.axes, "weighted", origin.made_by, mixed=origin.mixed))
+    else:
+        CARRIERS[function](record.origins, args, kwargs, result)
+    return result
+
+
+def check_weighted_sum(record: Record, origin: Origin, dim: Any) -> None:
+    """A cross-entropy that is written out: log-probabilities times targets, summed over the classes."""
+    if isinstance(dim, (tuple, list)) and len(dim) == 1:
+        dim = dim[0]
+    over = origin.competed_elsewhere(origin.axes[dim]) if isinstance(dim, int) and origin.axes else None
+    if over is not None:
+        _say_choice(record, origin, over, dim % len(origin.axes), "a sum")
+
+
+def _say_choice(record: Record, origin: Origin, over: int, dim: int, chooser: str) -> None:
+    """The samples compete, and the outputs of a layer are taken for the classes."""
+    made, samples, classes = origin.made_by, origin.axes[over], origin.axes[dim]
+    if made is None or samples is None or classes is None or not classes.is_features or samples.is_features:
+        return
+    if samples.is_samples or (over == 0 and len(origin.axes) == 2):
+        record.say(
+            "AMX102",
+            "warning",
+            f"a softmax normalised over axis {over}, and {chooser} at {caller()} takes axis {dim}, the outputs of a "
+            f"layer, for the classes: {mistakes.SAMPLES_COMPETE}. Write dim={dim} there",
+            made.place,
         )
 
 
@@ -443,6 +533,9 @@ def _ops() -> dict[Any, Handler]:
         **dict.fromkeys(("sub", "subtract"), _sub),
         **dict.fromkeys(("div", "divide", "true_divide"), _div),
         "einsum": _einsum,
+        "gather": _gather,
+        **dict.fromkeys(("neg", "negative"), _neg),
+        "__getitem__": _getitem,
         **dict.fromkeys(("full", "full_like"), _filled(1, "fill_value")),
         "new_full": _filled(2, "fill_value"),
         "fill_": _filled(1, "value"),

@@ -81,7 +81,20 @@ def _clamped(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], re
 
 @_carries(
     *("relu6", "selu", "celu", "mish", "hardtanh", "hardswish"),
-    *("softplus", "tanh", "tanh_", "square", "sqrt", "rsqrt", "abs", "neg", "normalize", "layer_norm", "rms_norm"),
+    *(
+        "softplus",
+        "tanh",
+        "tanh_",
+        "square",
+        "sqrt",
+        "rsqrt",
+        "abs",
+        "neg",
+        "negative",
+        "normalize",
+        "layer_norm",
+        "rms_norm",
+    ),
     *("group_norm", "instance_norm", "batch_norm", "cumsum", "flip", "roll", "erf", "sin", "cos", "round"),
 )
 def _entrywise(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -457,15 +470,19 @@ def _competed_together(
 
 
 def _shared(axes: Sequence[Axis | None]) -> Axis | None:
-    """The axis of the result at a place where the pieces have these: the same, or one that is like all of them."""
-    first = axes[0]
-    if all(axis is first for axis in axes):
-        return first
-    if any(axis is None for axis in axes):
+    """The axis of the result at a place where the pieces have these: the same, or one that is like all that are known.
+
+    Entries at one index of it are joined, as a sum adds them, so that a piece that was repeated takes the others' axis.
+    """
+    known = [axis for axis in axes if axis is not None]
+    if not known or all(axis is known[0] for axis in known):
+        return known[0] if known else None
+    if len(known) < len(axes):
         return None
     return Axis(
-        all(axis.is_features for axis in axes if axis is not None),
-        all(axis.is_space for axis in axes if axis is not None),
+        all(axis.is_features for axis in known),
+        all(axis.is_space for axis in known),
+        all(axis.is_samples for axis in known),
     )
 
 
@@ -524,7 +541,38 @@ def _convolution(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any]
     origin = origins.get_or_start(tensor)
     spatial = tuple([Axis(is_space=True) for _ in range(weight.ndim - 2)])
     batch = origin.axes[:1] if tensor.ndim == weight.ndim else ()
+    _are_samples(*batch)
     origins.put(result, Origin((*batch, Axis(True), *spatial), "scores", mixed=origin.mixed))
+
+
+def _are_samples(*axes: Axis | None) -> None:
+    for axis in axes:
+        if axis is not None:
+            axis.is_samples = True
+
+
+@_carries("gru", "lstm", "rnn_tanh", "rnn_relu")
+def _recurrent(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Steps, samples and features of the outputs, or samples first; of packed sequences nothing is known."""
+    # as nn.GRU calls it, with whether the batch comes first at the end; behind a packed one stand the sizes
+    if len(args) != 9 or not isinstance(args[8], bool):
+        return
+    outputs, *states = result
+    origin = origins.get_or_start(args[0])
+    axes = origin.axes[:2]
+    batch = axes[0 if args[8] else 1]
+    _are_samples(batch)
+    origins.put(outputs, Origin((*axes, Axis(True)), mixed=origin.mixed))
+    for state in states:
+        origins.put(state, Origin((None, batch, Axis(True)), mixed=origin.mixed))
+
+
+@_carries("gru_cell", "lstm_cell", "rnn_tanh_cell", "rnn_relu_cell")
+def _recurrent_cell(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    origin = origins.get_or_start(args[0])
+    _are_samples(origin.axes[0])
+    for state in result if isinstance(result, tuple) else (result,):
+        origins.put(state, Origin((origin.axes[0], Axis(True)), mixed=origin.mixed))
 
 
 @_carries("embedding")

@@ -19,13 +19,15 @@ from anymax.inspect.running.places import Place
 class Axis:
     """One axis of a tensor; two are the same if they are one object."""
 
-    __slots__ = ("is_features", "is_space")
+    __slots__ = ("is_features", "is_samples", "is_space")
 
-    def __init__(self, is_features: bool = False, is_space: bool = False) -> None:
+    def __init__(self, is_features: bool = False, is_space: bool = False, is_samples: bool = False) -> None:
         # made by the weights of a Linear or a convolution, not by the data's own layout
         self.is_features = is_features
         # what a convolution slides along
         self.is_space = is_space
+        # what a convolution or a recurrent layer takes for the batch
+        self.is_samples = is_samples
 
 
 Axes = tuple[Axis | None, ...]
@@ -71,8 +73,8 @@ class Origin:
         axes: its axes, None where one is not known.
         kind: what its entries are, None for anything else: "softmax", "log_softmax", "sigmoid", "logsigmoid"; "scores"
             (straight from a layer), "product" (scores of queries and keys), "raw" (sums of such); "exp", "sum of exp",
-            "logsumexp"; "index" (of a maximum), "elsewhere" (of a maximum over an axis along which nothing competed),
-            "choice" (a flat argmax).
+            "logsumexp"; "weighted" (log-probabilities times something); "index" (of a maximum), "elsewhere" (of a
+            maximum over an axis along which nothing competed), "choice" (a flat argmax).
         made_by: the competition of a softmax or log_softmax; for other kinds None.
         place: where it became what `kind` says.
         mixed: every competition that this tensor's entries went through.

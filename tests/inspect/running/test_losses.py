@@ -118,3 +118,84 @@ def test_the_largest_probability_of_positions_is_a_score():
 
 def test_the_largest_of_a_vector_may_be_compared_with_all_numbers():
     assert codes(lambda: FIVE(X)[0].argmax() == torch.arange(5)) == []
+
+
+def rows(x):
+    """Of samples, twice as many as they are, from a convolution."""
+    return torch.stack([CONV(x).mean((2, 3)), CONV(x + 1).mean((2, 3))])
+
+
+ONE_HOT = torch.eye(5)[IDS]
+CHOSEN = {
+    "gather": (
+        lambda: FIVE(X).log_softmax(0).gather(1, IDS[:, None]),
+        lambda: FIVE(X).log_softmax(1).gather(1, IDS[:, None]),
+    ),
+    "gather of probabilities, by name": (
+        lambda: torch.gather(FIVE(X).softmax(0), dim=-1, index=IDS[:, None]),
+        lambda: torch.gather(FIVE(X).softmax(0), dim=-1, index=IDS[:1, None].expand(4, 1)),
+    ),
+    "an index beside a range": (
+        lambda: FIVE(X).log_softmax(0)[torch.arange(4), IDS],
+        lambda: FIVE(X).log_softmax(0)[torch.arange(3), IDS[:3]],
+    ),
+    "a sum with targets": (
+        lambda: -(ONE_HOT * F.log_softmax(FIVE(X), 0)).sum(1),
+        lambda: -(ONE_HOT * F.log_softmax(FIVE(X), 1)).sum(1),
+    ),
+    "a sum with targets, negated first": (
+        lambda: torch.sum(-FIVE(X).log_softmax(0) * ONE_HOT, dim=-1),
+        lambda: torch.sum(-FIVE(X).log_softmax(0) * ONE_HOT, dim=0),
+    ),
+    "an einsum with targets": (
+        lambda: torch.einsum("bc,bc->b", ONE_HOT, FIVE(X).log_softmax(0)),
+        lambda: torch.einsum("bc,bc->b", ONE_HOT, FIVE(X).log_softmax(1)),
+    ),
+    "views of the samples of a convolution": (
+        lambda: (torch.ones(2, 2, 5) * rows(IMAGES).log_softmax(1)).sum(-1),
+        # experts whose log-probabilities are added up
+        lambda: (torch.ones(2, 2, 5) * rows(IMAGES).log_softmax(0)).sum(-1),
+    ),
+}
+
+
+@pytest.mark.parametrize(("wrong", "right"), CHOSEN.values(), ids=CHOSEN)
+def test_a_choice_among_the_outputs_of_a_layer_where_the_samples_compete(wrong, right):
+    assert (codes(wrong), codes(right)) == (["AMX102"], [])
+
+
+GRU, LSTM, CELL = nn.GRU(6, 3), nn.LSTM(6, 3, batch_first=True), nn.GRUCell(6, 3)
+
+
+def attended(states, dim, sums):
+    """The states weighed by a score each."""
+    scores = states.tanh().mean(-1)
+    return torch.einsum(sums, scores.softmax(dim), states)
+
+
+def repeated(states, last, dim):
+    joined = torch.cat([last.repeat(7, 1, 1), states], 2)
+    return torch.einsum("lb,lbh->bh", joined.sum(2).softmax(dim), states)
+
+
+ATTENDED = {
+    "steps first": (
+        lambda: attended(GRU(FRAMES)[0], 1, "lb,lbh->bh"),
+        lambda: attended(GRU(FRAMES)[0], 0, "lb,lbh->bh"),
+    ),
+    "the last state beside each": (lambda: repeated(*GRU(FRAMES), 1), lambda: repeated(*GRU(FRAMES), 0)),
+    "samples first, turned": (
+        lambda: attended(LSTM(FRAMES.transpose(0, 1))[0].transpose(0, 1), 1, "lb,lbh->bh"),
+        lambda: attended(LSTM(FRAMES.transpose(0, 1))[0].transpose(0, 1), 0, "lb,lbh->bh"),
+    ),
+    "a cell step by step": (
+        lambda: attended(torch.stack([CELL(frame) for frame in FRAMES]), 1, "lb,lbh->bh"),
+        # as routing by agreement has it: what competes is kept, and is no batch
+        lambda: torch.einsum("io,iod->od", torch.zeros(3, 4).softmax(1), torch.ones(3, 4, 2)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("wrong", "right"), ATTENDED.values(), ids=ATTENDED)
+def test_weights_of_states_compete_over_the_batch(wrong, right):
+    assert (codes(wrong), codes(right)) == (["AMX102"], [])
