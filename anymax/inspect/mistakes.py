@@ -90,6 +90,8 @@ ONE_AXIS_AFTER_ANOTHER = (
 # AMX207
 ONE_CALL = "is right; cross_entropy of the scores is the same in one call"
 
+UNBROKEN = "cross_entropy of the scores as they are, with the classes in axis 1, or movedim(1, -1) before the reshape"
+
 # AMX208
 PROBS_OF_SCORES = (
     "it divides them by their sum, which is no softmax, and raises where one is negative. Write logits= for probs="
@@ -104,9 +106,19 @@ LOG_OF_OWN_SUM = (
     "overflows. Write log_softmax(x, dim), which shifts by the largest of those that count"
 )
 
+# AMX304, of attention that is one function of torch's
+NO_KEYS = (
+    "queries all of whose keys are masked: their outputs are NaN, and so is every gradient behind them. Leave one key "
+    "of each, such as the first, or a whole sample of padding out of the batch"
+)
+
 # AMX305: a masked score above this keeps a weight that counts
 SMALL_ENOUGH = -50.0
 WRITE_MASK = "Write float('-inf'), or anymax.softmax(x, dim, mask=kept) where a whole row may be masked"
+INFINITE_FACTOR = (
+    "0 times -inf is NaN: where a mask is multiplied by it, each entry that the mask leaves becomes NaN. Write "
+    "scores.masked_fill(mask, float('-inf')), with a mask of bool"
+)
 WEAK_MASK = f"masked entries keep a weight. {WRITE_MASK}"
 
 _ON_SCORES = {

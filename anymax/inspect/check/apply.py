@@ -84,9 +84,6 @@ ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }
 
-# Kinds of values that `is None` does not hold for
-NEVER_NONE = (Tensor, Layer, Instance, Function, Class, Seq, Table, External, Size, Partial)
-
 INFINITIES = frozenset(["math.inf", "torch.inf", "numpy.inf", "torch.infty", "numpy.infty"])
 A_RECORD = "*record"
 

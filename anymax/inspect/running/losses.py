@@ -296,6 +296,8 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
             f"nll_loss of log_softmax in one expression {mistakes.ONE_CALL}",
             place,
         )
+    if origin is not None and kind == "log_softmax":
+        _check_rows(record, inputs, origin, at, place)
     result = function(*args, **kwargs)
     if isinstance(result, Tensor) and readable(inputs, target, result):
         if kind in _OF_ANY_SIGN and inputs.numel() and inputs.detach().max().item() > 0:
@@ -308,6 +310,27 @@ def _nll_loss(record: Record, function: Callable[..., Any], args: tuple[Any, ...
             )
         _is_nan(record, "nll_loss", inputs, target, kwargs, result, at, place)
     return result
+
+
+# what a row of probabilities may be off by behind a log_softmax in half precision
+OFF = 0.05
+
+
+def _check_rows(record: Record, inputs: Tensor, origin: Origin, at: int, place: Place) -> None:
+    """A reshape may put entries of several distributions into one row."""
+    made = origin.made_by
+    if made is None or any(axis in made.axes for axis in origin.axes) or not inputs.numel() or not readable(inputs):
+        return
+    sums = inputs.detach().float().exp().sum(at)
+    if bool(((sums - 1).abs() > OFF).any()):
+        record.say(
+            "AMX207",
+            "error",
+            f"nll_loss was given log-probabilities of the log_softmax at {made.place}, whose classes are no longer "
+            f"along axis {at}: exponentials there sum to numbers from {sums.min().item():.3g} to "
+            f"{sums.max().item():.3g}, as behind a reshape without a permute. Write {mistakes.UNBROKEN}",
+            place,
+        )
 
 
 def _check_log(record: Record, name: str, origin: Origin, leads_to: tuple[str, str], place: Place) -> None:

@@ -139,8 +139,12 @@ def _filled(at: int, name: str) -> Handler:
     def handle(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         first = args[0] if args else None
         dtype = kwargs.get("dtype") or (first.dtype if isinstance(first, Tensor) else torch.get_default_dtype())
-        _check_fill(record, argument(args, kwargs, at, name), dtype)
-        return function(*args, **kwargs)
+        value = argument(args, kwargs, at, name)
+        _check_fill(record, value, dtype)
+        result = function(*args, **kwargs)
+        if isinstance(value, (int, float)) and value < 0:
+            record.origins.put(result, Origin((None,) * result.ndim, "fill"))
+        return result
 
     return handle
 
@@ -156,6 +160,26 @@ def _check_fill(record: Record, value: Any, dtype: torch.dtype) -> None:
             "error",
             f"a mask is filled with {value:g}, and {dtype} ends at {lowest:g}. {mistakes.WRITE_MASK}",
         )
+
+
+def _where(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What is put in place of scores may be made of numbers that are to hide them."""
+    result = function(*args, **kwargs)
+    CARRIERS[function](record.origins, args, kwargs, result)
+    if len(args) != 3 or not all(isinstance(value, Tensor) for value in args):
+        return result
+    kept, one, other = args if function is not Tensor.where else (args[1], args[0], args[2])
+    for fill, scores, is_filled in ((one, other, True), (other, one, False)):
+        origin, left = record.origins.get(fill), record.origins.get(scores)
+        if origin is None or origin.kind != "fill" or left is None or left.kind == "fill":
+            continue
+        if scores.shape == result.shape and readable(fill, kept):
+            taken = fill.detach().expand_as(result)[(kept == is_filled).expand_as(result)]
+            highest = taken.max().item() + 0.0 if taken.numel() else None
+            whole = Origin(left.axes, left.kind, left.made_by, left.place, left.mixed, highest)
+            whole.is_shifted = left.is_shifted
+            record.origins.put(result, whole)
+    return result
 
 
 def _check_image(
@@ -296,6 +320,8 @@ def _mul(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     result = function(*args, **kwargs)
     CARRIERS[function](record.origins, args, kwargs, result)
     operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    if isinstance(result, Tensor):
+        _check_factor(record, (*args, *kwargs.values()), result)
     kinds = [origin.kind for origin in map(record.origins.get, operands) if origin is not None]
     carried = record.origins.get(result)
     for operand in operands:
@@ -308,6 +334,27 @@ def _mul(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     if carried is not None and len(operands) == 2 and kinds.count("exp") == 1 and {*kinds} <= {"exp", None}:
         record.origins.put(result, Origin(carried.axes, "exp", mixed=carried.mixed))
     return result
+
+
+def _check_factor(record: Record, factors: Collection[Any], result: Tensor) -> None:
+    """A mask times the number that is to hide what it marks."""
+    for factor in factors:
+        if isinstance(factor, Tensor):
+            is_number = factor.ndim == 0 and not factor.requires_grad and factor.is_floating_point()
+            number = factor.item() if is_number and result.ndim > 0 and readable(factor) else 0.0
+        else:
+            number = factor if isinstance(factor, (int, float)) else 0.0
+        if number > _HIDING:
+            continue
+        if record.origins.get(result) is None:
+            record.origins.put(result, Origin((None,) * result.ndim, "fill"))
+        others = [other for other in factors if other is not factor and isinstance(other, Tensor)]
+        if math.isinf(number) and readable(result) and has_nan(result) and not any(map(has_nan, others)):
+            record.say("AMX305", "error", mistakes.INFINITE_FACTOR)
+
+
+# below this, a number is there to hide scores, not to scale them
+_HIDING = -999.0
 
 
 def _added_by_group(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -436,6 +483,38 @@ def _check_contraction(
         )
 
 
+# attention as one function of torch's
+
+
+def _attention(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Of nn.MultiheadAttention with weights; without them, scaled_dot_product_attention gives such queries zeros."""
+    result = function(*args, **kwargs)
+    output = result[0] if isinstance(result, tuple) else result
+    if not isinstance(output, Tensor) or output.is_nested or not readable(output) or not has_nan(output):
+        return result
+    mask, padding = argument(args, kwargs, 16, "attn_mask"), argument(args, kwargs, 14, "key_padding_mask")
+    hidden = _hidden(_blocks(mask), _blocks(padding))
+    if hidden is not None and bool(hidden.all(-1).any()) and not any(map(has_nan, args[:3])):
+        record.say("AMX304", "error", f"{function.__name__} met {mistakes.NO_KEYS}")
+    return result
+
+
+def _blocks(mask: Tensor | None) -> Tensor | None:
+    """Where a mask of either dtype leaves no weight."""
+    if mask is None:
+        return None
+    return mask if mask.dtype == torch.bool else mask.detach() == -torch.inf
+
+
+def _hidden(mask: Tensor | None, padding: Tensor | None) -> Tensor | None:
+    """Which keys no query sees, for each sample and head: of a mask (queries, keys), or one per sample and head."""
+    if mask is None or padding is None:
+        return padding if mask is None else mask
+    if mask.ndim == 3 and padding.ndim == 2:
+        return mask.unflatten(0, (len(padding), -1)) | padding[:, None, None]
+    return mask | padding.unsqueeze(-2)
+
+
 # what is chosen of log-probabilities, or weighs them
 
 
@@ -528,11 +607,13 @@ def _ops() -> dict[Any, Handler]:
         "exp": _exp,
         **dict.fromkeys(("matmul", "bmm", "mm"), _matmul),
         **dict.fromkeys(("masked_fill", "masked_fill_"), _masked_fill),
-        **dict.fromkeys(("mul", "multiply"), _mul),
+        **dict.fromkeys(("mul", "mul_", "multiply"), _mul),
         **dict.fromkeys(("index_add", "index_add_", "scatter_add", "scatter_add_"), _added_by_group),
         **dict.fromkeys(("sub", "subtract"), _sub),
         **dict.fromkeys(("div", "divide", "true_divide"), _div),
         "einsum": _einsum,
+        "where": _where,
+        "multi_head_attention_forward": _attention,
         "gather": _gather,
         **dict.fromkeys(("neg", "negative"), _neg),
         "__getitem__": _getitem,

@@ -74,7 +74,8 @@ class Origin:
         kind: what its entries are, None for anything else: "softmax", "log_softmax", "sigmoid", "logsigmoid"; "scores"
             (straight from a layer), "product" (scores of queries and keys), "raw" (sums of such); "exp", "sum of exp",
             "logsumexp"; "weighted" (log-probabilities times something); "index" (of a maximum), "elsewhere" (of a
-            maximum over an axis along which nothing competed), "choice" (a flat argmax).
+            maximum over an axis along which nothing competed), "choice" (a flat argmax); "fill" (numbers that are to
+            hide scores).
         made_by: the competition of a softmax or log_softmax; for other kinds None.
         place: where it became what `kind` says.
         mixed: every competition that this tensor's entries went through.

@@ -199,3 +199,26 @@ ATTENDED = {
 @pytest.mark.parametrize(("wrong", "right"), ATTENDED.values(), ids=ATTENDED)
 def test_weights_of_states_compete_over_the_batch(wrong, right):
     assert (codes(wrong), codes(right)) == (["AMX102"], [])
+
+
+PIXEL_IDS = PIXELS.flatten()
+
+
+@pytest.mark.parametrize(
+    ("broken", "whole"),
+    [
+        (
+            lambda: CONV(IMAGES).log_softmax(1).reshape(-1, 5),
+            lambda: CONV(IMAGES).log_softmax(1).movedim(1, -1).reshape(-1, 5),
+        ),
+        (lambda: CONV(IMAGES).log_softmax(1).view(-1, 5), lambda: channels_last().log_softmax(-1).reshape(-1, 5)),
+        (
+            lambda: F.log_softmax(CONV(IMAGES), 1).flatten().unflatten(0, (48, 5)),
+            # where all are alike, each row is a distribution
+            lambda: F.log_softmax(CONV(IMAGES) * 0 + 1, 1).reshape(-1, 5),
+        ),
+    ],
+)
+def test_nll_loss_of_rows_that_a_reshape_took_apart(broken, whole):
+    assert codes(lambda: F.nll_loss(broken(), PIXEL_IDS)) == ["AMX207"]
+    assert codes(lambda: F.nll_loss(whole(), PIXEL_IDS)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from tests.inspect.running.seen import FIVE, IDS, OTHER_FIVE, X, codes
 
@@ -90,3 +91,78 @@ def test_what_is_written_out_is_known_as_a_softmax():
 def test_a_constant_that_half_precision_lacks(fill):
     assert codes(lambda: fill(X.half(), -1e9)) == ["AMX305"]
     assert codes(lambda: fill(X.half(), -6e4)) == codes(lambda: fill(X, -1e9)) == []
+
+
+MHA, LAYER = nn.MultiheadAttention(6, 2, batch_first=True), nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
+TOKENS = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(2))
+WORDS, NOTHING = torch.tensor([[False, False, True, True]] * 2), torch.tensor([[True] * 4, [False] * 4])
+UPPER = torch.ones(4, 4).triu(1).bool()
+
+
+def attention(**masks):
+    return MHA(TOKENS, TOKENS, TOKENS, **masks)
+
+
+def in_half(number):
+    return (1 - WORDS.half()) * torch.tensor(number).half()
+
+
+MASKS = {
+    "padding throughout": (
+        "AMX304",
+        lambda: attention(key_padding_mask=NOTHING),
+        lambda: attention(key_padding_mask=WORDS),
+    ),
+    "padding in numbers": (
+        "AMX304",
+        lambda: attention(key_padding_mask=torch.where(NOTHING, -torch.inf, 0.0)),
+        # a layer asks for no weights, and torch then gives zeros
+        lambda: LAYER(TOKENS, src_key_padding_mask=torch.where(NOTHING, -torch.inf, 0.0)),
+    ),
+    "padding in front, with a causal mask": (
+        "AMX304",
+        lambda: attention(key_padding_mask=WORDS.flip(1), attn_mask=UPPER),
+        lambda: attention(key_padding_mask=WORDS, attn_mask=UPPER),
+    ),
+    "a mask of each head": (
+        "AMX304",
+        lambda: attention(key_padding_mask=WORDS.flip(1), attn_mask=UPPER.expand(4, 4, 4)),
+        lambda: attention(key_padding_mask=WORDS, attn_mask=UPPER.expand(4, 4, 4)),
+    ),
+    "a mask times -inf": (
+        "AMX305",
+        lambda: FIVE(X).add((IDS > 9).float()[:, None] * float("-inf")),
+        lambda: FIVE(X).add(torch.ones(4, 1) * -torch.inf),
+    ),
+    "a constant that half precision made infinite": (
+        "AMX305",
+        lambda: TOKENS.half().mean(-1) + in_half(-1e12),
+        lambda: TOKENS.half().mean(-1) + in_half(-1e4),
+    ),
+    "a number times the mask that is 0 where it is put in": (
+        "AMX305",
+        lambda: torch.where(IDS[:, None] > 2, (IDS <= 2).float()[:, None] * -1e8, FIVE(X)).softmax(0),
+        lambda: torch.where(IDS[:, None] > 2, (IDS > 2).float()[:, None] * -1e8, FIVE(X)).softmax(0),
+    ),
+    "the same, of what is left": (
+        "AMX305",
+        lambda: FIVE(X).where(IDS[:, None] > 2, -1e9 * (IDS > 2).float()[:, None]).softmax(0),
+        lambda: FIVE(X).where(IDS[:, None] > 2, -1e9 * (IDS <= 2).float()[:, None]).softmax(0),
+    ),
+    "a small constant in a tensor": (
+        "AMX305",
+        lambda: torch.where(IDS[:, None] > 2, torch.full((4, 5), -9.0), FIVE(X)).softmax(0),
+        lambda: torch.where(IDS[:, None] > 2, torch.full((4, 5), -90.0), FIVE(X)).softmax(0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "wrong", "right"), MASKS.values(), ids=MASKS)
+def test_masks_that_leave_no_number_or_too_much(code, wrong, right):
+    assert (codes(wrong), codes(right)) == ([code], [])
+
+
+def test_numbers_that_were_nan_before_are_no_fault_of_a_mask():
+    broken = TOKENS / 0 * 0
+    assert codes(lambda: MHA(broken, broken, broken, key_padding_mask=NOTHING)) == []
+    assert codes(lambda: broken * float("-inf")) == []

@@ -19,8 +19,9 @@ loss = F.cross_entropy(logits, target)
 ```
 
 ## How sure it is
-Info; an error for the view, where the axes are known. The fix is offered for dim=1, the axis that both read the
-classes from, and is equal in exact arithmetic.
+Info. An error for the view, where reading knows the axes or watched steps show that it has put entries of several
+distributions into one row. The fix is offered for dim=1, the axis that both read the classes from, and is equal in
+exact arithmetic.
 
 ## References
 CrossEntropyLoss in the documentation of torch.
