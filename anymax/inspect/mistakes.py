@@ -112,6 +112,28 @@ NO_KEYS = (
     "of each, such as the first, or a whole sample of padding out of the batch"
 )
 
+# AMX302, AMX303 of exponentials that are summed
+OWN_LOGSUMEXP = (
+    "the log of a sum of exponentials is infinite as soon as a score passes 88 in float32, 11 in float16. Write "
+    "logsumexp(x, dim), or log_softmax where it is taken off the scores: they shift first"
+)
+NONE_TO_LOG = (
+    "the log of a sum of exponentials is -inf as soon as all numbers of a row lie below -103 in float32. Write "
+    "logsumexp(x, dim), which shifts first"
+)
+NO_LIKELY_ONE = (
+    "exp(x) / exp(x).sum() is 0 / 0, NaN, as soon as all numbers of a row lie below -103 in float32. Write "
+    "softmax(x, dim), which shifts first"
+)
+SHIFTED_ELSEWHERE = (
+    "the maximum that was taken off before exp is that of several rows together, so that a row whose scores lie 103 "
+    "below it has a sum of 0. Take the maximum over the axis that is summed, or write softmax, log_softmax or logsumexp"
+)
+SHIFTED_BY_MASKED = (
+    "the maximum that was taken off before exp may be one that the mask hides; where the others lie 103 below it, "
+    "their sum is 0 and its log -inf. Hide them first, with masked_fill(mask, float('-inf')), and write log_softmax"
+)
+
 # AMX305: a masked score above this keeps a weight that counts
 SMALL_ENOUGH = -50.0
 WRITE_MASK = "Write float('-inf'), or anymax.softmax(x, dim, mask=kept) where a whole row may be masked"

@@ -19,7 +19,7 @@ from anymax.inspect import mistakes
 from anymax.inspect.running.maps import HANDLERS as _MAPS
 from anymax.inspect.running.maps import Handler, check_weighted_sum, has_masked_row, has_nan, summed
 from anymax.inspect.running.places import Place, caller
-from anymax.inspect.running.propagation import CARRIERS, argument
+from anymax.inspect.running.propagation import CARRIERS, argument, highest
 from anymax.inspect.running.provenance import Origin
 from anymax.inspect.running.record import Losses, Record, readable
 
@@ -590,7 +590,10 @@ def _max(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     dim = argument(args, kwargs, 1, "dim", kwargs.get("axis"))
     # of two tensors, or of all entries, there are no indices
     if not isinstance(dim, int) or isinstance(result, Tensor):
+        if isinstance(result, Tensor) and result.ndim == 0:
+            highest(record.origins, argument(args, kwargs, 0, "input"), None, result)
         return result
+    highest(record.origins, argument(args, kwargs, 0, "input"), dim, result.values)
     origin, indices = record.origins.get(argument(args, kwargs, 0, "input")), result.indices
     if origin is not None and origin.kind == "softmax" and _competed_elsewhere(origin, dim) is not None:
         # the largest probability over positions is a score; its index is no class

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,16 @@ from anymax._core.dims import implicit, resolve
 from anymax._core.dispatch import OPS
 from anymax.inspect import mistakes
 from anymax.inspect.running.places import Place, caller, written_by_torch
-from anymax.inspect.running.propagation import CARRIERS, SCALABLE, argument, einsum_letters, einsum_operands, product
+from anymax.inspect.running.propagation import (
+    CARRIERS,
+    SCALABLE,
+    argument,
+    before,
+    einsum_letters,
+    einsum_operands,
+    product,
+    scaled,
+)
 from anymax.inspect.running.provenance import Axis, Competition, Origin
 from anymax.inspect.running.record import Calls, Record, readable
 from anymax.inspect.written import is_literal, leaves_out, names_function
@@ -282,12 +291,26 @@ def _sigmoid(kind: str) -> Handler:
     return handle
 
 
+_OWN_LOGSUMEXP = {
+    "overflow": mistakes.OWN_LOGSUMEXP,
+    "underflow": mistakes.NONE_TO_LOG,
+    "elsewhere": mistakes.SHIFTED_ELSEWHERE,
+    "masked": mistakes.SHIFTED_BY_MASKED,
+}
+
+
 def _log(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = function(*args, **kwargs)
     origin = record.origins.get(argument(args, kwargs, 0, "input"))
     # torch.distributions takes logs of what it has clamped
     if origin is None or written_by_torch():
         return result
+    if (
+        origin.kind == "sum of exp"
+        and origin.risk in _OWN_LOGSUMEXP
+        and (origin.risk == "overflow" or not origin.reach)
+    ):
+        record.say("AMX302", "warning", _OWN_LOGSUMEXP[origin.risk])
     if origin.kind not in ("softmax", "sigmoid"):
         record.origins.put(result, Origin(origin.axes, mixed=origin.mixed))
         return result
@@ -308,12 +331,25 @@ def _exp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
     origin = record.origins.get(argument(args, kwargs, 0, "input"))
     if origin is not None:
         kind = {"log_softmax": "softmax", "logsigmoid": "sigmoid"}.get(origin.kind or "")
-        # scores from which something was taken may have been shifted
-        if origin.kind in SCALABLE and not origin.is_shifted:
+        # scores from which something was taken may have been shifted, in a way that is not known
+        if origin.kind in SCALABLE and (not origin.is_shifted or origin.peak is not None):
             kind = "exp"
         kept = origin.made_by if kind == "softmax" else None
-        record.origins.put(result, Origin(origin.axes, kind, kept, origin.place, origin.mixed))
+        exps = Origin(origin.axes, kind, kept, origin.place, origin.mixed)
+        if kind == "exp" and not _is_narrow(origin):
+            exps.peak = origin.peak
+            is_negative = origin.reach is not None and origin.reach[1] <= 0
+            exps.risk = None if origin.peak is not None else "underflow" if is_negative else "overflow"
+        record.origins.put(result, exps)
     return result
+
+
+# exponentials of numbers within these bounds neither overflow nor all round to 0
+FARTHEST = 80.0
+
+
+def _is_narrow(origin: Origin) -> bool:
+    return origin.reach is not None and -FARTHEST <= origin.reach[0] <= origin.reach[1] <= FARTHEST
 
 
 def _mul(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -332,19 +368,28 @@ def _mul(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
             return result
     # exponentials that a mask leaves are exponentials
     if carried is not None and len(operands) == 2 and kinds.count("exp") == 1 and {*kinds} <= {"exp", None}:
-        record.origins.put(result, Origin(carried.axes, "exp", mixed=carried.mixed))
+        exps = next(one for one in map(record.origins.get, operands) if one is not None and one.kind == "exp")
+        risk = "masked" if exps.peak is not None and all(one.ndim for one in operands) else exps.risk
+        record.origins.put(result, Origin(carried.axes, "exp", mixed=carried.mixed, peak=exps.peak, risk=risk))
+    for one, other in (args[:2], args[1::-1]):
+        origin = record.origins.get(one)
+        if origin is not None and origin.reach is not None:
+            scaled(record.origins, origin, _number(other), result)
     return result
+
+
+def _number(value: Any) -> float | None:
+    """A number, or what a tensor holds that is one and is not learned."""
+    if isinstance(value, Tensor):
+        return value.item() if value.ndim == 0 and not value.requires_grad and readable(value) else None
+    return value if isinstance(value, (int, float)) else None
 
 
 def _check_factor(record: Record, factors: Collection[Any], result: Tensor) -> None:
     """A mask times the number that is to hide what it marks."""
     for factor in factors:
-        if isinstance(factor, Tensor):
-            is_number = factor.ndim == 0 and not factor.requires_grad and factor.is_floating_point()
-            number = factor.item() if is_number and result.ndim > 0 and readable(factor) else 0.0
-        else:
-            number = factor if isinstance(factor, (int, float)) else 0.0
-        if number > _HIDING:
+        number = _number(factor) if result.ndim > 0 and result.is_floating_point() else None
+        if number is None or number > _HIDING:
             continue
         if record.origins.get(result) is None:
             record.origins.put(result, Origin((None,) * result.ndim, "fill"))
@@ -365,6 +410,7 @@ def _added_by_group(record: Record, function: Callable[..., Any], args: tuple[An
     if origin is not None and origin.kind == "exp":
         groups = Competition((), caller())
         kept = Origin((None,) * result.ndim, "sum of exp", groups, mixed=origin.mixed, of=weakref.ref(source))
+        kept.risk = origin.risk
         record.origins.put(result, kept)
     return result
 
@@ -379,7 +425,10 @@ def summed(record: Record, kind: str, tensor: Tensor, dim: Any, result: Tensor) 
     carried = record.origins.get(result)
     axes = carried.axes if carried is not None else (None,) * result.ndim
     made = Competition(over, caller())
-    record.origins.put(result, Origin(axes, kind, made, mixed=origin.mixed, of=weakref.ref(tensor)))
+    whole = Origin(axes, kind, made, mixed=origin.mixed, of=weakref.ref(tensor), risk=origin.risk)
+    if origin.peak is not None and any(axis not in over for axis in origin.peak):
+        whole.risk = "elsewhere"
+    record.origins.put(result, whole)
 
 
 def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -394,7 +443,39 @@ def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ..
     return result
 
 
-def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
+_OWN_SOFTMAX = {
+    "overflow": mistakes.own_softmax(),
+    "underflow": mistakes.NO_LIKELY_ONE,
+    "elsewhere": mistakes.SHIFTED_ELSEWHERE,
+}
+
+
+def _div(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = _own_softmax(record, function, args, kwargs)
+    one, other = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other")
+    origin, length = before(record.origins, one, result), record.origins.get(other)
+    number = _number(other)
+    if number is not None:
+        scaled(record.origins, origin, 1 / number if number else math.inf, result)
+    elif length is not None and length.kind == "length" and length.is_of(one) and origin is not None:
+        unit = length.made_by.axes[0] if length.made_by is not None else None
+        record.origins.put(result, Origin(origin.axes, mixed=origin.mixed, unit=unit, reach=(-1.0, 1.0)))
+    return result
+
+
+def _norm(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The length of each vector, by which it may be divided."""
+    result = function(*args, **kwargs)
+    tensor, order = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "p", kwargs.get("ord"))
+    dim = argument(args, kwargs, 2, "dim")
+    if isinstance(dim, (tuple, list)) and len(dim) == 1:
+        dim = dim[0]
+    if isinstance(tensor, Tensor) and isinstance(dim, int) and order in (None, 2, "fro"):
+        summed(record, "length", tensor, dim, result)
+    return result
+
+
+def _by_hand(kind: str, sum_kind: str, code: str, messages: Mapping[str | None, str]) -> Handler:
     """The handler of the function that joins a tensor and its own sum into what softmax or log_softmax would give."""
 
     def handle(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -403,7 +484,8 @@ def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
         one, other = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other")
         total = record.origins.get(other)
         if total is not None and total.kind == sum_kind and total.is_of(one) and total.made_by is not None:
-            record.say(code, "warning", message)
+            if total.risk in messages:
+                record.say(code, "warning", messages[total.risk])
             origin = record.origins.get_or_start(one)
             if not total.made_by.axes:
                 return result
@@ -414,8 +496,8 @@ def _by_hand(kind: str, sum_kind: str, code: str, message: str) -> Handler:
     return handle
 
 
-_sub = _by_hand("log_softmax", "logsumexp", "AMX302", mistakes.own_log_softmax())
-_div = _by_hand("softmax", "sum of exp", "AMX303", mistakes.own_softmax())
+_sub = _by_hand("log_softmax", "logsumexp", "AMX302", {None: mistakes.own_log_softmax()})
+_own_softmax = _by_hand("softmax", "sum of exp", "AMX303", _OWN_SOFTMAX)
 
 
 # what probabilities are multiplied with
@@ -612,6 +694,7 @@ def _ops() -> dict[Any, Handler]:
         **dict.fromkeys(("sub", "subtract"), _sub),
         **dict.fromkeys(("div", "divide", "true_divide"), _div),
         "einsum": _einsum,
+        **dict.fromkeys(("norm", "vector_norm"), _norm),
         "where": _where,
         "multi_head_attention_forward": _attention,
         "gather": _gather,
@@ -621,7 +704,7 @@ def _ops() -> dict[Any, Handler]:
         "new_full": _filled(2, "fill_value"),
         "fill_": _filled(1, "value"),
     }.items():
-        for home in (F, torch, Tensor, torch.special):
+        for home in (F, torch, Tensor, torch.special, torch.linalg):
             if hasattr(home, name):
                 found[getattr(home, name)] = handler
     return found

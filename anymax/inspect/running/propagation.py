@@ -6,6 +6,7 @@ origin. A function without a carrier gives tensors of unknown origin.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -85,13 +86,7 @@ def _clamped(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], re
         "softplus",
         "tanh",
         "tanh_",
-        "square",
-        "sqrt",
         "rsqrt",
-        "abs",
-        "neg",
-        "negative",
-        "normalize",
         "layer_norm",
         "rms_norm",
     ),
@@ -100,7 +95,7 @@ def _clamped(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], re
 def _entrywise(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     origin = before(origins, argument(args, kwargs, 0, "input"), result)
     if origin is not None:
-        plain = origin.kind is None and origin.made_by is None and origin.pieces is None
+        plain = origin.kind is None and origin.made_by is None and origin.pieces is None and origin.reach is None
         origins.put(result, origin if plain else Origin(origin.axes, None, None, None, origin.mixed))
 
 
@@ -109,7 +104,7 @@ SCALABLE = ("product", "scores", "raw")
 
 
 @_carries(
-    *("add", "mul", "multiply", "div", "divide", "true_divide", "pow"),
+    *("add", "mul", "multiply", "div", "divide", "true_divide"),
     *("__rdiv__", "__rtruediv__", "addcmul", "maximum", "minimum", "lerp"),
     *("__rmul__", "__radd__", "add_", "mul_", "div_"),
 )
@@ -134,16 +129,98 @@ def _combined(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], r
     mixed = joined(origin for _, origin in known)
     filled = known[0][1].filled if alone and known[0][1] is not None else None
     is_shifted = any(origin.is_shifted for _, origin in known if origin is not None)
-    origins.put(result, Origin(tuple(axes), kept, mixed=mixed, filled=filled, is_shifted=is_shifted))
+    whole = Origin(tuple(axes), kept, mixed=mixed, filled=filled, is_shifted=is_shifted)
+    one = known[0][1]
+    if alone and one is not None:
+        whole.peak = one.peak
+    else:
+        # by Cauchy and Schwarz, a product of two vectors of length 1 sums to 1 at most
+        along = {
+            origin.axes.index(origin.unit) - len(origin.axes) if origin and origin.unit else None for _, origin in known
+        }
+        whole.unit = axes[at] if len(known) == 2 and len(along) == 1 and (at := along.pop()) is not None else None
+    origins.put(result, whole)
+
+
+def scaled(origins: Origins, operand: Origin | None, factor: Any, result: Tensor) -> None:
+    """What is known of the bounds behind a product with a number."""
+    carried = origins.get(result)
+    if operand is None or operand.reach is None or carried is None or not isinstance(factor, (int, float)):
+        return
+    low, high = (0.0 if end == 0 else end * factor for end in operand.reach)
+    carried.reach = (min(low, high), max(low, high))
 
 
 @_carries("sub", "subtract", "rsub", "__rsub__", "sub_")
 def _subtracted(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     """What was shifted by a tensor, such as its own maximum, is shifted from there on."""
+    one, other = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other")
+    first, taken = before(origins, one, result), origins.get(other)
     _combined(origins, args, kwargs, result)
-    origin = origins.get(result) if isinstance(argument(args, kwargs, 1, "other"), Tensor) else None
-    if origin is not None:
-        origin.is_shifted = True
+    origin = origins.get(result) if isinstance(other, Tensor) else None
+    if origin is None:
+        return
+    origin.is_shifted = True
+    if first is not None and taken is not None and taken.peak is not None:
+        # the maximum of the same numbers: all axes over which it was taken are there
+        origin.peak = taken.peak if all(axis in first.axes for axis in taken.peak) else None
+        origin.reach = (first.reach[0] - first.reach[1], 0.0) if first.reach is not None else None
+
+
+@_carries("square", "abs", "sqrt")
+def _distance(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Of scores without a bound there is no bound, but 0; what was taken off before was no maximum of these."""
+    origin = before(origins, argument(args, kwargs, 0, "input"), result)
+    if origin is None or origin.kind not in SCALABLE:
+        _entrywise(origins, args, kwargs, result)
+    else:
+        origins.put(result, Origin(origin.axes, "raw", mixed=origin.mixed, reach=(0.0, math.inf)))
+
+
+@_carries("cdist", "pairwise_distance")
+def _apart(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    known = [origins.get(argument(args, kwargs, at, name)) for at, name in enumerate(("x1", "x2"))]
+    if any(origin is not None and origin.kind in SCALABLE for origin in known):
+        whole = Origin((None,) * result.ndim, "raw", mixed=joined(known), reach=(0.0, math.inf))
+        if (
+            known[0] is not None
+            and known[1] is not None
+            and len(known[0].axes) == len(known[1].axes) == result.ndim > 1
+        ):
+            whole.axes = (*known[0].axes[:-1], known[1].axes[-2])
+        origins.put(result, whole)
+
+
+@_carries("pow")
+def _power(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    exponent = argument(args, kwargs, 1, "exponent")
+    is_even = isinstance(exponent, (int, float)) and exponent > 0 and exponent % 2 == 0
+    (_distance if is_even else _combined)(origins, args, kwargs, result)
+
+
+@_carries("normalize")
+def _normalize(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    tensor = argument(args, kwargs, 0, "input")
+    if isinstance(tensor, Tensor) and isinstance(result, Tensor):
+        start, dim = origins.get_or_start(tensor), argument(args, kwargs, 2, "dim", 1)
+        unit = start.axes[dim] if isinstance(dim, int) and argument(args, kwargs, 1, "p", 2.0) == 2 else None
+        origins.put(result, Origin(start.axes, mixed=start.mixed, unit=unit, reach=(-1.0, 1.0)))
+
+
+@_carries("cosine_similarity")
+def _cosine(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    origins.put(result, Origin((None,) * result.ndim, "raw", reach=(-1.0, 1.0)))
+
+
+@_carries("neg", "negative")
+def _negated(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """The maximum is the minimum from there on."""
+    origin = before(origins, argument(args, kwargs, 0, "input"), result)
+    if origin is None or origin.kind not in SCALABLE:
+        _entrywise(origins, args, kwargs, result)
+    else:
+        origins.put(result, Origin(origin.axes, "raw", mixed=origin.mixed, is_shifted=origin.is_shifted))
+        scaled(origins, origin, -1.0, result)
 
 
 @_carries("leaky_relu", "leaky_relu_", "relu", "relu_", "elu", "gelu", "silu", "prelu")
@@ -151,7 +228,10 @@ def _activated(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], 
     """Large scores stay large."""
     origin = before(origins, argument(args, kwargs, 0, "input"), result)
     if origin is not None and origin.kind in SCALABLE:
-        origins.put(result, Origin(origin.axes, "raw", mixed=origin.mixed, is_shifted=origin.is_shifted))
+        # what an activation makes of a number is no further from 0
+        origins.put(
+            result, Origin(origin.axes, "raw", mixed=origin.mixed, is_shifted=origin.is_shifted, reach=origin.reach)
+        )
     else:
         _entrywise(origins, args, kwargs, result)
 
@@ -175,7 +255,8 @@ def _fill(origins: Origins, tensor: Tensor, value: Any, result: Tensor) -> None:
     number = float(value) if isinstance(value, (int, float)) else None
     if len(origin.axes) == result.ndim:
         kept = Origin(origin.axes, origin.kind, origin.made_by, origin.place, origin.mixed, number)
-        kept.is_shifted = origin.is_shifted
+        # what is hidden counts for no sum
+        kept.is_shifted, kept.reach = origin.is_shifted, origin.reach
         origins.put(result, kept)
 
 
@@ -185,7 +266,9 @@ def _shifted(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], re
     if origin is None or origin.kind in (None, *SCALABLE) or not _is_slight(args, kwargs):
         _combined(origins, args, kwargs, result)
     else:
-        origins.put(result, origin)
+        # a sum of exponentials is at least that
+        is_sum = origin.kind == "sum of exp" and argument(args, kwargs, 1, "other") > 0
+        origins.put(result, replace(origin, reach=(0.0, math.inf)) if is_sum else origin)
 
 
 def _is_slight(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -448,6 +531,9 @@ def _join(origins: Origins, tensors: Sequence[Tensor], result: Tensor, dim: int)
         parts = Pieces(along, tuple([tensor.shape[dim] for tensor in tensors]), own)
     whole = Origin(tuple(axes), kind, made, pieces[0].place, joined(pieces), pieces=parts)
     whole.is_shifted = any(one.is_shifted for one in pieces)
+    reaches = [one.reach for one in pieces if one.reach is not None]
+    if len(reaches) == len(pieces):
+        whole.reach = (min(low for low, _ in reaches), max(high for _, high in reaches))
     origins.put(result, whole)
 
 
@@ -501,7 +587,25 @@ def _mean(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], resul
         origins.put(result, Origin(reduced.axes, "softmax", made, origin.place, origin.mixed, averaged=True))
 
 
-@_carries("sum", "amax", "amin", "logsumexp")
+@_carries("amax")
+def _highest(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    _reduced(origins, args, kwargs, result)
+    highest(origins, argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "dim"), result)
+
+
+def highest(origins: Origins, tensor: Any, dim: Any, result: Tensor) -> None:
+    """Note over which axes this is the maximum of the tensor, where anything is known of it."""
+    origin = origins.get(tensor)
+    if origin is None or not origin.axes:
+        return
+    dims = (dim,) if isinstance(dim, int) else tuple(dim) if dim else tuple(range(len(origin.axes)))
+    carried = origins.get(result) or Origin((None,) * result.ndim)
+    over = tuple([origin.axes[at] for at in dims])
+    # where an axis is not known, another one that is not either may be it
+    origins.put(result, replace(carried, peak=over, reach=origin.reach))
+
+
+@_carries("sum", "amin", "logsumexp")
 def _reduced(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     tensor = argument(args, kwargs, 0, "input")
     origin = origins.get(tensor)
@@ -517,7 +621,13 @@ def _reduced(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], re
         axes = tuple([None if at in gone else axis for at, axis in enumerate(origin.axes)])
     if len(axes) == result.ndim:
         kind = "raw" if origin.kind in SCALABLE else None
-        origins.put(result, Origin(axes, kind, mixed=origin.mixed, is_shifted=origin.is_shifted))
+        whole = Origin(axes, kind, mixed=origin.mixed, is_shifted=origin.is_shifted)
+        if origin.unit is not None and tuple([origin.axes[at] for at in dims]) == (origin.unit,):
+            # of a product; the squares of one of length 1 are no scores
+            whole.kind, whole.reach = kind or "raw", (-1.0, 1.0)
+        elif origin.reach is not None and origin.reach[0] >= 0:
+            whole.reach = (0.0, math.inf)
+        origins.put(result, whole)
 
 
 def _without(axes: Axes, dims: Sequence[int]) -> Axes:
@@ -532,7 +642,11 @@ def _without(axes: Axes, dims: Sequence[int]) -> Axes:
 @_carries("linear", "bilinear")
 def _linear(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     origin = origins.get_or_start(args[0] if args else kwargs["input"])
-    origins.put(result, Origin((*origin.axes[:-1], Axis(True)), "scores", None, None, origin.mixed))
+    whole = Origin((*origin.axes[:-1], Axis(True)), "scores", None, None, origin.mixed)
+    weight = origins.get(argument(args, kwargs, 1, "weight"))
+    if weight is not None and weight.unit is weight.axes[-1] is not None and origin.unit is origin.axes[-1] is not None:
+        whole.reach = (-1.0, 1.0)
+    origins.put(result, whole)
 
 
 @_carries("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -628,7 +742,10 @@ def product(origins: Origins, left: Tensor, right: Tensor, result: Tensor) -> No
         columns = Axis()
     # queries times keys, or weights times values: both are batches of matrices that the data made
     kind = "product" if left.ndim > 2 and right.ndim > 2 else "raw"
-    origins.put(result, Origin((*outer, rows, columns), kind, mixed=joined((one, two))))
+    whole = Origin((*outer, rows, columns), kind, mixed=joined((one, two)))
+    if one.unit is one.axes[-1] is not None and two.unit is two.axes[-2] is not None:
+        whole.reach = (-1.0, 1.0)
+    origins.put(result, whole)
 
 
 def einsum_letters(equation: str, operands: Sequence[Tensor]) -> tuple[list[str], str] | None:
@@ -668,4 +785,14 @@ def _einsum(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], res
     for letter in out:
         axis = axis_of.get(letter)
         axes.append(axis if axis not in axes else Axis())
-    origins.put(result, Origin(tuple(axes), kind, mixed=joined(known)))
+    whole = Origin(tuple(axes), kind, mixed=joined(known))
+    gone = set("".join(letters)) - set(out)
+    if len(gone) == 1 and len(known) == 2:
+        letter = gone.pop()
+        ends = [
+            origin.unit is origin.axes[some.index(letter)] is not None
+            for some, origin in zip(letters, known, strict=True)
+            if letter in some
+        ]
+        whole.reach = (-1.0, 1.0) if ends == [True, True] else None
+    origins.put(result, whole)

@@ -31,6 +31,7 @@ class Axis:
 
 
 Axes = tuple[Axis | None, ...]
+Reach = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,12 @@ class Origin:
         of: of an "exp", a "logsumexp" or a sum of "exp", the tensor that it was taken of.
         averaged: they are a mean of such values, as an ensemble's are.
         is_shifted: something was taken off, as a maximum is before exp, or large ones were cut.
+        peak: of a maximum, and of what it was taken off, the axes over which it is one.
+        risk: of "exp" and "sum of exp", how the sum may fail: "overflow", "underflow" (of negative numbers without a
+            bound), "elsewhere" (the maximum that was taken off is not that of what is summed), "masked" (it may be one
+            that a mask hides).
+        unit: the axis along which it is of length 1 at most, or a product of two such.
+        reach: the least and the largest number that it may hold, where that is known.
         pieces: of a tensor that was joined of several, along which axis, and what is known of each.
     """
 
@@ -96,6 +103,10 @@ class Origin:
     averaged: bool = False
     pieces: Pieces | None = None
     is_shifted: bool = False
+    peak: Axes | None = None
+    risk: str | None = None
+    unit: Axis | None = None
+    reach: Reach | None = None
 
     def moved(self, axes: Axes) -> Origin:
         """The same entries, other axes."""
@@ -111,6 +122,10 @@ class Origin:
             self.averaged,
             pieces,
             self.is_shifted,
+            self.peak,
+            self.risk,
+            self.unit,
+            self.reach,
         )
 
     def renamed(self, axis: Axis | None, name: Axis) -> Origin:

@@ -166,3 +166,88 @@ def test_numbers_that_were_nan_before_are_no_fault_of_a_mask():
     broken = TOKENS / 0 * 0
     assert codes(lambda: MHA(broken, broken, broken, key_padding_mask=NOTHING)) == []
     assert codes(lambda: broken * float("-inf")) == []
+
+
+UNIT, OTHER_UNIT = (lambda: F.normalize(FIVE(X), dim=-1)), (lambda: F.normalize(OTHER_FIVE(X), dim=-1))
+
+
+def by_length(x):
+    return x / x.norm(dim=-1, keepdim=True)
+
+
+# at a temperature of 0.01 a score may pass 88, at 0.05 it can not
+MILD = {
+    "products": lambda temperature: UNIT() @ OTHER_UNIT().T / temperature,
+    "a linear layer": lambda temperature: F.linear(UNIT(), OTHER_UNIT()) * (1 / temperature),
+    "an einsum": lambda temperature: torch.einsum("nd,kd->nk", UNIT(), OTHER_UNIT()).div(temperature),
+    "sums of products": lambda temperature: (UNIT()[:, None] * OTHER_UNIT()).sum(-1) / temperature,
+    "by their length": lambda temperature: by_length(FIVE(X)) @ by_length(OTHER_FIVE(X)).mT / temperature,
+    "joined, with a mask": lambda temperature: (
+        torch.cat([UNIT() @ UNIT().T, UNIT() @ OTHER_UNIT().T], 1).masked_fill(X[:, :1] > 9, -torch.inf) / temperature
+    ),
+    "by a tensor": lambda temperature: (
+        F.relu(F.cosine_similarity(FIVE(X)[:, None], OTHER_FIVE(X), -1)) / torch.tensor(temperature)
+    ),
+}
+
+
+@pytest.mark.parametrize("scores", MILD.values(), ids=MILD)
+def test_unit_vectors_over_a_temperature_that_keeps_them_small_need_no_shift(scores):
+    assert (codes(lambda: ratio(scores(0.01))), codes(lambda: ratio(scores(0.05)))) == (["AMX303"], [])
+
+
+def apart():
+    """Of each row from each row, as layers place them."""
+    return (FIVE(X)[:, None] - OTHER_FIVE(X)).pow(2).sum(-1).add(1e-6)
+
+
+def own_logsumexp(scores, highest, keep=1.0, eps=0.0):
+    return (torch.exp(scores - highest) * torch.as_tensor(keep)).sum(1, keepdim=True).add(eps).log() + highest
+
+
+SHIFTS = {
+    "of distances": ("AMX303", lambda: ratio(-apart().sqrt() / 2), lambda: F.softmin(apart().sqrt() / 2, 1)),
+    "of squares": ("AMX303", lambda: ratio(apart().neg()), lambda: ratio(-apart() - (-apart()).amax(1, True))),
+    "of absolute values": ("AMX303", lambda: ratio((FIVE(X) - 1).abs() * -1), lambda: ratio(-(UNIT() - 1).abs())),
+    "of cdist": ("AMX303", lambda: ratio(-torch.cdist(FIVE(X), X[:, :5])), lambda: ratio(-torch.cdist(X, X))),
+    "the highest of all": (
+        "AMX303",
+        lambda: (lambda s: ratio(s - s.max()))(FIVE(X)),
+        lambda: (lambda s: ratio(s - s.max(1, keepdim=True).values))(FIVE(X)),
+    ),
+    "the highest of each column": (
+        "AMX303",
+        lambda: (lambda s: ratio(s - s.amax(0)))(FIVE(X)),
+        lambda: (lambda s: ratio(s - s.amax(0), dim=0))(FIVE(X)),
+    ),
+    "the highest of all, of one row": (
+        "AMX303",
+        lambda: (lambda s: ratio(s - s.max().detach()))(FIVE(X)),
+        lambda: (lambda s: ratio(s - s.max(), dim=None))(FIVE(X)[0]),
+    ),
+    "a log of a sum": (
+        "AMX302",
+        lambda: FIVE(X).exp().sum(1).log(),
+        lambda: FIVE(X).logsumexp(1),
+    ),
+    "a log of a sum, shifted by another": (
+        "AMX302",
+        lambda: (lambda s: own_logsumexp(s, s.data.max()))(FIVE(X)),
+        lambda: (lambda s: own_logsumexp(s, s.data.max(1, True)[0]))(FIVE(X)),
+    ),
+    "a log of a sum of what a mask leaves": (
+        "AMX302",
+        lambda: (lambda s: own_logsumexp(s, s.max(1, True)[0].detach(), KEEP))(FIVE(X)),
+        lambda: (lambda s: own_logsumexp(s, s.max(1, True)[0].detach(), KEEP, 1e-12))(FIVE(X)),
+    ),
+    "the same, of unit vectors": (
+        "AMX302",
+        lambda: (lambda s: own_logsumexp(s, s.amax(1, True), 1 - torch.eye(4)))(MILD["products"](0.01)),
+        lambda: (lambda s: own_logsumexp(s, s.amax(1, True), 1 - torch.eye(4)))(MILD["products"](0.05)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "wrong", "right"), SHIFTS.values(), ids=SHIFTS)
+def test_exponentials_that_are_shifted_by_what_is_summed(code, wrong, right):
+    assert (codes(wrong), codes(right)) == ([code], [])
