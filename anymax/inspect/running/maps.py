@@ -528,13 +528,9 @@ def _einsum(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
         if origin is not None and origin.kind == "softmax":
             summed = [axis for axis, letter in zip(origin.axes, letters, strict=True) if letter not in read[1]]
             others = "".join(some for other, some in zip(operands, read[0], strict=True) if other is not operand)
-            kept = {
-                axis
-                for axis, letter in zip(origin.axes, letters, strict=True)
-                if letter in others and letter in read[1]
-            }
+            shared = [axis for axis, letter in zip(origin.axes, letters, strict=True) if letter in others]
             if summed:
-                _check_contraction(record, origin, summed, letters[0] in others, kept)
+                _check_contraction(record, origin, summed, letters[0] in others, shared)
         elif origin is not None and origin.kind == "log_softmax":
             gone = [at for at, letter in enumerate(letters) if letter not in read[1]]
             check_weighted_sum(record, origin, gone[0] if len(gone) == 1 else None)
@@ -542,21 +538,26 @@ def _einsum(record: Record, function: Callable[..., Any], args: tuple[Any, ...],
 
 
 def _check_contraction(
-    record: Record, origin: Origin, summed: list[Axis | None], first_is_batch: bool, kept: Collection[Axis | None] = ()
+    record: Record,
+    origin: Origin,
+    summed: list[Axis | None],
+    first_is_batch: bool,
+    shared: Collection[Axis | None] = (),
 ) -> None:
     """The axis that competes has to be the one that is summed, where weights meet values."""
     made, at = origin.made_by, origin.competed_elsewhere(*summed)
     if made is None or at is None:
         return
     axis = origin.axes[at]
-    if (at == 0 and first_is_batch) or (axis in kept and axis is not None and axis.is_samples):
+    if (at == 0 and first_is_batch) or (axis in shared and axis is not None and axis.is_samples):
         record.say(
             "AMX102",
             "warning",
             f"weights that a softmax normalised over axis {at}, at {made.place}, meet values in a product that keeps "
             f"axis {at} as its batch: {mistakes.SAMPLES_COMPETE}. Normalise over the axis that the product sums",
         )
-    elif made.of_product:
+    # where the values have all axes of the weights, as in routing by agreement, no axis is that of queries
+    elif made.of_product and len(shared) < len(origin.axes):
         record.say(
             "AMX105",
             "warning",

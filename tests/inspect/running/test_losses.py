@@ -222,3 +222,20 @@ PIXEL_IDS = PIXELS.flatten()
 def test_nll_loss_of_rows_that_a_reshape_took_apart(broken, whole):
     assert codes(lambda: F.nll_loss(broken(), PIXEL_IDS)) == ["AMX207"]
     assert codes(lambda: F.nll_loss(whole(), PIXEL_IDS)) == []
+
+
+def heads(dim):
+    """Four heads of three queries and three keys."""
+    queries = torch.stack([FIVE(X[:3]), FIVE(X[1:])])
+    return torch.einsum("hqk,hkd->hqd", torch.einsum("hqd,hkd->hqk", queries, queries).softmax(dim), queries)
+
+
+def routed(votes):
+    """Parts agree on wholes (samples, parts, wholes, features); each part gives to all wholes 1 together."""
+    shares = torch.einsum("biod,bod->bio", votes, votes.mean(1)).softmax(2)
+    return torch.einsum("bio,biod->bod", shares, votes)
+
+
+def test_routing_by_agreement_is_no_attention_of_queries():
+    assert codes(lambda: heads(1)) == ["AMX105"]
+    assert codes(lambda: heads(2)) == codes(lambda: routed(FIVE(torch.randn(2, 4, 3, 6)))) == []
