@@ -16,7 +16,8 @@ class Axis:
     Attributes:
         kind: batch, feature, channel, height, width, depth, position; None where unknown.
         size: where it is a literal. name: what the code calls it: a letter of an einsum, the variable of its size.
-        sure: False where the kind is a convention (axis 0 goes first into a model) and nothing else says so.
+        sure: False where the kind is a convention (axis 0 goes first into a model) and nothing else says so, or where
+            the axis itself is: both sides of a product are taken to be matrices.
         part_of: the axis that was unflattened into this one and others.
     """
 

@@ -163,8 +163,8 @@ def multiplied(call: Call, left: Tensor, right: Tensor) -> Tensor:
         left = left.with_shape(left.shape.with_rank(rank))
         right = right.with_shape(right.shape.with_rank(rank))
     elif 1 not in (left.shape.rank, right.shape.rank):
-        # a matrix at least, or this would be a product with a vector, which is rarely written so
-        left, right = left.with_shape(left.shape.grown(-2)), right.with_shape(right.shape.grown(-2))
+        # a matrix at least, or this would be a product with a vector, which is written less often
+        left, right = left.with_shape(_as_a_matrix(left.shape)), right.with_shape(_as_a_matrix(right.shape))
     shape, summed_left, summed_right = product(left.shape, right.shape)
     if exponentials := _exponentials(left, right):
         return Tensor(shape, Made("sum", call.place, exponentials, grouped=True))
@@ -177,6 +177,12 @@ def multiplied(call: Call, left: Tensor, right: Tensor) -> Tensor:
     rows, columns = shape.axis(-2), shape.axis(-1)
     pair = (rows, columns) if rows and columns and rows is not columns else None
     return Tensor(shape, Made("product", call.place, left), left.dtype, pair)
+
+
+def _as_a_matrix(shape: Shape) -> Shape:
+    """With two axes at least; those that nothing but this says are not sure."""
+    grown = shape.grown(-2)
+    return grown.mapped(lambda axis: axis if axis in shape.known else replace(axis, sure=False))
 
 
 def _exponentials(left: Tensor, right: Tensor) -> Tensor | None:

@@ -21,7 +21,7 @@ correct = (probs.argmax(dim=1) == labels).sum()
 An error where the axis is known to be the batch, or where all axes of a batch are flattened, or what was chosen already
 is chosen from once more, and the result is compared. A warning where it is another axis than that of the softmax, or
 one of an image or of the steps of a sequence whose scores come out of a convolution or linear layer, and the result is
-compared.
+compared; and where a product is flattened of which only one side is a matrix for certain.
 
 ## References
 train-CLIP#6, qubvel/segmentation_models.pytorch#201, deepdetect#1567.
@@ -62,11 +62,12 @@ def _of(seen: Seen, one: Choice) -> Finding | None:
             return at(RULE, seen, one.place, message, "error")
         if not _has_several_axes(tensor):
             return None
+        guessed = tensor.pair is not None and not all(axis.sure for axis in tensor.pair)
         message = (
             f"{one.name} of {described(tensor.shape)} {mistakes.FLAT_CHOICE}, and is compared at "
             f"{where(one.compared, seen.source)}. Write {mistakes.CLASS_DIM if classes is None else f'dim={classes}'}."
         )
-        return at(RULE, seen, one.place, message, "error")
+        return at(RULE, seen, one.place, message, "warning" if guessed else "error")
     if one.axis is None:
         return None
     if one.axis.kind == "batch" and classes is not None and (one.compared or (made and one.name == "argmax")):
@@ -100,7 +101,9 @@ def _has_several_axes(tensor: Tensor) -> bool:
     several = shape.least_rank >= 2 and not any(axis.size == 1 for axis in shape.known)
     made = tensor.made
     by_softmax = made is not None and made.is_distribution and (made.dim or 0) > 0 and several
-    return by_softmax or tensor.pair is not None or (several and bool(shape.front) and shape.front[0].kind == "batch")
+    # of two things of which nothing is known, a product may be a number
+    of_two = tensor.pair is not None and any(axis.sure for axis in tensor.pair)
+    return by_softmax or of_two or (several and bool(shape.front) and shape.front[0].kind == "batch")
 
 
 def _is_place(tensor: Tensor, axis: Axis, classes: int) -> bool:
