@@ -184,7 +184,7 @@ def number_of(value: Value | None) -> float | None:
     if isinstance(value, Tensor):
         return value.filled
     number = value.value if isinstance(value, Const) else None
-    return float(number) if type(number) in (int, float) else None
+    return float(number) if isinstance(number, (int, float)) and not isinstance(number, bool) else None
 
 
 @op(SAME_SHAPE, "input")
