@@ -129,6 +129,12 @@ PAIRS = {
         lambda m, x: torch.stack([members(m, x)[0], m["other"](x)]).mean(0),
         *CLASSIFIES,
     ),
+    "a mean of members that stand behind the samples": (
+        "AMX201",
+        lambda m, x: torch.stack(members(m, x), 1).mean(1),
+        lambda m, x: torch.stack([*members(m, x), *members(m, x), members(m, x)[0]], 1).mean(2),
+        *CLASSIFIES,
+    ),
     "distributions of several layers": (
         "AMX206",
         lambda m, x: torch.cat(members(m, x), 0).softmax(-1),
