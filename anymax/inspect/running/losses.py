@@ -595,7 +595,11 @@ def _max(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
         return result
     highest(record.origins, argument(args, kwargs, 0, "input"), dim, result.values)
     origin, indices = record.origins.get(argument(args, kwargs, 0, "input")), result.indices
-    if origin is not None and origin.kind == "softmax" and _competed_elsewhere(origin, dim) is not None:
+    if (
+        origin is not None
+        and origin.kind in ("softmax", "log_softmax")
+        and _competed_elsewhere(origin, dim) is not None
+    ):
         # the largest probability over positions is a score; its index is no class
         record.origins.put(indices, Origin((None,) * indices.ndim, "elsewhere", origin.made_by, caller()))
     else:

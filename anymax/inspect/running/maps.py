@@ -443,7 +443,7 @@ def _logsumexp(record: Record, function: Callable[..., Any], args: tuple[Any, ..
     return result
 
 
-_OWN_SOFTMAX = {
+_OWN_SOFTMAX: dict[str | None, str] = {
     "overflow": mistakes.own_softmax(),
     "underflow": mistakes.NO_LIKELY_ONE,
     "elsewhere": mistakes.SHIFTED_ELSEWHERE,
@@ -649,11 +649,12 @@ def _neg(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kw
 
 def check_weighted_sum(record: Record, origin: Origin, dim: Any) -> None:
     """A cross-entropy that is written out: log-probabilities times targets, summed over the classes."""
-    if isinstance(dim, (tuple, list)) and len(dim) == 1:
-        dim = dim[0]
-    over = origin.competed_elsewhere(origin.axes[dim]) if isinstance(dim, int) and origin.axes else None
+    at = dim[0] if isinstance(dim, (tuple, list)) and len(dim) == 1 else dim
+    if not isinstance(at, int) or not origin.axes:
+        return
+    over = origin.competed_elsewhere(origin.axes[at])
     if over is not None:
-        _say_choice(record, origin, over, dim % len(origin.axes), "a sum")
+        _say_choice(record, origin, over, at % len(origin.axes), "a sum")
 
 
 def _say_choice(record: Record, origin: Origin, over: int, dim: int, chooser: str) -> None:

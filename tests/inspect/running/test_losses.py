@@ -239,3 +239,16 @@ def routed(votes):
 def test_routing_by_agreement_is_no_attention_of_queries():
     assert codes(lambda: heads(1)) == ["AMX105"]
     assert codes(lambda: heads(2)) == codes(lambda: routed(FIVE(torch.randn(2, 4, 3, 6)))) == []
+
+
+def test_the_best_frame_of_each_token_is_no_token_of_a_frame():
+    assert codes(lambda: FIVE(FRAMES[:, 0]).log_softmax(-1).max(dim=0).indices == IDS[:1]) == ["AMX107"]
+    assert codes(lambda: FIVE(FRAMES[:, 0]).log_softmax(-1).max(dim=1).indices == IDS[:1]) == []
+
+
+def test_a_second_softmax_around_a_network_that_has_one():
+    def predictive(x):
+        return torch.softmax(0.9 * FIVE(x), dim=-1)
+
+    assert codes(lambda: torch.cat([torch.softmax(model(X), -1) for model in (FIVE, predictive)])) == ["AMX206"]
+    assert codes(lambda: torch.cat([torch.softmax(model(X), -1) for model in (FIVE, lambda x: 0.9 * FIVE(x))])) == []
