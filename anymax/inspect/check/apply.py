@@ -40,7 +40,8 @@ from anymax.inspect.check.values import (
 )
 
 if TYPE_CHECKING:
-    from anymax.inspect.check.interpret import Frame, Interpreter
+    from anymax.inspect.check.frames import Frame
+    from anymax.inspect.check.interpret import Interpreter
     from anymax.inspect.check.values import Place
 
 # Calls that hand on what they are given, as far as values go.
@@ -86,6 +87,9 @@ ORDERS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 INFINITIES = frozenset(["math.inf", "torch.inf", "numpy.inf", "torch.infty", "numpy.infty"])
 A_RECORD = "*record"
+
+# A loop over more items than this is gone through once, with an item that stands for all
+LONGEST_LOOP = 16
 
 # A slice of no more entries than this is taken to find as many
 SHORT = 16
@@ -433,6 +437,15 @@ def written_into(tensor: Tensor | Unknown, index: ast.expr, value: Value, place:
 
 
 # -- operators --------------------------------------------------------------------------------------------------------
+
+
+def is_exact(source: Value) -> bool:
+    """Whether a loop goes through these items one by one."""
+    if isinstance(source, Layer):
+        source = layers.modules_of(source)
+    if isinstance(source, Table):
+        return len(source.items) <= LONGEST_LOOP
+    return isinstance(source, Seq) and source.exact and len(source.items) <= LONGEST_LOOP
 
 
 def unary(interpreter: Interpreter, node: ast.UnaryOp, value: Value, frame: Frame) -> Value:

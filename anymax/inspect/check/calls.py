@@ -12,7 +12,8 @@ from anymax.inspect.check.shapes import Axis, Shape
 from anymax.inspect.check.values import Const, Either, Made, Place, Seq, Size, Tensor, Unknown, Value, join, options
 
 if TYPE_CHECKING:
-    from anymax.inspect.check.interpret import Frame, Interpreter
+    from anymax.inspect.check.frames import Frame
+    from anymax.inspect.check.interpret import Interpreter
 
 # The same op under several names: a function of torch, of torch.nn.functional or torch.special, a method.
 PREFIXES = (

@@ -6,7 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from anymax.inspect.check.interpret import A_LOSS, Interpreter
+from anymax.inspect.check.interpret import Interpreter
+from anymax.inspect.check.layers import A_LOSS
 from anymax.inspect.check.project import Module
 from anymax.inspect.check.sources import places_of
 from anymax.inspect.check.values import Class, Function, Instance, Layer, Value, join

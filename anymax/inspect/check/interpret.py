@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from anymax.inspect.check import apply, layers
+from anymax.inspect.check.expressions import EXPRESSIONS
+from anymax.inspect.check.frames import Frame, Scope
 from anymax.inspect.check.observed import Observation
 from anymax.inspect.check.project import CUSTOMARY, Module, Project
+from anymax.inspect.check.statements import STATEMENTS
 from anymax.inspect.check.values import (
     BoundMethod,
     Class,
@@ -45,64 +47,19 @@ DEEPEST_CALL = 7
 DEEPEST_IMPORT = 12
 MOST_STEPS_OF_AN_ENTRY = 8_000
 MOST_STEPS_OF_A_MODULE = 40_000
-LONGEST_LOOP = 16
 
 ALWAYS_TRUE = (Function, Class, Instance, Layer, Partial)
 
 MISSING = object()
-A_LOSS = "*loss"  # the losses of a module, whatever their names
 
-BUILTINS = frozenset(
-    [
-        "abs",
-        "all",
-        "any",
-        "bool",
-        "bytes",
-        "callable",
-        "dict",
-        "dir",
-        "enumerate",
-        "filter",
-        "float",
-        "format",
-        "frozenset",
-        "getattr",
-        "hasattr",
-        "hash",
-        "id",
-        "input",
-        "int",
-        "isinstance",
-        "issubclass",
-        "iter",
-        "len",
-        "list",
-        "map",
-        "max",
-        "min",
-        "next",
-        "object",
-        "open",
-        "pow",
-        "print",
-        "range",
-        "repr",
-        "reversed",
-        "round",
-        "set",
-        "setattr",
-        "slice",
-        "sorted",
-        "str",
-        "sum",
-        "super",
-        "tuple",
-        "type",
-        "vars",
-        "zip",
-    ]
-)
+# fmt: off
+BUILTINS = frozenset([
+    "abs", "all", "any", "bool", "bytes", "callable", "dict", "dir", "enumerate", "filter", "float", "format",
+    "frozenset", "getattr", "hasattr", "hash", "id", "input", "int", "isinstance", "issubclass", "iter", "len",
+    "list", "map", "max", "min", "next", "object", "open", "pow", "print", "range", "repr", "reversed", "round",
+    "set", "setattr", "slice", "sorted", "str", "sum", "super", "tuple", "type", "vars", "zip",
+])
+# fmt: on
 
 
 # The names of a function's arguments, those that a keyword alone gives, and the defaults of both
@@ -111,30 +68,6 @@ Signature = tuple[list[str], list[str], dict[str, ast.expr]]
 
 class OutOfWork(Exception):
     """An entry took more steps than it may."""
-
-
-@dataclass(eq=False)
-class Scope:
-    """The names of a module, class or function."""
-
-    module: Module
-    parent: Scope | None = None
-    names: dict[str, Value] = field(default_factory=dict)
-    elsewhere: dict[str, Scope] = field(default_factory=dict)  # by `global` and `nonlocal`
-
-
-@dataclass(eq=False)
-class Frame:
-    """A function that is being gone through, or the body of a module or class."""
-
-    scope: Scope
-    owner: Class | None = None
-    self: Value | None = None
-    returned: list[Value] = field(default_factory=list)
-
-    @property
-    def module(self) -> Module:
-        return self.scope.module
 
 
 class Interpreter:
@@ -149,7 +82,7 @@ class Interpreter:
         self.made_in: dict[str, list[Instance]] = {}
         self.made: list[Instance] = []  # since a file was begun, in any file
         self.certain = True  # False while one of several possible callees is gone through
-        self._trail: list[tuple[dict[Any, Value], Any, Any]] = []
+        self.trail: list[tuple[dict[Any, Value], Any, Any]] = []
         self.born: list[dict[str, Value]] = []  # the attributes of objects that were made since an entry began
         self._stack: list[ast.AST] = []
         self._gone_through: set[ast.AST] = set()  # functions, since an entry began
@@ -171,13 +104,13 @@ class Interpreter:
             self._loading += 1
             kept, self.steps = self.steps, MOST_STEPS_OF_A_MODULE
             stack, self._stack = self._stack, []
-            trail, self._trail = self._trail, []
+            trail, self.trail = self.trail, []
             try:
-                self._block(module.tree.body, Frame(module.scope))
+                self.block(module.tree.body, Frame(module.scope))
             except OutOfWork:
                 pass
             finally:
-                self.steps, self._stack, self._trail = kept, stack, trail
+                self.steps, self._stack, self.trail = kept, stack, trail
                 self._loading -= 1
         return module.scope
 
@@ -194,7 +127,7 @@ class Interpreter:
     def enter(self, function: Function, instance: Value | None = None, given: dict[str, Value] | None = None) -> None:
         """Go through a function of whose arguments no more than `given` is known, and forget what it changed."""
         self.steps, self._stack, self.certain = MOST_STEPS_OF_AN_ENTRY, [], True
-        kept, self._trail = self._trail, []
+        kept, self.trail = self.trail, []
         self.born, self._gone_through = [], set()
         bound = function if instance is None else self._bind(function, instance)
         try:
@@ -206,8 +139,8 @@ class Interpreter:
             # nobody knew its objects before: under the names that hold them they stay what they have become
             for table in self.born:
                 self._forget(0, table)
-            self._undo(0)
-            self._trail = kept
+            self.undo(0)
+            self.trail = kept
 
     def example_of(self, cls: Class, given: dict[str, Value] | None = None) -> Value:
         """An object of a class, made with arguments of which no more than `given` is known."""
@@ -230,12 +163,12 @@ class Interpreter:
     # -- names, attributes and their changes ------------------------------------------------------------------------
 
     def put(self, table: dict[Any, Value], key: Any, value: Value) -> None:
-        self._trail.append((table, key, table.get(key, MISSING)))
+        self.trail.append((table, key, table.get(key, MISSING)))
         table[key] = value
 
-    def _undo(self, mark: int) -> None:
-        while len(self._trail) > mark:
-            table, key, old = self._trail.pop()
+    def undo(self, mark: int) -> None:
+        while len(self.trail) > mark:
+            table, key, old = self.trail.pop()
             if old is MISSING:
                 table.pop(key, None)
             else:
@@ -243,12 +176,12 @@ class Interpreter:
 
     def branches(self, ways: Iterable[Callable[[], bool]]) -> bool:
         """Go each way from the same state, and go on with whatever each left; False where none goes on."""
-        mark = len(self._trail)
+        mark = len(self.trail)
         ends: list[dict[tuple[int, Any], tuple[dict[Any, Value], Any, Any]]] = []
         for way in ways:
             goes_on = way()
-            changed = {(id(table), key): (table, key, table.get(key, MISSING)) for table, key, _ in self._trail[mark:]}
-            self._undo(mark)
+            changed = {(id(table), key): (table, key, table.get(key, MISSING)) for table, key, _ in self.trail[mark:]}
+            self.undo(mark)
             if goes_on:
                 ends.append(changed)
         for place in {place: None for end in ends for place in end}:
@@ -302,50 +235,15 @@ class Interpreter:
             return ModuleValue(inner)
         return _of_a_star(module, name) or Unknown()
 
-    # -- statements ------------------------------------------------------------------------------------------------
+    # -- blocks, targets and tests ----------------------------------------------------------------------------------
 
-    def _block(self, body: list[ast.stmt], frame: Frame) -> bool:
+    def block(self, body: list[ast.stmt], frame: Frame) -> bool:
         """Whether what follows the block is reached."""
         for statement in body:
             handler = STATEMENTS.get(type(statement))
             if handler is not None and handler(self, statement, frame) is False:
                 return False
         return True
-
-    def _expr(self, node: ast.Expr, frame: Frame) -> None:
-        self.eval(node.value, frame)
-
-    def _assign(self, node: ast.Assign, frame: Frame) -> None:
-        value = self.eval(node.value, frame)
-        for target in node.targets:
-            if not self.assuming:
-                self._remember(target, value, node.value, frame.module)
-            self.assign(target, value, frame)
-
-    def _remember(self, target: ast.expr, value: Value, node: ast.expr, module: Module) -> None:
-        """Keep what a variable of the module holds, where a call gave it."""
-        if isinstance(target, ast.Tuple) and isinstance(value, Seq) and len(target.elts) == len(value.items):
-            nodes = node.elts if isinstance(node, ast.Tuple) else [node] * len(target.elts)
-            if len(nodes) == len(target.elts):
-                for one, part, written in zip(target.elts, value.items, nodes, strict=True):
-                    self._remember(one, part, written, module)
-        elif (
-            isinstance(value, Instance | Layer)
-            and isinstance(node, ast.Call)
-            and isinstance(target, ast.Name | ast.Attribute)
-        ):
-            name = target.id if isinstance(target, ast.Name) else target.attr
-            held = self.named.setdefault(module.path, {}).setdefault(name, [])
-            if not any(one is value for one in held):
-                held.append(value)
-
-    def _ann_assign(self, node: ast.AnnAssign, frame: Frame) -> None:
-        if node.value is not None:
-            self.assign(node.target, self.eval(node.value, frame), frame)
-
-    def _aug_assign(self, node: ast.AugAssign, frame: Frame) -> None:
-        as_read = ast.copy_location(ast.BinOp(left=node.target, op=node.op, right=node.value), node)
-        self.assign(node.target, self.eval(as_read, frame), frame)
 
     def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
         if isinstance(target, ast.Name):
@@ -424,21 +322,6 @@ class Interpreter:
         elif isinstance(node, ast.Attribute):
             self.assign(node, value, frame)
 
-    def _if(self, node: ast.If, frame: Frame) -> bool:
-        truth = self.truth(self.eval(node.test, frame), node.test)
-        if truth is not None:
-            self._assume(node.test, truth, frame)
-            return self._block(node.body if truth else node.orelse, frame)
-
-        def way(holds: bool) -> Callable[[], bool]:
-            def go() -> bool:
-                self._assume(node.test, holds, frame)
-                return self._block(node.body if holds else node.orelse, frame)
-
-            return go
-
-        return self.branches([way(True), way(False)])
-
     def truth(self, value: Value, test: ast.expr | None = None) -> bool | None:
         if _is_main_guard(test):
             return True
@@ -450,13 +333,13 @@ class Interpreter:
             return bool(value.items)
         return True if isinstance(value, ALWAYS_TRUE) else None
 
-    def _assume(self, test: ast.expr, holds: bool, frame: Frame) -> None:
+    def assume(self, test: ast.expr, holds: bool, frame: Frame) -> None:
         """What a test says about the rank of a tensor, `x.dim() == 3`, and about which of several things a name is."""
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            return self._assume(test.operand, not holds, frame)
+            return self.assume(test.operand, not holds, frame)
         if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And if holds else ast.Or):
             for one in test.values:
-                self._assume(one, holds, frame)
+                self.assume(one, holds, frame)
         if (asked := apply.thing_of_which(test)) is not None:
             self._keep_those(asked, test, holds, frame)
         if not isinstance(test, ast.Compare) or len(test.ops) != 1:
@@ -475,41 +358,20 @@ class Interpreter:
         value = self.eval(name, frame)
         if not isinstance(value, Either) or name.id not in frame.scope.names:
             return
-        mark, kept = len(self._trail), list[Value]()
+        mark, kept = len(self.trail), list[Value]()
         for one in value.options:
             self.put(frame.scope.names, name.id, one)
             if self.truth(self.eval(test, frame)) is not (not holds):
                 kept.append(one)
-        self._undo(mark)
+        self.undo(mark)
         if 0 < len(kept) < len(value.options):
             self.put(frame.scope.names, name.id, join(kept))
 
-    def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> None:
-        source = self.eval(node.iter, frame)
-        mark = len(self._trail)
-        for item in self.items_of(source, node.iter):
-            self.assign(node.target, item, frame)
-            self._block(node.body, frame)
-        if not _is_exact(source):
-            self._grew_by_an_unknown_number(mark)
-        self._block(node.orelse, frame)
-
-    def _grew_by_an_unknown_number(self, mark: int) -> None:
-        """Lists that became longer since in a loop that was gone through once."""
-        before: dict[tuple[int, Any], Value | Any] = {}
-        changes = self._trail[mark:]
-        for table, key, old in changes:
-            before.setdefault((id(table), key), old)
-        for table, key, _ in changes:
-            old, new = before[id(table), key], table.get(key)
-            if isinstance(old, Seq) and isinstance(new, Seq) and new.exact and len(new.items) > len(old.items):
-                self.put(table, key, Seq(new.items, exact=False))
-
     def items_of(self, value: Value, node: ast.expr | None = None) -> list[Value]:
         """What a loop over `value` sees; one item that stands for all where they are not known."""
-        if isinstance(value, Seq) and len(value.items) <= LONGEST_LOOP:
+        if isinstance(value, Seq) and len(value.items) <= apply.LONGEST_LOOP:
             return list(value.items)
-        if isinstance(value, Table) and len(value.items) <= LONGEST_LOOP:
+        if isinstance(value, Table) and len(value.items) <= apply.LONGEST_LOOP:
             return list(value.items.values()) if value.is_record else [Const(key) for key in value.items]
         if isinstance(value, Many):
             return [value.item]
@@ -521,107 +383,7 @@ class Interpreter:
             return [batch()]
         return [Unknown()]
 
-    def _while(self, node: ast.While, frame: Frame) -> None:
-        self.eval(node.test, frame)
-        self._block(node.body, frame)
-
-    def _with(self, node: ast.With | ast.AsyncWith, frame: Frame) -> bool:
-        for item in node.items:
-            value = self.eval(item.context_expr, frame)
-            if item.optional_vars is not None:
-                self.assign(item.optional_vars, value if isinstance(value, Instance) else Unknown(), frame)
-        return self._block(node.body, frame)
-
-    def _try(self, node: ast.Try, frame: Frame) -> bool:
-        goes_on = self._block(node.body, frame) and self._block(node.orelse, frame)
-        mark = len(self._trail)
-        for handler in node.handlers:
-            if handler.name:
-                self.put(frame.scope.names, handler.name, Unknown())
-            self._block(handler.body, frame)
-            self._undo(mark)
-        return self._block(node.finalbody, frame) and (goes_on or bool(node.handlers))
-
-    def _match(self, node: ast.Match, frame: Frame) -> bool:
-        self.eval(node.subject, frame)
-
-        def way(case: ast.match_case) -> Callable[[], bool]:
-            def go() -> bool:
-                for part in ast.walk(case.pattern):
-                    if isinstance(part, ast.MatchAs | ast.MatchStar) and part.name:
-                        self.put(frame.scope.names, part.name, Unknown())
-                return self._block(case.body, frame)
-
-            return go
-
-        return self.branches([*(way(case) for case in node.cases), lambda: True])
-
-    def _return(self, node: ast.Return, frame: Frame) -> bool:
-        frame.returned.append(self.eval(node.value, frame) if node.value else Const(None))
-        return False
-
-    def _leave(self, node: ast.stmt, frame: Frame) -> bool:
-        if isinstance(node, ast.Raise) and node.exc is not None:
-            self.eval(node.exc, frame)
-        return False
-
-    def _global(self, node: ast.Global, frame: Frame) -> None:
-        if frame.module.scope is not None:
-            frame.scope.elsewhere.update(dict.fromkeys(node.names, frame.module.scope))
-
-    def _nonlocal(self, node: ast.Nonlocal, frame: Frame) -> None:
-        for name in node.names:
-            scope = frame.scope.parent
-            while scope is not None and name not in scope.names:
-                scope = scope.parent
-            if scope is not None:
-                frame.scope.elsewhere[name] = scope
-
-    def _import_statement(self, node: ast.Import, frame: Frame) -> None:
-        for alias in node.names:
-            first = alias.name.partition(".")[0]
-            module = alias.name if alias.asname else first
-            self.put(frame.scope.names, alias.asname or first, Imported(module, None, 0, frame.module))
-
-    def _import_from(self, node: ast.ImportFrom, frame: Frame) -> None:
-        for alias in node.names:
-            if alias.name != "*":
-                wanted = Imported(node.module or "", alias.name, node.level, frame.module)
-                self.put(frame.scope.names, alias.asname or alias.name, wanted)
-            elif module := self.project.imported(node.module or "", frame.module, node.level):
-                for name, value in self.load(module).names.items():
-                    if not name.startswith("_"):
-                        self.put(frame.scope.names, name, value)
-                frame.module.stars.extend(module.stars)
-            else:
-                frame.module.stars.append(node.module or "")
-
-    def _function_def(self, node: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> None:
-        self._define(Function(node, frame.scope, kind=_kind(node)), frame)
-
-    def _class_def(self, node: ast.ClassDef, frame: Frame) -> None:
-        bases = tuple(self.eval(base, frame) for base in node.bases)
-        cls = Class(node, frame.module, bases)
-        inner = Scope(frame.module, frame.scope)
-        self._block(node.body, Frame(inner))
-        for name, value in inner.names.items():
-            if isinstance(value, Function) and value.scope is inner:
-                # a method sees the names around the class, not those in it
-                value = Function(value.node, frame.scope, cls, None, value.kind)
-            cls.members[name] = value
-        self._define(cls, frame)
-
-    def _define(self, value: Function | Class, frame: Frame) -> None:
-        names, module = frame.scope.names, frame.module
-        if frame.scope is module.scope:
-            before = names.get(value.name)
-            if isinstance(before, Function | Class) and before in module.names_at:
-                # it meant what its names meant when it was written; others, which came later, what they mean now
-                module.replaced.append((before, {**names, **module.names_at[before], value.name: before}))
-            module.names_at[value] = dict(names)
-        self.put(names, value.name, value)
-
-    # -- expressions -----------------------------------------------------------------------------------------------
+    # -- what expressions stand for, and what is in it --------------------------------------------------------------
 
     def eval(self, node: ast.expr, frame: Frame) -> Value:
         self.steps -= 1
@@ -632,90 +394,6 @@ class Interpreter:
 
     def place(self, node: ast.AST, frame: Frame) -> Place:
         return Place(frame.module, node, self.assuming)
-
-    def _constant(self, node: ast.Constant, frame: Frame) -> Value:
-        return Const(node.value)
-
-    def _name(self, node: ast.Name, frame: Frame) -> Value:
-        return self.lookup(node.id, frame.scope)
-
-    def _sequence(self, node: ast.Tuple | ast.List, frame: Frame) -> Value:
-        items: list[Value] = []
-        for one in node.elts:
-            if not isinstance(one, ast.Starred):
-                items.append(self.eval(one, frame))
-                continue
-            spread = apply.spread(self.eval(one.value, frame))
-            if not isinstance(spread, Seq):
-                return Unknown()
-            items.extend(spread.items)
-        return Seq(tuple(items))
-
-    def _dict(self, node: ast.Dict, frame: Frame) -> Value:
-        items: dict[Any, Value] = {}
-        for key, value in zip(node.keys, node.values, strict=True):
-            worth = self.eval(value, frame)
-            if key is None:
-                if not isinstance(worth, Table):
-                    return Unknown()
-                items.update(worth.items)
-                continue
-            name = self.eval(key, frame)
-            if not isinstance(name, Const):
-                return Unknown()
-            items[name.value] = worth
-        return Table(items)
-
-    def _lambda(self, node: ast.Lambda, frame: Frame) -> Value:
-        return Function(node, frame.scope)
-
-    def _if_exp(self, node: ast.IfExp, frame: Frame) -> Value:
-        truth = self.truth(self.eval(node.test, frame), node.test)
-        if truth is not None:
-            return self.eval(node.body if truth else node.orelse, frame)
-        found: list[Value] = []
-
-        def way(holds: bool) -> Callable[[], bool]:
-            def go() -> bool:
-                self._assume(node.test, holds, frame)
-                found.append(self.eval(node.body if holds else node.orelse, frame))
-                return True
-
-            return go
-
-        self.branches([way(True), way(False)])
-        return join(found)
-
-    def _bool_op(self, node: ast.BoolOp, frame: Frame) -> Value:
-        ends_on = isinstance(node.op, ast.Or)
-        found: list[Value] = []
-        for one in node.values:
-            value = self.eval(one, frame)
-            truth = self.truth(value)
-            if truth is ends_on or one is node.values[-1]:
-                found.append(value)
-                break
-            if truth is None:
-                found.append(value)
-        return join(found)
-
-    def _unary(self, node: ast.UnaryOp, frame: Frame) -> Value:
-        value = self.eval(node.operand, frame)
-        if isinstance(node.op, ast.Not):
-            truth = self.truth(value)
-            return Unknown() if truth is None else Const(not truth)
-        return apply.unary(self, node, value, frame)
-
-    def _binary(self, node: ast.BinOp, frame: Frame) -> Value:
-        return apply.binary(self, node, self.eval(node.left, frame), self.eval(node.right, frame), frame)
-
-    def _compare(self, node: ast.Compare, frame: Frame) -> Value:
-        left = self.eval(node.left, frame)
-        rights = [self.eval(one, frame) for one in node.comparators]
-        return apply.compare(self, node, left, rights, frame)
-
-    def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
-        return self.attribute(self.eval(node.value, frame), node.attr, node.value, frame)
 
     def attribute(self, owner: Value, name: str, node: ast.expr | None, frame: Frame) -> Value:
         # the commonest kinds first
@@ -771,89 +449,7 @@ class Interpreter:
         bound = instance.cls if function.kind == "class" and isinstance(instance, Instance) else instance
         return Function(function.node, function.scope, function.owner, bound, function.kind)
 
-    def _subscript(self, node: ast.Subscript, frame: Frame) -> Value:
-        owner = self.eval(node.value, frame)
-        return apply.subscript(self, owner, node, frame)
-
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, frame: Frame) -> Value:
-        inner = Frame(Scope(frame.module, frame.scope), frame.owner, frame.self)
-        found: list[Value] = []
-        exact = self._rounds(node.generators, inner, lambda: found.append(self.eval(node.elt, inner)))
-        return Seq(tuple(found)) if exact else Many(join(found) if found else Unknown())
-
-    def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
-        inner = Frame(Scope(frame.module, frame.scope), frame.owner, frame.self)
-        found: list[tuple[Value, Value]] = []
-
-        def add() -> None:
-            found.append((self.eval(node.key, inner), self.eval(node.value, inner)))
-
-        exact = self._rounds(node.generators, inner, add)
-        items = {key.value: value for key, value in found if isinstance(key, Const)}
-        return Table(items) if exact and len(items) == len(found) else Unknown()
-
-    def _rounds(self, generators: list[ast.comprehension], frame: Frame, body: Callable[[], object]) -> bool:
-        """Run a comprehension's body for each item; whether each item was known."""
-        if not generators:
-            body()
-            return True
-        first, *rest = generators
-        source = self.eval(first.iter, frame)
-        exact = _is_exact(source) and not first.ifs
-        for item in self.items_of(source, first.iter):
-            self.assign(first.target, item, frame)
-            for test in first.ifs:
-                self.eval(test, frame)
-            exact = self._rounds(rest, frame, body) and exact
-        return exact
-
-    def _named(self, node: ast.NamedExpr, frame: Frame) -> Value:
-        value = self.eval(node.value, frame)
-        self.assign(node.target, value, frame)
-        return value
-
-    def _inner(self, node: ast.Await | ast.YieldFrom | ast.Starred, frame: Frame) -> Value:
-        return self.eval(node.value, frame)
-
-    def _yield(self, node: ast.Yield, frame: Frame) -> Value:
-        if node.value is not None:
-            self.eval(node.value, frame)
-        return Unknown()
-
     # -- calls -----------------------------------------------------------------------------------------------------
-
-    def _call(self, node: ast.Call, frame: Frame) -> Value:
-        if isinstance(node.func, ast.Name) and node.func.id == "super" and frame.owner and frame.self:
-            return Super(frame.owner, frame.self)
-        callee = self.eval(node.func, frame)
-        args: list[Value] = []
-        for one in node.args:
-            if isinstance(one, ast.Starred):
-                spread = apply.spread(self.eval(one.value, frame))
-                if isinstance(spread, Seq):
-                    args.extend(spread.items)
-                else:
-                    args.append(spread if isinstance(spread, Many) else Many(Unknown()))
-            else:
-                args.append(self.eval(one, frame))
-        kwargs: dict[str, Value] = {}
-        for keyword in node.keywords:
-            value = self.eval(keyword.value, frame)
-            if keyword.arg is not None:
-                kwargs[keyword.arg] = value
-            elif isinstance(value, Table):
-                kwargs.update({key: worth for key, worth in value.items.items() if isinstance(key, str)})
-            else:
-                kwargs["**"] = value
-        result = self.call(callee, args, kwargs, node, frame)
-        if (
-            isinstance(result, Layer)
-            and result.name in layers.LOSSES
-            and result.place.node is node
-            and not self.assuming
-        ):
-            self.named.setdefault(frame.module.path, {}).setdefault(A_LOSS, []).append(result)
-        return result
 
     def call(self, callee: Value, args: list[Value], kwargs: dict[str, Value], node: ast.Call, frame: Frame) -> Value:
         # the commonest kinds first
@@ -896,7 +492,7 @@ class Interpreter:
             return self._objects[key]
         instance = Instance(cls)
         self.born.append(instance.attrs)
-        mark = len(self._trail)
+        mark = len(self.trail)
         init = cls.member("__init__")
         if isinstance(init, Function):
             self.call_function(self._bind(init, instance), args, kwargs, entry)
@@ -917,7 +513,7 @@ class Interpreter:
         return instance
 
     def _forget(self, mark: int, table: dict[Any, Value]) -> None:
-        self._trail[mark:] = [change for change in self._trail[mark:] if change[0] is not table]
+        self.trail[mark:] = [change for change in self.trail[mark:] if change[0] is not table]
 
     def call_function(
         self, function: Function, args: list[Value], kwargs: dict[str, Value], entry: bool = False
@@ -930,13 +526,13 @@ class Interpreter:
         scope = Scope(function.scope.module, function.scope)
         self._bind_arguments(function, scope, args, kwargs, entry)
         frame = Frame(scope, function.owner, function.bound)
-        mark = len(self._trail)
+        mark = len(self.trail)
         self._stack.append(function.node)
         self._gone_through.add(function.node)
         try:
             if isinstance(function.node, ast.Lambda):
                 return self.eval(function.node.body, frame)
-            if self._block(function.node.body, frame):
+            if self.block(function.node.body, frame):
                 frame.returned.append(Const(None))
             if entry:
                 self._enter_inner(scope, frame.returned)
@@ -1051,23 +647,6 @@ def _afresh(value: Value) -> Value:
     return Either(tuple(map(_afresh, value.options))) if isinstance(value, Either) else value
 
 
-def _is_exact(source: Value) -> bool:
-    """Whether a loop goes through these items one by one."""
-    if isinstance(source, Layer):
-        source = layers.modules_of(source)
-    if isinstance(source, Table):
-        return len(source.items) <= LONGEST_LOOP
-    return isinstance(source, Seq) and source.exact and len(source.items) <= LONGEST_LOOP
-
-
-def _kind(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    for decorator in node.decorator_list:
-        name = decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")
-        if name in ("staticmethod", "classmethod", "property", "cached_property"):
-            return {"staticmethod": "static", "classmethod": "class"}.get(name, "property")
-    return "function"
-
-
 def _is_main_guard(test: ast.expr | None) -> bool:
     return isinstance(test, ast.Compare) and isinstance(test.left, ast.Name) and test.left.id == "__name__"
 
@@ -1082,56 +661,3 @@ def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             yield child
             yield from _own_nodes(child)
-
-
-STATEMENTS: dict[type[ast.stmt], Callable[[Interpreter, Any, Frame], bool | None]] = {
-    ast.Expr: Interpreter._expr,
-    ast.Assign: Interpreter._assign,
-    ast.AnnAssign: Interpreter._ann_assign,
-    ast.AugAssign: Interpreter._aug_assign,
-    ast.If: Interpreter._if,
-    ast.For: Interpreter._for,
-    ast.AsyncFor: Interpreter._for,
-    ast.While: Interpreter._while,
-    ast.With: Interpreter._with,
-    ast.AsyncWith: Interpreter._with,
-    ast.Try: Interpreter._try,
-    ast.Match: Interpreter._match,
-    ast.Return: Interpreter._return,
-    ast.Raise: Interpreter._leave,
-    ast.Break: Interpreter._leave,
-    ast.Continue: Interpreter._leave,
-    ast.Global: Interpreter._global,
-    ast.Nonlocal: Interpreter._nonlocal,
-    ast.Import: Interpreter._import_statement,
-    ast.ImportFrom: Interpreter._import_from,
-    ast.FunctionDef: Interpreter._function_def,
-    ast.AsyncFunctionDef: Interpreter._function_def,
-    ast.ClassDef: Interpreter._class_def,
-}
-
-EXPRESSIONS: dict[type[ast.expr], Callable[[Interpreter, Any, Frame], Value]] = {
-    ast.Constant: Interpreter._constant,
-    ast.Name: Interpreter._name,
-    ast.Tuple: Interpreter._sequence,
-    ast.List: Interpreter._sequence,
-    ast.Dict: Interpreter._dict,
-    ast.Lambda: Interpreter._lambda,
-    ast.IfExp: Interpreter._if_exp,
-    ast.BoolOp: Interpreter._bool_op,
-    ast.UnaryOp: Interpreter._unary,
-    ast.BinOp: Interpreter._binary,
-    ast.Compare: Interpreter._compare,
-    ast.Attribute: Interpreter._attribute,
-    ast.Subscript: Interpreter._subscript,
-    ast.ListComp: Interpreter._comprehension,
-    ast.SetComp: Interpreter._comprehension,
-    ast.GeneratorExp: Interpreter._comprehension,
-    ast.DictComp: Interpreter._dict_comprehension,
-    ast.NamedExpr: Interpreter._named,
-    ast.Await: Interpreter._inner,
-    ast.YieldFrom: Interpreter._inner,
-    ast.Starred: Interpreter._inner,
-    ast.Yield: Interpreter._yield,
-    ast.Call: Interpreter._call,
-}

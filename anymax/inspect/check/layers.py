@@ -30,7 +30,8 @@ from anymax.inspect.check.values import (
 )
 
 if TYPE_CHECKING:
-    from anymax.inspect.check.interpret import Frame, Interpreter
+    from anymax.inspect.check.frames import Frame
+    from anymax.inspect.check.interpret import Interpreter
 
 # Each is constructed with the arguments of its op behind those that a call gives: the input and the target
 LOSSES = {
@@ -43,6 +44,7 @@ LOSSES = {
     "KLDivLoss": "kl_div",
     "CTCLoss": "ctc_loss",
 }
+A_LOSS = "*loss"  # the losses that a file holds, whatever their names
 
 SOFTMAXES = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Softmin": "softmin"}
 

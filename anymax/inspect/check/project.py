@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from anymax.inspect.check.interpret import Scope
+    from anymax.inspect.check.frames import Scope
     from anymax.inspect.check.sources import Source
     from anymax.inspect.check.values import Class, Function, Value
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 
 from anymax.inspect.check import layers
+from anymax.inspect.check.frames import Scope
 from anymax.inspect.check.guesses import LOSSES, MODELS, Guesses
-from anymax.inspect.check.interpret import Interpreter, Scope
+from anymax.inspect.check.interpret import Interpreter
 from anymax.inspect.check.observed import Observation
 from anymax.inspect.check.project import Module, Project
 from anymax.inspect.check.sources import Source, places_of, whole_places_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from anymax.inspect.check.shapes import Axis, Shape
 
 if TYPE_CHECKING:
-    from anymax.inspect.check.interpret import Scope
+    from anymax.inspect.check.frames import Scope
     from anymax.inspect.check.project import Module
 
 MOST_ALTERNATIVES = 6
