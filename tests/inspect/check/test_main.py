@@ -310,6 +310,13 @@ def test_many_files_go_to_two_processes_and_give_the_same(folder, capsys, monkey
     assert "Looked at: 13 files. Not looked at: 7 files" in alone
 
 
+def test_two_processes_get_as_many_bytes_each(folder):
+    for name, size in [("a", 100), ("b", 100), ("c", 600), ("d", 500), ("e", 100)]:
+        (folder / name).write_text("#" * size)
+    assert run._half(["a", "b", "c", "d", "e"]) == 3
+    assert run._half(["d", "a", "b", "gone"]) == 1
+
+
 def test_code_is_read_and_never_run(folder):
     (folder / "a.py").write_text("open('ran', 'w')\nimport nothing_of_this_name\n")
     assert main(["a.py"]) == 0
