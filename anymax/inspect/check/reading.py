@@ -93,15 +93,7 @@ class Reading:
         sys.setrecursionlimit(max(deepest, DEEPEST_STACK))
         try:
             self._enter_all(module)
-        except (
-            RecursionError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            AssertionError,
-        ) as error:
+        except Exception as error:
             # a fault of ours in one file must not hide what there is to say of the others
             self.failed[source.path] = f"{type(error).__name__}: {error}"
         finally:
@@ -140,36 +132,45 @@ class Reading:
         return [one for value in scope.names.values() for one in options(value)]
 
     def _ways_in(self, module: Module, values: list[Value]) -> Iterator[Way]:
-        """Each entry with nothing known of its arguments; then with what else in the file says what they may be."""
+        """Each entry with nothing known of its arguments; then with what else in the file says what they may be, the
+        surest first, since a file gets a number of steps."""
         entries = list(self._entries(module, values))
-        for function, cls in entries:
-            yield function, self._example_of(cls) if cls else None, {}, None
+        yield from self._of_examples(entries)
         for instance in self._interpreter.made_in.get(module.path, [])[:MOST_OBJECTS]:
             for function in self._methods_for(instance, entries):
                 yield function, instance, {}, None
         yield from self._with_what_it_hands_over(module)
         yield from self._makers_of_arguments(module, values, [function for function, _ in entries])
-        guesses = Guesses(module, values, self._interpreter)
+        yield from self._with_guesses(Guesses(module, values, self._interpreter), entries)
+        yield from self._inherited(module, values)
+        yield from self._replaced(module)
+        yield from islice(self._with_defaults(entries), MOST_OBJECTS)
+
+    def _of_examples(self, entries: Iterable[Entry]) -> Iterator[Way]:
+        for function, cls in entries:
+            yield function, self._example_of(cls) if cls else None, {}, None
+
+    def _with_guesses(self, guesses: Guesses, entries: list[Entry]) -> Iterator[Way]:
+        """The entries with what names in the file say of their arguments, and of those of their class."""
         for function, cls in entries:
             given, assuming = guesses.of(function)
+            init = cls.members.get("__init__") if cls else None
+            for_init, also = guesses.of(init) if isinstance(init, Function) else ({}, None)
+            if not given and not for_init:
+                continue
+            example = None
             if cls is not None:
-                init = cls.members.get("__init__")
-                for_init, also = guesses.of(init) if isinstance(init, Function) else ({}, None)
-                if for_init or given:
-                    self._interpreter.assuming = also or assuming
-                    example = self._interpreter.example_of(cls, for_init)
-                    for one in _apart(function, given):
-                        yield function, example, one, also or assuming
-            elif given:
-                for one in _apart(function, given):
-                    yield function, None, one, assuming
-        yield from self._inherited(module, values)
-        assert module.scope is not None  # it is loaded
+                self._interpreter.assuming = also or assuming
+                example = self._interpreter.example_of(cls, for_init)
+            for one in _apart(function, given):
+                yield function, example, one, also or assuming
+
+    def _replaced(self, module: Module) -> Iterator[Way]:
+        """What lost its name to something later, as in a notebook, with the names of its time."""
         for value, names in module.replaced:
+            assert module.scope is not None  # it is loaded
             with self._interpreter.as_of(module.scope, names):
-                for function, cls in self._entries(module, [value]):
-                    yield function, self._example_of(cls) if cls else None, {}, None
-        yield from islice(self._with_defaults(entries), MOST_OBJECTS)
+                yield from self._of_examples(self._entries(module, [value]))
 
     def _with_defaults(self, entries: list[Entry]) -> Iterator[Way]:
         """The entries whose function, or whose class's constructor, takes a name for a choice, as by default."""
