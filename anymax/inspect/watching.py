@@ -32,11 +32,9 @@ class _Mode(TorchFunctionMode):
         self.record = record
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Dynamo traces through here and folds this into a plain call; is_compiling would take twice as long
-        if torch.compiler.is_dynamo_compiling():
-            return func(*args, **(kwargs or {}))
         looks = _LOOKS.get(func)
-        if looks is None:
+        # Dynamo traces through here and folds this into a plain call; is_compiling would take twice as long
+        if looks is None or torch.compiler.is_dynamo_compiling():
             return func(*args, **kwargs) if kwargs else func(*args)
         kwargs = kwargs or {}
         is_handler, look = looks

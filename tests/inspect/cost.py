@@ -1,7 +1,7 @@
 """What looking costs: `python -m tests.inspect.cost`, on an idle machine.
 
-A step of 41 small layers, which is mostly overhead, alone, while `watch` looks and after it has left, in turns; and the
-seconds that `probe` takes on a ResNet-18 of random weights.
+A step of 41 small layers, which is mostly overhead, alone, under a mode of torch that does nothing, while `watch` looks
+and after it has left, in turns; and the seconds that `probe` takes on a ResNet-18 of random weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import BaseTorchFunctionMode
 
 import anymax
 
@@ -43,6 +44,12 @@ def seconds(step: Callable[[], None]) -> float:
     return (time.process_time() - began) / STEPS
 
 
+def under_a_mode(step: Callable[[], None]) -> float:
+    """Seconds of a step whose calls torch hands to Python, which does nothing with them: no watch can be cheaper."""
+    with BaseTorchFunctionMode():
+        return seconds(step)
+
+
 def watched(step: Callable[[], None]) -> tuple[float, float]:
     """Seconds of a step while it is watched, and in the same block when `watch` has left."""
     with anymax.watch(steps=STEPS):
@@ -53,12 +60,13 @@ def main() -> None:
     torch.set_num_threads(1)
     step = toy_step()
     for _ in range(2):
-        seconds(step), watched(step)  # warm up
-    rounds = [(seconds(step), *watched(step)) for _ in range(ROUNDS)]
-    alone, while_on, after = (statistics.median(column) for column in zip(*rounds, strict=True))
+        seconds(step), under_a_mode(step), watched(step)  # warm up
+    rounds = [(seconds(step), under_a_mode(step), *watched(step)) for _ in range(ROUNDS)]
+    alone, empty, while_on, after = (statistics.median(column) for column in zip(*rounds, strict=True))
     layers = 2 * LINEAR_LAYERS - 1
     print(f"watch, a step of {layers} layers of width {WIDTH}: alone {1e3 * alone:.2f} ms, ", end="")
-    print(f"watched {while_on / alone:.2f} times that, afterwards {after / alone:.2f}")
+    print(f"under a mode that does nothing {empty / alone:.2f} times that, ", end="")
+    print(f"watched {while_on / alone:.2f}, afterwards {after / alone:.2f}")
 
     from transformers import ResNetConfig, ResNetForImageClassification
 

@@ -643,9 +643,10 @@ def _without(axes: Axes, dims: Sequence[int]) -> Axes:
 def _linear(origins: Origins, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
     origin = origins.get_or_start(args[0] if args else kwargs["input"])
     whole = Origin((*origin.axes[:-1], Axis(True)), "scores", None, None, origin.mixed)
-    weight = origins.get(argument(args, kwargs, 1, "weight"))
-    if weight is not None and weight.unit is weight.axes[-1] is not None and origin.unit is origin.axes[-1] is not None:
-        whole.reach = (-1.0, 1.0)
+    if origin.unit is origin.axes[-1] is not None:
+        weight = origins.get(argument(args, kwargs, 1, "weight"))
+        if weight is not None and weight.unit is weight.axes[-1] is not None:
+            whole.reach = (-1.0, 1.0)
     origins.put(result, whole)
 
 
