@@ -260,6 +260,7 @@ def test_single_sample_is_refused():
         (Classifier, (3,), ValueError, "example_input must hold a tensor, got none"),
         (Classifier, torch.tensor(1.0), ValueError, r"batch_dim must be an axis of the inputs, got 0 for inputs "),
         (lambda: len, torch.zeros(2, 2), TypeError, "model must be a torch.nn.Module, got builtin_function_or_method"),
+        (lambda: nn.Softmax(dim=4), torch.zeros(2, 3), IndexError, r"dim must be in \[-2, 1\] .* 2 axes, got 4"),
     ],
 )  # fmt: skip
 def test_bad_arguments_say_what_is_expected(model, inputs, error, message):

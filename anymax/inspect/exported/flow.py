@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.export.graph_signature import InputKind
 from torch.fx import GraphModule, Node
 
+from anymax._core.dims import resolve
 from anymax.inspect.exported.axes import (
     Axes,
     Axis,
@@ -614,8 +615,11 @@ def _what(it: _Operation) -> What | None:
     made = _MAKES.get(op)
     if made is not None:
         dim = it.arguments.get("dim")
-        over = source.axes[dim].atoms() if isinstance(dim, int) and source.axes else frozenset()
-        return What(made, node, over)
+        if not isinstance(dim, int) or not source.axes:
+            return What(made, node, frozenset())
+        # torch.export lets a dim pass that no tensor has, and the call would raise
+        (axis,) = resolve(dim, len(source.axes)).axes
+        return What(made, node, source.axes[axis].atoms())
     if op in _LINEAR:
         linked = any(one.kind not in (None, "scores", "mask") for one in it.operands)
         return _mixture(it) if linked else What("scores", node)
