@@ -16,7 +16,7 @@ INDUCTOR_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 @pytest.mark.parametrize("op", sorted(OPS))
 def test_every_op_has_a_case(op):
-    assert any(case.op == op for case in CASES), f"add a row for {op} to anymax/testing/cases.py"
+    assert any(case.op == op for case in CASES), f"add a row for {op} to anymax/testing/cases/"
 
 
 @pytest.mark.parametrize("backend", backend_names())

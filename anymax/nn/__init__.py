@@ -1,6 +1,9 @@
 """Modules of the standard names over the functions of anymax, and output heads with one interface."""
 
-from anymax.nn.heads import GumbelSoftmaxHead, NCEHead, SampledSoftmaxHead, SigmoidHead, SoftmaxHead
+from anymax.nn.heads.binary import SigmoidHead
+from anymax.nn.heads.drawn import NCEHead, SampledSoftmaxHead
+from anymax.nn.heads.gumbel import GumbelSoftmaxHead
+from anymax.nn.heads.softmax import SoftmaxHead
 from anymax.nn.losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,

@@ -19,7 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import anymax
 from anymax import noise
-from anymax.nn.heads import DenseOptions, NoiseOptions
+from anymax.nn.heads.dense import DenseOptions
+from anymax.nn.heads.drawn import NoiseOptions
 from anymax.ops.binary.api import one_vs_rest_loss
 from anymax.ops.gumbel.api import gumbel_softmax_loss
 from anymax.testing.inputs import randn

@@ -1,0 +1,17 @@
+"""One row per way of calling an op. An op without a row fails the suite; a new row meets every law."""
+
+from anymax.testing.cases import binary, cross_entropy, entropy, gumbel, linear, nce, softmax, truncation
+from anymax.testing.cases.case import Case
+
+CASES: tuple[Case, ...] = (
+    *softmax.CASES,
+    *entropy.CASES,
+    *gumbel.CASES,
+    *truncation.CASES,
+    *cross_entropy.CASES,
+    *binary.CASES,
+    *linear.CASES,
+    *nce.CASES,
+)
+
+__all__ = ["CASES", "Case"]
