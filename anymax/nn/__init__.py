@@ -1,5 +1,6 @@
 """Modules of the standard names over the functions of anymax, and output heads with one interface."""
 
+from anymax.nn.calibration import TemperatureScaling
 from anymax.nn.heads.binary import SigmoidHead
 from anymax.nn.heads.drawn import NCEHead, SampledSoftmaxHead
 from anymax.nn.heads.gumbel import GumbelSoftmaxHead
@@ -31,4 +32,5 @@ __all__ = [
     "Softmax2d",
     "SoftmaxHead",
     "Softmin",
+    "TemperatureScaling",
 ]

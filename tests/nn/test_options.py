@@ -29,6 +29,7 @@ ROWS, WIDTH, CLASSES = 6, 4, 12
 
 
 SQUARE = 2 * randn(5, 5, at=0)
+MOSTLY_RIGHT = torch.cat([SQUARE.argmax(1)[:3], SQUARE.argmin(1)[3:]])
 FEATURES, TABLE, BIAS = randn(ROWS, WIDTH, at=1), randn(CLASSES, WIDTH, at=2), randn(CLASSES, at=3)
 TARGET = torch.tensor([3, 0, 7, 11, 0, 5])
 SEED, OTHER_SEED = torch.tensor(5), torch.tensor(6)
@@ -193,6 +194,12 @@ SUBJECTS = {
         lambda _, **options: anymax.binary_cross_entropy_with_logits(SQUARE, SQUARE.sigmoid(), **options),
         (SQUARE, SQUARE.sigmoid()),
         {"weight": torch.arange(5.0).double(), "reduction": "none", "pos_weight": torch.tensor(3.0).double()},
+    ),
+    "TemperatureScaling": Subject(
+        lambda **options: anymax.nn.TemperatureScaling(**options).fit(SQUARE, MOSTLY_RIGHT),
+        lambda module, **options: SQUARE / module.temperature,
+        (SQUARE,),
+        {"dim": 0, "ignore_index": 0, "coldest": 50.0, "hottest": 2.0},
     ),
     "NCELoss": of_noise_loss(anymax.nn.NCELoss, anymax.nce_loss, log_partition=1.0),
     "SampledSoftmaxLoss": of_noise_loss(

@@ -346,8 +346,8 @@ def look_at_test(
     if method.defines_law:
         log_prob: Any = model.head.log_prob
         predict: Any = model.head.predict
-        temperature = calibration.fit(*_items(model, parts.validation), log_prob)
-        scaled = calibration.scaled(temperature, targets, features, log_prob, predict) if temperature else None
+        scaling = calibration.fit(*_items(model, parts.validation), log_prob)
+        scaled = calibration.scaled(scaling, targets, features, log_prob, predict) if scaling else None
     counts = parts.class_counts.tolist()
     outcome = _outcome(model, method, targets, features, scores=True, ranks=takes_average_precision(plan, counts))
     return measured(outcome, plan, counts, info, unknown_class, scaled)
