@@ -35,7 +35,8 @@ def backends() -> tuple[Backend, ...]:
     environment variable `ANYMAX_INSTRUCTION_SET` names.
 
     Returns:
-        One :class:`Backend` for each: the reference first, which serves every call, then the kernels.
+        One `Backend` for each, with its `name`, `instruction_set`, `threads`, `compiler` and what is `missing`: the
+        reference first, which serves every call, then the kernels.
 
     Example:
         >>> anymax.backends()[0].name

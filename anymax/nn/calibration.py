@@ -17,7 +17,8 @@ from anymax._core.targets import as_ids, check_shape, class_axis
 from anymax.nn._arguments import describe
 from anymax.ops.calibration.temperature import fit_temperature
 
-COLDEST, HOTTEST = 0.01, 100.0
+COLDEST = 0.01
+HOTTEST = 100.0
 
 
 class NotFinite(ValueError):
