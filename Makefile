@@ -1,6 +1,6 @@
 PYTHON = .venv/bin/python
 
-.PHONY: help env kernels test slow lint types format compare bench accuracy pictures simulate dimbugs names cost check-world matrix wheel clean
+.PHONY: help env kernels test slow lint types format compare bench accuracy pictures docs docs-serve simulate dimbugs names cost check-world matrix wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,12 @@ accuracy: env ## the errors of the ops, into docs/accuracy.md
 pictures: env ## the pictures of the docs, into docs/pictures
 	PATH="$(CURDIR)/.venv/bin:$$PATH" sh docs/pictures/make.sh
 
+docs: env ## the docs as a site, into site/; open site/index.html, no server is needed
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build
+
+docs-serve: env ## the same at http://127.0.0.1:8000, built again after each change
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs serve
+
 simulate: env ## how often verdicts are right, into docs/how-sure-a-verdict-is.md; hours, goes on where it stopped
 	$(PYTHON) -m tests.lab.statistics.simulate --runs 1000 --out docs/how-sure-a-verdict-is.md
 	$(PYTHON) -m tests.lab.whole_runs --runs 200 --out docs/how-sure-a-verdict-is.md
@@ -65,4 +71,4 @@ matrix: ## the tests of the ops and of what looks into torch on the oldest, the 
 		tests/inspect/exported tests/inspect/test_graph.py tests/inspect/test_watching.py tests/inspect/test_probing.py
 
 clean: ## remove what tools left behind
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache .matrix build dist anymax/_core/native/kernels.so*
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .inductor_cache .matrix build dist site anymax/_core/native/kernels.so*

@@ -7,18 +7,21 @@ import inspect
 import math
 import re
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 
 import anymax
+import anymax.lab
 import anymax.testing
 from anymax._core.dispatch import OPS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINKED = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", *DOCS]
+LINKED = [*sorted(ROOT.glob("*.md")), *DOCS]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # [text](target), not ![image] and not inside a code block
 LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
@@ -71,7 +74,7 @@ def test_python_blocks_run(page):
 
 
 def test_the_guides_have_blocks_that_run():
-    for name in ("choosing-the-right-dim.md", "choosing-the-right-alternative.md", "what-tutorials-say.md"):
+    for name in ("index.md", "choosing-the-right-dim.md", "choosing-the-right-alternative.md", "what-tutorials-say.md"):
         assert len(BLOCK.findall((ROOT / "docs" / name).read_text(encoding="utf-8"))) >= 3
 
 
@@ -126,6 +129,20 @@ def test_docstring_examples_run(name):
     torch.manual_seed(0)
     failures = failures_of(docstring, name, {"anymax": anymax, "torch": torch})
     assert not failures, "\n".join(failures)
+
+
+def test_every_public_name_stands_on_one_page_of_the_reference():
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    public = [
+        f"{module.__name__}.{name}"
+        for module in (anymax, anymax.nn, anymax.noise, anymax.lab, anymax.testing)
+        for name in module.__all__
+        if not inspect.ismodule(getattr(module, name))
+    ]
+    # `::: name` is where mkdocstrings puts the docstring of the name
+    shown = Counter(re.findall(r"^::: (\S+)$", pages, re.MULTILINE))
+    assert not set(public) - set(shown), "docs/reference has no `::: name` for these"
+    assert not shown - Counter(public), "docs/reference shows these twice, or they are not public"
 
 
 def test_methods_examples_run():
