@@ -23,8 +23,10 @@ def restore(tensor: Tensor, start: float | Tensor, source: str) -> None:
     if tensor.is_meta:
         return
     with torch.no_grad():
-        nn.init.constant_(tensor, NAN)
-        unset = tensor.isnan()
+        # no tensor that starts from numbers holds these
+        mark = NAN if tensor.is_floating_point() else -1
+        nn.init.constant_(tensor, mark)
+        unset = tensor.isnan() if tensor.is_floating_point() else tensor == mark
         if start.is_meta:
             if bool(unset.any()):
                 raise ValueError(

@@ -5,6 +5,7 @@ from anymax.nn.heads.binary import SigmoidHead
 from anymax.nn.heads.drawn import NCEHead, SampledSoftmaxHead
 from anymax.nn.heads.gumbel import GumbelSoftmaxHead
 from anymax.nn.heads.softmax import SoftmaxHead
+from anymax.nn.heads.trees import AdaptiveSoftmaxHead, HierarchicalSoftmaxHead
 from anymax.nn.losses import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -15,11 +16,13 @@ from anymax.nn.losses import (
 from anymax.nn.maps import Entropy, GumbelSoftmax, LogSoftmax, LogSumExp, Softmax, Softmax2d, Softmin
 
 __all__ = [
+    "AdaptiveSoftmaxHead",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "Entropy",
     "GumbelSoftmax",
     "GumbelSoftmaxHead",
+    "HierarchicalSoftmaxHead",
     "LinearCrossEntropyLoss",
     "LogSoftmax",
     "LogSumExp",

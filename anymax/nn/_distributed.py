@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed, nn
 
+from anymax._core.errors import CALLER
+
 
 def reducer_of(head: nn.Module) -> str | None:
     """What averages the gradients of the head over processes, by its name in torch; None for nothing of torch's."""
@@ -17,6 +19,16 @@ def reducer_of(head: nn.Module) -> str | None:
     from torch.distributed._composable_state import _module_state_mapping
 
     return "fully_shard" if any(_holds(module, head) for module in _module_state_mapping) else None
+
+
+def check_sparse(head: nn.Module) -> None:
+    """Check that nothing wants to average the sparse gradients of a head over processes."""
+    reducer = reducer_of(head)
+    if reducer is not None:
+        raise NotImplementedError(
+            f"{CALLER}: sparse=True gives sparse gradients, which {reducer} cannot average over processes; write "
+            "sparse=False, or leave the head out of what is wrapped and average its gradients yourself"
+        )
 
 
 def is_sharded(tensor: Tensor) -> bool:

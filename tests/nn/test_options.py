@@ -23,6 +23,9 @@ from anymax.nn.heads.dense import DenseOptions
 from anymax.nn.heads.drawn import NoiseOptions
 from anymax.ops.binary.api import one_vs_rest_loss
 from anymax.ops.gumbel.api import gumbel_softmax_loss
+from anymax.ops.tree.api import adaptive_softmax_loss, hierarchical_softmax_loss
+from anymax.ops.tree.reference import Tail
+from anymax.ops.tree.structure import tree_of
 from anymax.testing.inputs import randn
 
 ROWS, WIDTH, CLASSES = 6, 4, 12
@@ -230,7 +233,40 @@ SUBJECTS = {
         unique=False,
     ),
 }
+SUBJECTS |= {
+    "HierarchicalSoftmaxHead": Subject(
+        anymax.nn.HierarchicalSoftmaxHead,
+        lambda head, **options: hierarchical_softmax_loss(
+            FEATURES,
+            head.weight,
+            TARGET,
+            tree_of(head.parents, CLASSES),
+            linear_bias=head.bias,
+            **{name: value for name, value in options.items() if name in ("sparse", "ignore_index", "reduction")},
+        ),
+        (FEATURES, TARGET),
+        {**HEAD, "sparse": True, "tree": [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9, 10, 11]]},
+        base=SIZES,
+    ),
+    "AdaptiveSoftmaxHead": Subject(
+        anymax.nn.AdaptiveSoftmaxHead,
+        lambda head, **options: adaptive_softmax_loss(
+            FEATURES,
+            head.head.weight,
+            tuple(Tail(narrow.weight, wide.weight, wide.bias) for narrow, wide in head.tail),
+            TARGET,
+            head_bias=head.head.bias,
+            rank=head.rank,
+            **{name: value for name, value in options.items() if name in ("ignore_index", "reduction")},
+        ),
+        (FEATURES, TARGET),
+        {**HEAD, "cutoffs": [4], "div_value": 2.0},
+        base=SIZES,
+    ),
+}
 HEADS = [name for name in SUBJECTS if name.endswith("Head")]
+# heads that have no row of weights for each class
+TREES = ("HierarchicalSoftmaxHead", "AdaptiveSoftmaxHead")
 # with a test of their own
 SHAPES = {"in_features", "num_classes", "device", "dtype"}
 
@@ -345,7 +381,9 @@ def test_options_of_a_heads_methods(name, method):
         assert not same([plain], [expected])
 
 
-@pytest.mark.parametrize("name", [name for name, subject in SUBJECTS.items() if "in_features" in subject.base])
+@pytest.mark.parametrize(
+    "name", [name for name, subject in SUBJECTS.items() if "in_features" in subject.base and name not in TREES]
+)
 def test_sizes_device_and_dtype_of_the_parameters(name):
     module = getattr(anymax.nn, name)
     law = {"noise": noise.Uniform(5)} if "noise" in SUBJECTS[name].values else {}

@@ -1,13 +1,9 @@
-"""What output heads share: features in, scores or a loss out, so that one can be swapped for another.
-
-Every head has `head(input) -> scores`, as the `nn.Linear` whose place it takes, `head(input, target) -> loss`,
-`log_prob(input) -> (..., C)`, `predict(input, k)` and `sample(input, ...)`. `eval()` changes none of them.
-"""
+"""What heads share that have a row of weights for each class."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -16,13 +12,12 @@ from torch.nn.functional import linear
 
 from anymax._core import checks
 from anymax._core.errors import CALLER, named_after_class
-from anymax._core.random import Generator
 from anymax._core.start import restore
 from anymax._core.targets import REDUCTIONS
 from anymax.nn._arguments import describe
 from anymax.nn._distributed import is_sharded
+from anymax.nn.heads.head import Head
 from anymax.noise.draws import can_branch
-from anymax.ops.gumbel.api import sample
 from anymax.ops.softmax.api import log_softmax
 
 
@@ -37,15 +32,13 @@ class DenseOptions(TypedDict, total=False):
     dtype: torch.dtype | None
 
 
-class DenseHead(nn.Linear):
+class DenseHead(Head, nn.Linear):
     """A class table: an nn.Linear, so that its state dict loads and loaders that initialise layers know what it is.
 
     The weight starts as nn.Linear's; the bias at the log of the smoothed class frequency (n_c + 1) / (N + C), or at 0
     without counts.
     """
 
-    # nn.Module says Any
-    __call__: Callable[..., Tensor]
     # No buffer: a loader would leave raw memory in it, and an nn.Linear's state dict has none. The class says what
     # nn.Linear's constructor starts from, before the counts are known.
     class_counts: Tensor | None = None
@@ -126,22 +119,6 @@ class DenseHead(nn.Linear):
         """Exactly normalised log-probabilities (nats) of all classes, (..., C)."""
         # a call, whose hooks gather the class table where it is sharded
         return log_softmax(self(input), -1)
-
-    def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
-        """The k largest log-probabilities and their class ids, (..., k) each, as in torch.topk."""
-        values, indices = self.log_prob(input).topk(k, -1)
-        return values, indices
-
-    def sample(
-        self,
-        input: Tensor,
-        num_samples: int | None = None,
-        *,
-        temperature: float | Tensor = 1.0,
-        generator: Generator = None,
-    ) -> Tensor:
-        """Class ids drawn from softmax(log_prob / temperature); `num_samples` adds a first axis."""
-        return sample(self.log_prob(input), -1, num_samples=num_samples, temperature=temperature, generator=generator)
 
     def extra_repr(self) -> str:
         parts = [f"in_features={self.in_features}", f"num_classes={self.num_classes}", f"bias={self.bias is not None}"]

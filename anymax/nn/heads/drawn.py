@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from anymax._core import checks
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator
-from anymax.nn._distributed import reducer_of
+from anymax.nn._distributed import check_sparse
 from anymax.nn.heads.dense import DenseHead, DenseOptions, checked_counts, smoothed
 from anymax.noise import Noise, Unigram
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
@@ -60,14 +60,6 @@ class _NoiseHead(DenseHead):
         self.num_noise = num_noise
         self.sparse = sparse
 
-    def _check_sparse(self) -> None:
-        reducer = reducer_of(self) if self.sparse else None
-        if reducer is not None:
-            raise NotImplementedError(
-                f"{CALLER}: sparse=True gives sparse gradients, which {reducer} cannot average over processes; write "
-                "sparse=False, or leave the head out of what is wrapped and average its gradients yourself"
-            )
-
 
 class NCEHead(_NoiseHead):
     """Noise-contrastive estimation: each target against `num_noise` draws, at a cost independent of num_classes.
@@ -113,7 +105,8 @@ class NCEHead(_NoiseHead):
     def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
         if target is None:
             return self.scores(input)
-        self._check_sparse()
+        if self.sparse:
+            check_sparse(self)
         return nce_loss(
             input,
             self.weight,
@@ -168,7 +161,8 @@ class SampledSoftmaxHead(_NoiseHead):
     def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
         if target is None:
             return self.scores(input)
-        self._check_sparse()
+        if self.sparse:
+            check_sparse(self)
         return sampled_softmax_loss(
             input,
             self.weight,

@@ -1,6 +1,6 @@
 """One row per way of calling an op. An op without a row fails the suite; a new row meets every law."""
 
-from anymax.testing.cases import binary, cross_entropy, entropy, gumbel, linear, nce, softmax, truncation
+from anymax.testing.cases import binary, cross_entropy, entropy, gumbel, linear, nce, softmax, tree, truncation
 from anymax.testing.cases.case import Case
 
 CASES: tuple[Case, ...] = (
@@ -12,6 +12,7 @@ CASES: tuple[Case, ...] = (
     *binary.CASES,
     *linear.CASES,
     *nce.CASES,
+    *tree.CASES,
 )
 
 __all__ = ["CASES", "Case"]
