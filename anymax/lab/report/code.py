@@ -28,6 +28,8 @@ HEADS = {
     "gumbel": f"GumbelSoftmaxHead({_COUNTED})",
     "nce": f"NCEHead({_DRAWN})",
     "sampled": f"SampledSoftmaxHead({_DRAWN})",
+    "adaptive": f"AdaptiveSoftmaxHead({_COUNTED})",
+    "hierarchical": f"HierarchicalSoftmaxHead({_COUNTED})",
     "sigmoid": f"SigmoidHead({_COUNTED})",
     "prior": "SoftmaxHead(width, len(counts), class_prior=frequencies**{strength})",
     "smoothed": f"SoftmaxHead({_COUNTED}, label_smoothing={{strength}})",

@@ -17,6 +17,7 @@ from anymax.lab.measure import MEASURES, Task
 from anymax.lab.results import LeftOut
 
 NUM_NOISE = 64  # classes drawn per step by the methods that draw
+FEWEST_OF_TREE = 1000  # classes from which on it takes part unless asked for
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ def _sampled(in_features: int, class_counts: Tensor) -> nn.Module:
     return heads.SampledSoftmaxHead(in_features, num_classes, class_counts=class_counts, num_noise=NUM_NOISE)
 
 
+def _adaptive(in_features: int, class_counts: Tensor) -> nn.Module:
+    return heads.AdaptiveSoftmaxHead(in_features, len(class_counts), class_counts=class_counts)
+
+
+def _hierarchical(in_features: int, class_counts: Tensor) -> nn.Module:
+    return heads.HierarchicalSoftmaxHead(in_features, len(class_counts), class_counts=class_counts)
+
+
 def _sigmoid(in_features: int, class_counts: Tensor) -> nn.Module:
     return heads.SigmoidHead(in_features, len(class_counts), class_counts=class_counts)
 
@@ -122,6 +131,12 @@ def _draws_all(num_classes: int) -> bool:
 def _why_not_drawn(case: Case) -> str | None:
     if _draws_all(case.num_classes) and not case.named:
         return f"{NUM_NOISE} draws from {case.num_classes} classes cost more than softmax"
+    return None
+
+
+def _why_not_tree(case: Case) -> str | None:
+    if case.num_classes < FEWEST_OF_TREE and not case.named:
+        return f"a tree over {case.num_classes} classes saves nothing; --methods takes it"
     return None
 
 
@@ -172,6 +187,23 @@ METHODS: dict[str, Method] = {
             note=f"It is trained on at most {NUM_NOISE} drawn classes per step; its probabilities here are normalised "
             "exactly.",
             why_not=_why_not_drawn,
+        ),
+        Method(
+            "adaptive",
+            "adaptive softmax",
+            _adaptive,
+            defines_law=True,
+            note="Classes beyond the most frequent ones, which are 80 % of the data, stand behind narrower layers; its "
+            "probabilities sum to 1.",
+            why_not=_why_not_tree,
+        ),
+        Method(
+            "hierarchical",
+            "hierarchical softmax",
+            _hierarchical,
+            defines_law=True,
+            note="It decides along the path of a Huffman tree; its probabilities sum to 1.",
+            why_not=_why_not_tree,
         ),
         Method(
             "sigmoid",

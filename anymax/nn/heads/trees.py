@@ -187,8 +187,8 @@ class HierarchicalSoftmaxHead(_TreeHead):
         made = self._make_tree()
         if made is None:
             raise ValueError(
-                f"{CALLER}: parents is no tree over the classes: the head was made on the meta device, or a loader left "
-                "its memory unfilled; load a state dict, or call reset_parameters()"
+                f"{CALLER}: parents holds no tree over the classes: the head was made on the meta device, or a loader "
+                "left its memory unfilled; load a state dict, or call reset_parameters()"
             )
         return made
 
