@@ -50,6 +50,12 @@ def hierarchical_softmax_loss(
         ValueError: shapes that do not fit, targets out of range (NaN where values cannot be read). TypeError: wrong
             types.
 
+    Example:
+        >>> from anymax.ops.tree import api, structure
+        >>> tree = structure.tree_of(structure.balanced(4), 4)  # two halvings
+        >>> api.hierarchical_softmax_loss(torch.ones(2, 3), torch.zeros(3, 3), torch.tensor([0, 3]), tree)
+        tensor(1.3863)
+
     Source: Morin and Bengio 2005; Mikolov et al. 2013, arXiv 1310.4546 (Huffman trees).
     """
     target = _check(input, linear_weight.shape[1], target, ignore_index, reduction)
@@ -68,6 +74,12 @@ def hierarchical_log_prob(
     """Compute the log-probabilities (nats) of all classes, (..., C), that :func:`hierarchical_softmax_loss` trains.
 
     Arguments and errors are those of the loss. Their probabilities sum to 1.
+
+    Example:
+        >>> from anymax.ops.tree import api, structure
+        >>> tree = structure.tree_of(structure.nested([0, [1, 2]], 3), 3)
+        >>> api.hierarchical_log_prob(torch.ones(3), torch.zeros(2, 3), tree).exp()
+        tensor([0.5000, 0.2500, 0.2500])
     """
     _check_features(input, linear_weight.shape[1])
     return implementation("hierarchical_log_prob")(input, linear_weight, linear_bias, tree).to(map_dtype(input))
@@ -106,6 +118,13 @@ def adaptive_softmax_loss(
     Returns, Raises:
         As :func:`hierarchical_softmax_loss`.
 
+    Example:
+        >>> from anymax.ops.tree import api, reference
+        >>> tails = (reference.Tail(torch.zeros(1, 3), torch.zeros(4, 1), None),)
+        >>> target = torch.tensor([0, 2])  # one of two in the shortlist, one of four in the cluster
+        >>> api.adaptive_softmax_loss(torch.ones(2, 3), torch.zeros(3, 3), tails, target, reduction="none").exp()
+        tensor([ 3.0000, 12.0000])
+
     Source: Grave et al. 2017, arXiv 1609.04309.
     """
     target = _check(input, head_weight.shape[1], target, ignore_index, reduction)
@@ -129,6 +148,12 @@ def adaptive_log_prob(
     """Compute the log-probabilities (nats) of all classes, (..., C), that :func:`adaptive_softmax_loss` trains.
 
     Arguments and errors are those of the loss. Their probabilities sum to 1.
+
+    Example:
+        >>> from anymax.ops.tree import api, reference
+        >>> tails = (reference.Tail(torch.zeros(1, 3), torch.zeros(4, 1), None),)
+        >>> api.adaptive_log_prob(torch.ones(3), torch.zeros(3, 3), tails).exp()[:3]
+        tensor([0.3333, 0.3333, 0.0833])
     """
     _check_features(input, head_weight.shape[1])
     return implementation("adaptive_log_prob")(input, head_weight, head_bias, tails, rank).to(map_dtype(input))

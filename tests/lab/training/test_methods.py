@@ -26,7 +26,7 @@ def choose(asked, task="classification", num_classes=10, decide_by="top1", *, ha
 
 def test_all_that_fit_take_part():
     chosen, left_out = choose(None, "classification", 1000, "top1")
-    assert names(chosen) == ["softmax", "nce", "sampled", "sigmoid"]
+    assert names(chosen) == ["softmax", "nce", "sampled", "adaptive", "hierarchical", "sigmoid"]
     assert [(out.method, out.why) for out in left_out] == [
         ("gumbel", "its objective aims at none of the measures; --methods takes it"),
         ("prior", "no class has under a tenth of its even share; --methods takes it"),
@@ -43,6 +43,8 @@ def test_methods_that_would_draw_all_classes_are_left_out_unless_named():
     assert names(chosen) == ["softmax", "sigmoid"]
     why = "64 draws from 10 classes cost more than softmax"
     assert [(out.method, out.why) for out in left_out[1:3]] == [("nce", why), ("sampled", why)]
+    why = "a tree over 10 classes saves nothing; --methods takes it"
+    assert [(out.method, out.why) for out in left_out[3:5]] == [("adaptive", why), ("hierarchical", why)]
     named = ["sampled", "nce", "softmax"]
     assert names(choose(named, "classification", 10, "top1")[0]) == named
 
@@ -58,8 +60,8 @@ def test_an_unknown_method_is_refused_with_the_valid_names():
     with pytest.raises(MethodError) as error:
         choose(["softmax", "sotfmax"], "classification", 10, "top1")
     assert str(error.value) == (
-        "There is no method 'sotfmax': expected some of softmax, gumbel, nce, sampled, sigmoid, prior, "
-        "smoothed. Did you mean 'softmax'?"
+        "There is no method 'sotfmax': expected some of softmax, gumbel, nce, sampled, adaptive, "
+        "hierarchical, sigmoid, prior, smoothed. Did you mean 'softmax'?"
     )
 
 
@@ -203,8 +205,10 @@ def test_a_class_that_training_lacks_has_a_finite_start_and_a_finite_price(drift
     plan = trial.Plan("classification", "top1", dataset.measured_ids, epochs=20, patience=20, batch_size=16)
     fabric = Fabric(accelerator="cpu", devices=1)
     begun = trial.untrained(METHODS[name], plan, parts, repeat=0)
-    assert begun.head.bias.isfinite().all()
-    assert (begun.head.bias[:2] > begun.head.bias[2:].max()).all()
+    head = begun.head
+    start = head.log_prob(torch.zeros(head.in_features)) if METHODS[name].defines_law else head.bias
+    assert start.isfinite().all()
+    assert (start[:2] > start[2:].max()).all()
     if isinstance(getattr(begun.head, "noise", None), Noise):
         assert begun.head.noise.log_prob(torch.arange(4)).isfinite().all()
     model, training = trial.train(METHODS[name], plan, parts, repeat=0, learning_rate=1e-2, fabric=fabric)
