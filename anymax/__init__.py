@@ -15,6 +15,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax.inspect.watching import MisuseWarning, watch
     from anymax.ops.binary.api import binary_cross_entropy_with_logits
     from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
+    from anymax.ops.entmax.api import entmax, sparsemax
     from anymax.ops.entropy.api import entropy
     from anymax.ops.gumbel.api import gumbel_softmax, sample
     from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
@@ -38,6 +39,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "check_model",
     "cross_entropy",
+    "entmax",
     "entropy",
     "explain",
     "explain_backend",
@@ -56,6 +58,7 @@ __all__ = [
     "sampled_softmax_loss",
     "softmax",
     "softmin",
+    "sparsemax",
     "use_backend",
     "watch",
 ]
