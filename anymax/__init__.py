@@ -15,7 +15,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax.inspect.watching import MisuseWarning, watch
     from anymax.ops.binary.api import binary_cross_entropy_with_logits
     from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
-    from anymax.ops.entmax.api import entmax, sparsemax
+    from anymax.ops.entmax.api import entmax, entmax_loss, sparsemax, sparsemax_loss
     from anymax.ops.entropy.api import entropy
     from anymax.ops.gumbel.api import gumbel_softmax, sample
     from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
@@ -40,6 +40,7 @@ __all__ = [
     "check_model",
     "cross_entropy",
     "entmax",
+    "entmax_loss",
     "entropy",
     "explain",
     "explain_backend",
@@ -59,6 +60,7 @@ __all__ = [
     "softmax",
     "softmin",
     "sparsemax",
+    "sparsemax_loss",
     "use_backend",
     "watch",
 ]

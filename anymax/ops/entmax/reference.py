@@ -1,4 +1,4 @@
-"""Sparse maps in pure torch. Formulas: api.py. Precision policy: _core/scores.py.
+"""Sparse maps and their losses in pure torch. Formulas: api.py. Precision policy: _core/scores.py.
 
 The scores z of a row are taken less their maximum, and the map relative to its largest probability P:
 
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from anymax._core.context import values_are_readable
 from anymax._core.dims import Dims, join, reduced_shape, split
-from anymax._core.scores import scores_of
+from anymax._core.scores import INFINITY, along, scores_of, times
+from anymax._core.targets import Ids, look_up, reduce, simplex_rows, spoilt_unless
 
 # alpha = 2 needs up to 12 on rows of 50,000 entries, a smaller alpha fewer
 NEWTON_STEPS = 20
@@ -25,6 +26,15 @@ NEWTON_STEPS = 20
 DIFFERENTIABLE_STEPS = 2
 
 Number = float | Tensor
+
+
+class Options(NamedTuple):
+    """What shapes the scores and the loss of a row."""
+
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    temperature: Number = 1.0
+    mask: Tensor | None = None
 
 
 def sparsemax(input: Tensor, dims: Dims, temperature: Number, mask: Tensor | None) -> Tensor:
@@ -45,6 +55,122 @@ def entmax(input: Tensor, dims: Dims, alpha: Number, temperature: Number, mask: 
         probs = powers.values / powers.total
     probs = split(probs, dims, values.shape)
     return probs if mask is None else torch.where(mask, probs, 0.0)
+
+
+def sparsemax_loss(input: Tensor, target: Tensor, dims: Dims, options: Options, reduction: str) -> Tensor:
+    return entmax_loss(input, target, dims, 2.0, options, reduction)
+
+
+def entmax_loss(
+    input: Tensor, target: Tensor, dims: Dims, alpha: Number, options: Options, reduction: str
+) -> Tensor:
+    (axis,) = dims.axes
+    mask, weight = options.mask, options.weight
+    values = scores_of(input, dims, temperature=options.temperature, mask=mask).values
+    # a row in which nothing takes part holds zeros, and its target is masked as well
+    of_target = values if mask is None else torch.where(mask, values, -INFINITY)
+    if target.is_floating_point():
+        target = target.to(values.dtype)
+        target = spoilt_unless(simplex_rows(target, axis), target)
+        loss = _loss_of_probabilities(values, of_target, target, axis, alpha, _a_of(alpha, values, dims))
+        counted = torch.ones_like(loss)
+        if weight is not None:
+            loss = times((along(weight.to(values.dtype), values.ndim, axis) * target).sum(axis), loss)
+        return reduce(loss, reduction, counted)
+    ids = look_up(target, values.shape[axis], options.ignore_index)
+    loss = _loss_of_ids(values, of_target, ids, axis, alpha, _a_of(alpha, values, dims))
+    row_weight = ids.counted.to(values.dtype)
+    if weight is not None:
+        row_weight = row_weight * weight.to(values.dtype)[ids.safe]
+        loss = times(row_weight, loss)
+    return reduce(torch.where(ids.counted, loss, 0.0), reduction, row_weight)
+
+
+def _loss_of_ids(
+    values: Tensor, of_target: Tensor, ids: Ids, axis: int, alpha: Number, a: Tensor
+) -> Tensor:
+    at = ids.safe.unsqueeze(axis)
+    own = of_target.gather(axis, at)
+    lost = own == -INFINITY
+    is_own = along(torch.arange(values.shape[axis], device=values.device), values.ndim, axis) == at
+    # Less the target's score, which itself becomes a constant: its derivative is then the sum of the others', where
+    # p - 1 would cancel. (inf - inf spoils the row.)
+    own = torch.where(lost, 0.0, own)
+    rows = torch.where(is_own, torch.where(lost, -INFINITY, (own - own).detach()), values - own)
+    # whatever an ignored row holds
+    z = _below_maximum(torch.where(ids.counted.unsqueeze(axis), rows, 0.0), axis)
+    conjugate = _conjugate(z, a, alpha, axis)
+    probs = conjugate.probs
+    others = torch.where(is_own, 0.0, probs)
+    price = conjugate.level - z.detach().gather(axis, at)
+    one = torch.ones_like(price)
+    value = (others ** (1 + a.detach())).sum(axis, keepdim=True) / (1 + a.detach())
+    value = value + _divergence(one, probs.gather(axis, at), others.sum(axis, keepdim=True), price, a.detach())
+    # a masked target is lost also where nothing takes part
+    value = torch.where(lost, INFINITY * one, value)
+    return spoilt_unless(ids.valid, _with_derivatives(value, conjugate.value).squeeze(axis))
+
+
+def _loss_of_probabilities(
+    values: Tensor, of_target: Tensor, target: Tensor, axis: int, alpha: Number, a: Tensor
+) -> Tensor:
+    z = _below_maximum(values, axis)
+    conjugate = _conjugate(z, a, alpha, axis)
+    price = conjugate.level - torch.where(of_target == -INFINITY, -INFINITY, z).detach()
+    fixed, probs = target.detach(), conjugate.probs
+    value = _divergence(fixed, probs, fixed - probs, price, a.detach()).sum(axis, keepdim=True)
+    present = target > 0
+    # its derivative at 0 is that from the right
+    logs = torch.where(present, _log_alpha(torch.where(present, target, 1.0).log(), a), -1 / a.clamp(min=1e-30))
+    negative_entropy = (target * logs).sum(axis, keepdim=True) / (1 + a)
+    mean_score = (target * torch.where(z == -INFINITY, 0.0, z)).sum(axis, keepdim=True)
+    return _with_derivatives(value, conjugate.value - mean_score + negative_entropy).squeeze(axis)
+
+
+def _with_derivatives(value: Tensor, formula: Tensor) -> Tensor:
+    """`value`, which is exact also where the formula cancels, with the derivatives of the formula."""
+    return value.clamp(min=0) + (formula - formula.detach())
+
+
+class _Conjugate(NamedTuple):
+    value: Tensor  # max of <q, z> + H(q), whose gradient is p
+    level: Tensor  # the score at which p would be 1
+    probs: Tensor  # p; it and the level without derivatives
+
+
+def _conjugate(z: Tensor, a: Tensor, alpha: Number, axis: int) -> _Conjugate:
+    """The convex function behind the map: stationary in P, so that log P adds nothing to its gradient."""
+    log_top = _log_top(z, a, alpha, axis)
+    powers = _powers(z, a, torch.exp(-a * log_top), axis)
+    exponent = 1 + a
+    terms = torch.where(powers.values > 0, torch.exp(exponent * (powers.logs + log_top)), 0.0)
+    level = -_log_alpha(log_top, a)
+    value = level + (terms.sum(axis, keepdim=True) - 1) / exponent
+    return _Conjugate(value, level.detach(), (powers.values / powers.total).detach())
+
+
+def _divergence(y: Tensor, p: Tensor, gap: Tensor, price: Tensor, a: Tensor) -> Tensor:
+    """What an entry of probability p costs where the target's is y: the integral of (y - t) t^(a-1) dt from p to y.
+
+    `gap` is y - p; `price` is (1 - p^a) / a, or more for an entry that is below the threshold.
+    """
+    exponent = 1 + a
+    share = gap / y.clamp(min=1e-30)
+    near = share.abs() < 0.2
+    # power series in the share that is missing, where the two sides of the difference below are nearly equal
+    share = torch.where(near, share, 0.0)
+    term = share.square()
+    series = term / 2
+    for order in range(1, 22):
+        term = term * share * (1 - a / order)
+        series = series + term / (order + 2)
+    far = times(y, _log_alpha(y.clamp(min=1e-30).log(), a) + price) - (y**exponent - p**exponent) / exponent
+    return torch.where(near, y**exponent * series, far)
+
+
+def _log_alpha(logs: Tensor, a: Tensor) -> Tensor:
+    """(x^a - 1) / a for x = exp(logs)."""
+    return logs * _exp_ratio(a * logs)
 
 
 def _below_maximum(rows: Tensor, axis: int) -> Tensor:
@@ -113,29 +239,37 @@ def _solved(z: Tensor, a: Tensor, alpha: Number, axis: int) -> Tensor:
     # a shorter way, not another answer
     if values_are_readable(alpha) and bool((a <= 1).all()):
         return _newton(z, a, axis)
-    return torch.where(a <= 1, _newton(z, a.clamp(max=1.0), axis), _bisection(z, a, axis))
+    return torch.where(a > 1, _bisection(z, a.clamp(min=1.0), axis), _newton(z, a.clamp(max=1.0), axis))
 
 
 def _newton(z: Tensor, a: Tensor, axis: int) -> Tensor:
-    """Newton's method for (sum p)^a = 1, which is convex in 1/c: from P = 1 it goes down and never too far."""
+    """Newton's method for (sum p)^a = 1, which is convex in 1/c: from P = 1 it goes down and never too far.
+
+    A plain power is wrong by a rounding over a, for a near 0, and c with it by a rounding.
+    """
     c = torch.ones_like(z.narrow(axis, 0, 1))
-    log_total = torch.zeros_like(c)
+    divisor = a.clamp(min=1e-30)
     for _ in range(NEWTON_STEPS):
-        powers = _powers(z, a, c, axis)
-        log_total = powers.total.log()
-        c = c / (1 - powers.total / powers.slope * (1 - c * torch.exp(-a * log_total)))
-    return -log_total
+        base = (1 + c * (divisor * z)).clamp(min=0)
+        values = base ** (1 / divisor)
+        total = values.sum(axis, keepdim=True)
+        slope = (values / base.clamp(min=1e-30)).sum(axis, keepdim=True)
+        c = c / (1 - total / slope * (1 - c / total**divisor))
+    return -_powers(z, a, c, axis).total.log()
 
 
 def _bisection(z: Tensor, a: Tensor, axis: int) -> Tensor:
-    """Halves the interval of log P until it is as small as a rounding."""
-    high = torch.zeros_like(z.narrow(axis, 0, 1))
+    """The interval of log P, cut in eight, until it is as small as a rounding."""
     low = -torch.ones_like(z).sum(axis, keepdim=True).log()
-    for _ in range(60 if z.dtype == torch.float64 else 30):
-        middle = (low + high) / 2
-        too_high = middle + _powers(z, a, torch.exp(-a * middle), axis).total.log() > 0
-        low, high = torch.where(too_high, low, middle), torch.where(too_high, middle, high)
-    return (low + high) / 2
+    width = -low
+    cuts = torch.arange(1, 8, dtype=z.dtype, device=z.device).reshape(-1, *(1 for _ in range(z.ndim))) / 8
+    for _ in range(20 if z.dtype == torch.float64 else 10):
+        log_top = low + width * cuts
+        base = (1 + torch.exp(-a * log_top) * (a * z)).clamp(min=0)
+        total = (base ** (1 / a)).sum(axis + 1, keepdim=True)
+        width = width / 8
+        low = low + width * (log_top + total.log() <= 0).sum(0)
+    return low + width / 2
 
 
 def _log_ratio(x: Tensor) -> Tensor:
