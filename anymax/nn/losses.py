@@ -11,6 +11,7 @@ from anymax.nn._arguments import describe, store
 from anymax.noise import Noise
 from anymax.ops.binary.api import binary_cross_entropy_with_logits
 from anymax.ops.cross_entropy.api import cross_entropy
+from anymax.ops.entmax.api import entmax_loss, sparsemax_loss
 from anymax.ops.linear.api import linear_cross_entropy
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 
@@ -178,6 +179,96 @@ class BCEWithLogitsLoss(nn.Module):
 
     def extra_repr(self) -> str:
         return describe(self, "reduction")
+
+
+class SparsemaxLoss(nn.Module):
+    """:func:`anymax.sparsemax_loss` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.SparsemaxLoss()(torch.zeros(2, 4), torch.tensor([0, 3]))
+        tensor(0.3750)
+    """
+
+    weight: Tensor | None
+    temperature: float | Tensor
+
+    def __init__(
+        self,
+        *,
+        dim: Dim | None = None,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        temperature: float | Tensor = 1.0,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        store(self, "weight", weight)
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        store(self, "temperature", temperature)
+
+    def forward(self, input: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return sparsemax_loss(
+            input,
+            target,
+            dim=self.dim,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            temperature=self.temperature,
+            mask=mask,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "ignore_index", "reduction", "temperature")
+
+
+class EntmaxLoss(nn.Module):
+    """:func:`anymax.entmax_loss` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.EntmaxLoss(alpha=1.5)(torch.zeros(2, 4), torch.tensor([0, 3]))
+        tensor(0.6667)
+    """
+
+    weight: Tensor | None
+    alpha: float | Tensor
+    temperature: float | Tensor
+
+    def __init__(
+        self,
+        *,
+        dim: Dim | None = None,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        alpha: float | Tensor = 1.5,
+        temperature: float | Tensor = 1.0,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        store(self, "weight", weight)
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        store(self, "alpha", alpha)
+        store(self, "temperature", temperature)
+
+    def forward(self, input: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        return entmax_loss(
+            input,
+            target,
+            dim=self.dim,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            alpha=self.alpha,
+            temperature=self.temperature,
+            mask=mask,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "ignore_index", "reduction", "alpha", "temperature")
 
 
 class _NoiseLoss(nn.Module):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from anymax._core.dims import Dim
 from anymax._core.random import Generator
 from anymax.nn._arguments import describe, store
+from anymax.ops.entmax.api import entmax, sparsemax
 from anymax.ops.entropy.api import entropy
 from anymax.ops.gumbel.api import gumbel_softmax
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
@@ -145,6 +146,64 @@ class Entropy(nn.Module):
 
     def extra_repr(self) -> str:
         return describe(self, "dim", "temperature")
+
+
+class Sparsemax(nn.Module):
+    """:func:`anymax.sparsemax` as a module.
+
+    Args:
+        dim, temperature: as in the function. A Parameter learns, a tensor becomes a buffer.
+
+    Shape:
+        input and mask as in the function; the output has the input's shape.
+
+    Example:
+        >>> anymax.nn.Sparsemax(dim=0)(torch.tensor([0.5, 0.0, -2.0]))
+        tensor([0.7500, 0.2500, 0.0000])
+    """
+
+    temperature: float | Tensor
+
+    def __init__(self, dim: Dim, *, temperature: float | Tensor = 1.0) -> None:
+        super().__init__()
+        self.dim = dim
+        store(self, "temperature", temperature)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return sparsemax(input, self.dim, temperature=self.temperature, mask=mask)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "temperature")
+
+
+class Entmax(nn.Module):
+    """:func:`anymax.entmax` as a module.
+
+    Args:
+        dim, alpha, temperature: as in the function. A Parameter learns, a tensor becomes a buffer.
+
+    Shape:
+        input and mask as in the function; the output has the input's shape.
+
+    Example:
+        >>> anymax.nn.Entmax(dim=0)(torch.tensor([1.0, 2.0, 3.0]))
+        tensor([0.0000, 0.1693, 0.8307])
+    """
+
+    alpha: float | Tensor
+    temperature: float | Tensor
+
+    def __init__(self, dim: Dim, *, alpha: float | Tensor = 1.5, temperature: float | Tensor = 1.0) -> None:
+        super().__init__()
+        self.dim = dim
+        store(self, "alpha", alpha)
+        store(self, "temperature", temperature)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return entmax(input, self.dim, alpha=self.alpha, temperature=self.temperature, mask=mask)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "alpha", "temperature")
 
 
 class GumbelSoftmax(nn.Module):

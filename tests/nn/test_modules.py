@@ -32,6 +32,8 @@ MASK = torch.tensor([True, False, True, True])
         (anymax.nn.Softmin("a [b]", temperature=2.0), lambda x: anymax.softmin(x, 1, temperature=2.0)),
         (anymax.nn.LogSoftmax(dim=1, sink=0.5), lambda x: anymax.log_softmax(x, 1, sink=0.5)),
         (anymax.nn.LogSumExp((0, 1), True), lambda x: anymax.logsumexp(x, (0, 1), True)),
+        (anymax.nn.Sparsemax((0, 1), temperature=2.0), lambda x: anymax.sparsemax(x, (0, 1), temperature=2.0)),
+        (anymax.nn.Entmax(1, alpha=1.25), lambda x: anymax.entmax(x, 1, alpha=1.25)),
         (anymax.nn.Entropy(1, temperature=2.0), lambda x: anymax.entropy(x, 1, temperature=2.0)),
     ],
 )
@@ -160,6 +162,8 @@ def test_a_noise_loss_wants_a_law(loss):
 HEADS = {
     "softmax": lambda **options: anymax.nn.SoftmaxHead(6, 12, **options),
     "gumbel": lambda **options: anymax.nn.GumbelSoftmaxHead(6, 12, **options),
+    "sparsemax": lambda **options: anymax.nn.SparsemaxHead(6, 12, **options),
+    "entmax": lambda **options: anymax.nn.EntmaxHead(6, 12, **options),
     "sigmoid": lambda **options: anymax.nn.SigmoidHead(6, 12, **options),
     "nce": lambda **options: anymax.nn.NCEHead(6, 12, **{"noise": noise.Uniform(12), **options}),
     "sampled": lambda **options: anymax.nn.SampledSoftmaxHead(
@@ -167,6 +171,7 @@ HEADS = {
     ),
 }
 LAWFUL = [name for name in HEADS if name != "sigmoid"]
+MAPS = {"sparsemax": anymax.sparsemax, "entmax": anymax.entmax}
 
 
 @pytest.fixture(params=HEADS)
@@ -215,7 +220,8 @@ def test_log_prob_is_exactly_normalised_and_samples_follow_it(name):
     features = scores(5, 6)
     log_probs = head.log_prob(features)
     assert_close(log_probs.exp().sum(-1), torch.ones(5))
-    assert_close(log_probs, torch.log_softmax(features @ head.weight.T + head.bias, -1))
+    map = MAPS.get(name, anymax.softmax)
+    assert_close(log_probs, map(features @ head.weight.T + head.bias, -1).log())
     values, indices = head.predict(features, k=2)
     assert torch.equal(values, log_probs.gather(-1, indices))
     ids = head.sample(features, 7, generator=torch.tensor(1))
@@ -262,6 +268,8 @@ def heads_with_a_state():
     return {
         "prior": anymax.nn.SoftmaxHead(6, 12, class_prior=COUNTS),
         "tau": anymax.nn.GumbelSoftmaxHead(6, 12, tau=0.25),
+        "alpha": anymax.nn.EntmaxHead(6, 12, alpha=nn.Parameter(torch.tensor(1.25))),
+        "alpha-tensor": anymax.nn.EntmaxHead(6, 12, alpha=torch.tensor(1.25)),
         "tau-tensor": anymax.nn.GumbelSoftmaxHead(6, 12, tau=torch.full((1,), 0.25)),
         "nce": anymax.nn.NCEHead(6, 12, class_counts=COUNTS),
         "sampled": anymax.nn.SampledSoftmaxHead(6, 12, noise=noise.Unigram(COUNTS + 1, 0.5), num_noise=5),
@@ -301,7 +309,7 @@ def test_a_state_dict_brings_its_law():
 @pytest.mark.parametrize("how", ["device", "context", "reset"])
 def test_a_head_made_on_meta_starts_as_any_other(make, counts, how):
     options = {} if counts is None else {"class_counts": counts, "noise": None}
-    if make in (HEADS["softmax"], HEADS["gumbel"], HEADS["sigmoid"]):
+    if make not in (HEADS["nce"], HEADS["sampled"]):
         options.pop("noise", None)
     expected = make(**options)
     if how == "device":

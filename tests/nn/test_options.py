@@ -78,6 +78,16 @@ NOISE_LOSS = {**REDUCED, "noise": ZIPF, "num_noise": 5, "shared": False, "sparse
 NOISE_FORWARD = {"linear_bias": BIAS, "generator": OTHER_SEED}
 
 
+def of_sparse_loss(module: type[nn.Module], function: Callable[..., Tensor], **values: Any) -> Subject:
+    return Subject(
+        module,
+        lambda _, **options: function(SQUARE, TARGET[:5] % 5, **options),
+        (SQUARE, TARGET[:5] % 5),
+        {**REDUCED, "weight": torch.arange(1.0, 6.0).double(), "dim": 0, "temperature": 0.5, **values},
+        {"mask": torch.arange(5) != 4},
+    )
+
+
 def of_noise_loss(module: type[nn.Module], function: Callable[..., Tensor], **values: Any) -> Subject:
     table = nn.Parameter(TABLE)
     return Subject(
@@ -157,6 +167,8 @@ SUBJECTS = {
     "Softmin": of_map(anymax.nn.Softmin, anymax.softmin, **SOFTMAX),
     "LogSoftmax": of_map(anymax.nn.LogSoftmax, anymax.log_softmax, **SOFTMAX),
     "Entropy": of_map(anymax.nn.Entropy, anymax.entropy, dim=0, temperature=2.0),
+    "Sparsemax": of_map(anymax.nn.Sparsemax, anymax.sparsemax, dim=0, temperature=2.0),
+    "Entmax": of_map(anymax.nn.Entmax, anymax.entmax, dim=0, alpha=1.25, temperature=2.0),
     "LogSumExp": of_map(anymax.nn.LogSumExp, anymax.logsumexp, dim=0, keepdim=True, sink=1.0),
     "Softmax2d": Subject(
         anymax.nn.Softmax2d, lambda _: anymax.softmax(SQUARE.expand(2, 5, 5), -3), (SQUARE.expand(2, 5, 5),), {}
@@ -177,6 +189,8 @@ SUBJECTS = {
         {**CROSS_ENTROPY, "weight": torch.arange(1.0, 6.0).double(), "dim": 0, "class_prior": PRIOR[:5]},
         {"mask": torch.arange(5) != 4},
     ),
+    "SparsemaxLoss": of_sparse_loss(anymax.nn.SparsemaxLoss, anymax.sparsemax_loss),
+    "EntmaxLoss": of_sparse_loss(anymax.nn.EntmaxLoss, anymax.entmax_loss, alpha=1.25),
     "LinearCrossEntropyLoss": Subject(
         anymax.nn.LinearCrossEntropyLoss,
         linear_loss,
@@ -222,6 +236,8 @@ SUBJECTS = {
     "GumbelSoftmaxHead": of_head(
         anymax.nn.GumbelSoftmaxHead, dense(gumbel_softmax_loss), drawn=True, law=False, tau=0.5
     ),
+    "SparsemaxHead": of_head(anymax.nn.SparsemaxHead, dense(anymax.sparsemax_loss), drawn=False, law=False),
+    "EntmaxHead": of_head(anymax.nn.EntmaxHead, dense(anymax.entmax_loss), drawn=False, law=False, alpha=1.25),
     "SigmoidHead": of_head(anymax.nn.SigmoidHead, dense(one_vs_rest_loss), drawn=False, law=False),
     "NCEHead": of_head(anymax.nn.NCEHead, by_table(anymax.nce_loss), drawn=True, law=True, log_partition=1.0),
     "SampledSoftmaxHead": of_head(
@@ -348,7 +364,7 @@ def test_a_module_gives_what_its_function_gives(name, option):
 
 
 METHODS = {
-    "predict": (lambda head, k=1: head.log_prob(FEATURES).topk(k, -1)[1], {}, {"k": 3}),
+    "predict": (lambda head, k=1: head.scores(FEATURES).topk(k, -1)[1], {}, {"k": 3}),
     "sample": (
         lambda head, **options: anymax.sample(head.log_prob(FEATURES), -1, **options),
         {"generator": SEED},
@@ -364,8 +380,6 @@ METHODS = {
 )
 def test_options_of_a_heads_methods(name, method):
     head, _ = made(SUBJECTS[name], SUBJECTS[name].base)
-    if name == "SigmoidHead":
-        head.log_prob = head.scores
     function, base, values = METHODS[method]
     assert options_of(getattr(type(head), method)) - {"input"} == set(values)
 

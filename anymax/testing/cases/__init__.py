@@ -1,11 +1,12 @@
 """One row per way of calling an op. An op without a row fails the suite; a new row meets every law."""
 
-from anymax.testing.cases import binary, cross_entropy, entropy, gumbel, linear, nce, softmax, tree, truncation
+from anymax.testing.cases import binary, cross_entropy, entmax, entropy, gumbel, linear, nce, softmax, tree, truncation
 from anymax.testing.cases.case import Case
 
 CASES: tuple[Case, ...] = (
     *softmax.CASES,
     *entropy.CASES,
+    *entmax.CASES,
     *gumbel.CASES,
     *truncation.CASES,
     *cross_entropy.CASES,
