@@ -82,6 +82,10 @@ def _all() -> Iterable[Case]:
         yield from (Case("logsumexp", shape, work) for work in (FORWARD, BACKWARD))
     for op in ("entropy", "log_prob"):
         yield from (Case(op, (8192, 1000), work) for work in (FORWARD, BACKWARD))
+    for op in ("sparsemax", "entmax"):
+        for shape in ((8192, 1000), (512, 32768)):
+            yield from (Case(op, shape, work) for work in (FORWARD, BACKWARD))
+        yield Case(f"{op}_loss", (8192, 1000), BACKWARD)
     for shape in ROWS:
         yield Case("cross_entropy", shape, BACKWARD)
     yield Case("binary_cross_entropy_with_logits", (65536, 128), BACKWARD)

@@ -1,9 +1,7 @@
-"""sparsemax, entmax and their losses: exact numbers, an independent solution, identities, edges, and the entmax package.
+"""sparsemax, entmax and their losses: exact numbers, an independent solution, identities, edges.
 
 The numbers are mpmath's with 60 digits.
 """
-
-import math
 
 import pytest
 import torch
@@ -95,7 +93,9 @@ def test_it_solves_the_definition(alpha, spread, size):
 @pytest.mark.parametrize("alpha", [1.25, 1.5, 1.75, 2.0])
 def test_rows_in_which_newtons_method_is_slowest(alpha):
     power = torch.arange(1.0, 3001, dtype=torch.float64)
-    rows = [-power.log() * k for k in (0.01, 0.1, 1.0)] + [-torch.linspace(0, 1, 3000).double() ** k for k in (8, 0.1)]
+    rows = [-power.log() * k for k in (0.01, 0.1, 1.0)] + [
+        -(torch.linspace(0, 1, 3000).double() ** k) for k in (8, 0.1)
+    ]
     rows = torch.stack([*rows, -(power / 3000) * 1e-6, torch.where(power == 1, 0.0, -1 / (alpha - 1) + 1e-9)])
     assert_close(anymax.entmax(rows, 1, alpha=alpha), solved(rows, alpha), rtol=1e-9, atol=1e-14)
 
@@ -260,7 +260,7 @@ def test_scores_without_a_chance_and_boundary_ties():
         (first,) = torch.autograd.grad(probs[0], x, create_graph=True)
         assert first[1] == 0
         assert first.isfinite().all()
-        assert torch.autograd.grad(first.square().sum(), x)[0].isfinite().all() if alpha < 2 else True
+        assert torch.autograd.grad(first.square().sum(), x)[0].isfinite().all()
     # exactly where the second would enter it is outside
     x = double([1.0, 0.0]).requires_grad_()
     assert torch.autograd.grad(anymax.sparsemax(x, 0)[0], x)[0].tolist() == [0, 0]
@@ -305,13 +305,14 @@ LOSSES = {
 
 @pytest.mark.parametrize("alpha", LOSSES)
 def test_losses(alpha):
+    # a few roundings of the loss, and of its terms, which are at most 1 apart from it
     for dtype, tolerance in ((torch.float64, 1e-13), (torch.float32, 1e-6)):
         x = torch.tensor(C, dtype=dtype)
         target = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=dtype)
         for shift in (0.0, 1024.0):
             found = [anymax.entmax_loss(x + shift, torch.tensor(at), alpha=alpha) for at in (0, 1, 3)]
             found.append(anymax.entmax_loss(x + shift, target, alpha=alpha))
-            assert_close(torch.stack(found).double(), double(LOSSES[alpha]), rtol=tolerance, atol=0)
+            assert_close(torch.stack(found).double(), double(LOSSES[alpha]), rtol=tolerance, atol=tolerance / 10)
         if alpha == 2:
             assert_close(anymax.sparsemax_loss(x, target).item(), 1.1125, rtol=tolerance, atol=0)
     rows = double([[0.5, 0.25, 0.25, 0]])
@@ -322,18 +323,22 @@ def test_losses(alpha):
 
 def test_the_loss_near_its_zero():
     target = torch.tensor(0)
-    for t, expected, tolerance in ((1.999, 1.665418e-10, 3e-4), (1.9999, 1.6665417e-13, 1e-2)):
+    # the scores have the rounding 1e-7, and the loss depends on 2 - t
+    for t, expected, slope, tolerance in (
+        (1.999, 1.665418e-10, 2.4975031203e-7, 3e-4),
+        (1.9999, 1.6665417e-13, 2.4997500312e-9, 3e-3),
+    ):
         x = torch.tensor([t, 0, 0], requires_grad=True)
         loss = anymax.entmax_loss(x, target)
         assert loss.item() == pytest.approx(expected, rel=tolerance)
         (gradient,) = torch.autograd.grad(loss, x)
         assert gradient[0] == -gradient[1:].sum()
-        assert gradient[1].item() == pytest.approx((2 - t) ** 2 / 4, rel=tolerance * 2)
+        assert gradient[1].item() == pytest.approx(slope, rel=tolerance)
     for t in (2.0, 100.0, 1e30):
         assert anymax.entmax_loss(torch.tensor([t, 0, 0]), target) == 0
     assert anymax.sparsemax_loss(torch.tensor([1.0, 0, 0]), target) == 0
     for value, loss, alpha in ((-100.0, 100.39052429175, 1.5), (-100.0, 100.25, 2.0), (1.0, 0.09957821107983, 1.5)):
-        assert_close(anymax.entmax_loss(double([value, 0, 0]), target, alpha=alpha).item(), loss, rtol=1e-12, atol=0)
+        assert_close(anymax.entmax_loss(double([value, 0, 0]), target, alpha=alpha).item(), loss, rtol=1e-11, atol=0)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 1.0001, 1.3, 1.5, 1.8, 2.0, 2.5])
@@ -359,7 +364,9 @@ def test_the_loss_is_at_least_0_convex_and_has_the_gradient_p_less_y(alpha):
     assert (anymax.entmax_loss(x, own, alpha=alpha, reduction="none") < 1e-14).all()
 
 
-@pytest.mark.parametrize(("alpha", "slope"), [(1.25, -0.9273024869405), (1.5, -0.5060651448558), (1.75, -0.24492666898)])
+@pytest.mark.parametrize(
+    ("alpha", "slope"), [(1.25, -0.9273024869405), (1.5, -0.5060651448558), (1.75, -0.24492666898)]
+)
 def test_slope_of_the_loss_in_alpha(alpha, slope):
     learnt = double(alpha).requires_grad_()
     loss = anymax.entmax_loss(double(C), torch.tensor(0), alpha=learnt)
@@ -473,10 +480,18 @@ def test_bad_targets_where_they_cannot_be_read():
         (lambda x: anymax.entmax(x, 1, alpha=torch.ones(2, 3)), ValueError, "alpha must have size 1 on axis 1"),
         (lambda x: anymax.entmax(x, 1, temperature=0.0), ValueError, "temperature must be greater than 0"),
         (lambda x: anymax.entmax(x, 1, mask=torch.ones(2, 3)), TypeError, "mask must be a boolean tensor"),
-        (lambda x: anymax.entmax_loss(x, torch.tensor([0, 3])), ValueError, r"entmax_loss: target ids must be in \[0, 2"),
+        (
+            lambda x: anymax.entmax_loss(x, torch.tensor([0, 3])),
+            ValueError,
+            r"target ids must be in \[0, 2",
+        ),
         (lambda x: anymax.entmax_loss(x, x), ValueError, "a floating-point target holds probabilities"),
         (lambda x: anymax.entmax_loss(x, torch.tensor([0, 1, 2])), ValueError, "target must have the input's shape"),
-        (lambda x: anymax.sparsemax_loss(x, torch.tensor([0, 1]), reduction="all"), ValueError, "reduction must be one"),
+        (
+            lambda x: anymax.sparsemax_loss(x, torch.tensor([0, 1]), reduction="all"),
+            ValueError,
+            "reduction must be one",
+        ),
         (lambda x: anymax.sparsemax_loss(x, torch.tensor([0, 1]), weight=x), ValueError, "one entry per class"),
         (lambda x: anymax.entmax_loss(x, torch.tensor([0, 1]), alpha=0.0), ValueError, "entmax_loss: alpha must be"),
         (lambda x: anymax.entmax_loss(x[:, :0], torch.tensor([0, 1])), ValueError, "the class axis 1 has size 0"),

@@ -3,12 +3,13 @@
 import torch
 
 from anymax.bench.cases import Case
-from anymax.bench.problems import binary, cross_entropy, entropy, gumbel, linear, nce, softmax, truncation
+from anymax.bench.problems import binary, cross_entropy, entmax, entropy, gumbel, linear, nce, softmax, truncation
 from anymax.bench.problems.problem import COPY, FLOORS, Function, Maker, Problem
 
 _MAKERS: dict[str, Maker] = {
     **softmax.MAKERS,
     **entropy.MAKERS,
+    **entmax.MAKERS,
     **cross_entropy.MAKERS,
     **binary.MAKERS,
     **gumbel.MAKERS,

@@ -61,9 +61,7 @@ def sparsemax_loss(input: Tensor, target: Tensor, dims: Dims, options: Options, 
     return entmax_loss(input, target, dims, 2.0, options, reduction)
 
 
-def entmax_loss(
-    input: Tensor, target: Tensor, dims: Dims, alpha: Number, options: Options, reduction: str
-) -> Tensor:
+def entmax_loss(input: Tensor, target: Tensor, dims: Dims, alpha: Number, options: Options, reduction: str) -> Tensor:
     (axis,) = dims.axes
     mask, weight = options.mask, options.weight
     values = scores_of(input, dims, temperature=options.temperature, mask=mask).values
@@ -86,9 +84,7 @@ def entmax_loss(
     return reduce(torch.where(ids.counted, loss, 0.0), reduction, row_weight)
 
 
-def _loss_of_ids(
-    values: Tensor, of_target: Tensor, ids: Ids, axis: int, alpha: Number, a: Tensor
-) -> Tensor:
+def _loss_of_ids(values: Tensor, of_target: Tensor, ids: Ids, axis: int, alpha: Number, a: Tensor) -> Tensor:
     at = ids.safe.unsqueeze(axis)
     own = of_target.gather(axis, at)
     lost = own == -INFINITY
