@@ -492,6 +492,36 @@ def test_sigmoid_head_is_a_sum_over_classes():
     assert_close(head(features, target), expected / 4)
 
 
+@pytest.mark.parametrize("name", MAPS)
+def test_sparse_heads_give_probabilities_with_zeros(name):
+    head = HEADS[name]().double()
+    features = 9 * scores(5, 6).double()
+    log_probs = head.log_prob(features)
+    outside = MAPS[name](head.scores(features), -1) == 0
+    assert torch.equal(log_probs == -torch.inf, outside)
+    assert outside.any()
+    # what is -inf has no gradient, and spoils no other
+    (gradient,) = torch.autograd.grad(log_probs.masked_fill(outside, 0.0).sum(), head.weight)
+    assert gradient.isfinite().all()
+    assert gradient.any()
+    ids = head.sample(features, 200, temperature=3.0, generator=torch.tensor(1))
+    assert not outside[torch.arange(5), ids].any()
+    assert torch.equal(head.predict(features, k=12)[1], head.scores(features).argsort(-1, descending=True))
+
+
+def test_an_alpha_of_a_head_learns_and_starts_again():
+    head = anymax.nn.EntmaxHead(6, 12, alpha=nn.Parameter(torch.tensor(1.25)))
+    assert "alpha=1.25" in repr(head)
+    head(scores(4, 6), torch.tensor([0, 3, 11, 7])).backward()
+    assert head.alpha.grad < 0
+    buffer = anymax.nn.EntmaxHead(6, 12, alpha=torch.tensor(1.75))
+    assert list(buffer.state_dict()) == ["weight", "bias", "alpha"]
+    for module, start in ((head, 1.25), (buffer, 1.75)):
+        module.alpha.detach().fill_(2.0)
+        module.reset_parameters()
+        assert module.alpha == start
+
+
 def test_gumbel_head_learns_the_law_it_says():
     # population optimum of -log y at the target, tau = 1, for p = (.7, .2, .1): (.82, .13, .05)
     law = torch.tensor([0.7, 0.2, 0.1])
