@@ -13,11 +13,12 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax.inspect.graph import check_model
     from anymax.inspect.probing import probe
     from anymax.inspect.watching import MisuseWarning, watch
-    from anymax.ops.binary.api import binary_cross_entropy_with_logits
+    from anymax.ops.binary.api import asymmetric_loss, binary_cross_entropy_with_logits, sigmoid_focal_loss
     from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
     from anymax.ops.entmax.api import entmax, entmax_loss, sparsemax, sparsemax_loss
     from anymax.ops.entropy.api import entropy
     from anymax.ops.gumbel.api import gumbel_softmax, sample
+    from anymax.ops.imbalance.api import effective_number_weights, ldam_loss
     from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
     from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
     from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
@@ -35,10 +36,12 @@ __all__ = [
     "LogProb",
     "MissingKernelsWarning",
     "MisuseWarning",
+    "asymmetric_loss",
     "backends",
     "binary_cross_entropy_with_logits",
     "check_model",
     "cross_entropy",
+    "effective_number_weights",
     "entmax",
     "entmax_loss",
     "entropy",
@@ -46,6 +49,7 @@ __all__ = [
     "explain_backend",
     "gumbel_softmax",
     "keep_mask",
+    "ldam_loss",
     "linear_cross_entropy",
     "linear_log_prob",
     "log_prob",
@@ -57,6 +61,7 @@ __all__ = [
     "probe",
     "sample",
     "sampled_softmax_loss",
+    "sigmoid_focal_loss",
     "softmax",
     "softmin",
     "sparsemax",

@@ -51,4 +51,4 @@ def test_inductor_agrees(case, dtype):
 
 
 def test_inductor_compiles_stay_few():
-    assert len(RICHEST_CASES) * len(INDUCTOR_DTYPES) < 72
+    assert len(RICHEST_CASES) * len(INDUCTOR_DTYPES) < 120

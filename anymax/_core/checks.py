@@ -149,22 +149,28 @@ def per_class(argument: str, value: Tensor | None, num_classes: int) -> None:
 
 
 def class_prior(value: Tensor | None, num_classes: int) -> None:
-    """A vector over the classes of weights, also integers, or None; its values only where they can be read."""
-    if value is None:
-        return
-    tensor("class_prior", value)
+    """Weights of the classes, or None."""
+    if value is not None:
+        class_weights("class_prior", value, num_classes, "; write class_prior.exp() for log-probabilities")
+
+
+def class_weights(argument: str, value: Tensor, num_classes: int, hint: str = "") -> None:
+    """A vector over the classes of weights or counts, also integers; its values only where they can be read.
+
+    The hint is for negative ones.
+    """
+    tensor(argument, value)
     if value.dtype == torch.bool or (value.is_floating_point() and value.dtype not in FLOATING) or value.is_complex():
-        raise TypeError(f"{CALLER}: class_prior must hold weights (floating point or integers), got {value.dtype}")
-    _one_per_class("class_prior", value, num_classes)
+        raise TypeError(f"{CALLER}: {argument} must hold weights (floating point or integers), got {value.dtype}")
+    _one_per_class(argument, value, num_classes)
     if not values_are_readable(value):
         return
     # some integer types have no comparison
     lowest, highest = (bound.item() for bound in value.to(torch.promote_types(value.dtype, torch.float32)).aminmax())
     if not (lowest >= 0 and 0 < highest < float("inf")):
-        hint = "; write class_prior.exp() for log-probabilities" if lowest < 0 else ""
         raise ValueError(
-            f"{CALLER}: class_prior must hold finite weights of at least 0 that are not all 0, "
-            f"got entries from {lowest:.4g} to {highest:.4g}{hint}"
+            f"{CALLER}: {argument} must hold finite weights of at least 0 that are not all 0, "
+            f"got entries from {lowest:.4g} to {highest:.4g}{hint if lowest < 0 else ''}"
         )
 
 

@@ -88,7 +88,9 @@ def _all() -> Iterable[Case]:
         yield Case(f"{op}_loss", (8192, 1000), BACKWARD)
     for shape in ROWS:
         yield Case("cross_entropy", shape, BACKWARD)
-    yield Case("binary_cross_entropy_with_logits", (65536, 128), BACKWARD)
+    for op in ("binary_cross_entropy_with_logits", "sigmoid_focal_loss", "asymmetric_loss"):
+        yield Case(op, (65536, 128), BACKWARD)
+    yield Case("ldam_loss", (8192, 1000), BACKWARD)
     for shape in WIDE:
         yield from (Case("gumbel_softmax", shape, FORWARD, variant=variant) for variant in ("soft", "hard"))
         yield Case("sample", shape)

@@ -1,34 +1,40 @@
 """Modules of the standard names over the functions of anymax, and output heads with one interface."""
 
 from anymax.nn.calibration import TemperatureScaling
-from anymax.nn.heads.binary import SigmoidHead
+from anymax.nn.heads.binary import FocalHead, SigmoidHead
 from anymax.nn.heads.drawn import NCEHead, SampledSoftmaxHead
 from anymax.nn.heads.gumbel import GumbelSoftmaxHead
 from anymax.nn.heads.softmax import SoftmaxHead
 from anymax.nn.heads.sparse import EntmaxHead, SparsemaxHead
 from anymax.nn.heads.trees import AdaptiveSoftmaxHead, HierarchicalSoftmaxHead
 from anymax.nn.losses import (
+    AsymmetricLoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     EntmaxLoss,
+    LDAMLoss,
     LinearCrossEntropyLoss,
     NCELoss,
     SampledSoftmaxLoss,
+    SigmoidFocalLoss,
     SparsemaxLoss,
 )
 from anymax.nn.maps import Entmax, Entropy, GumbelSoftmax, LogSoftmax, LogSumExp, Softmax, Softmax2d, Softmin, Sparsemax
 
 __all__ = [
     "AdaptiveSoftmaxHead",
+    "AsymmetricLoss",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "Entmax",
     "EntmaxHead",
     "EntmaxLoss",
     "Entropy",
+    "FocalHead",
     "GumbelSoftmax",
     "GumbelSoftmaxHead",
     "HierarchicalSoftmaxHead",
+    "LDAMLoss",
     "LinearCrossEntropyLoss",
     "LogSoftmax",
     "LogSumExp",
@@ -36,6 +42,7 @@ __all__ = [
     "NCELoss",
     "SampledSoftmaxHead",
     "SampledSoftmaxLoss",
+    "SigmoidFocalLoss",
     "SigmoidHead",
     "Softmax",
     "Softmax2d",

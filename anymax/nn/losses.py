@@ -9,9 +9,10 @@ from anymax._core.dims import Dim
 from anymax._core.random import Generator
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise
-from anymax.ops.binary.api import binary_cross_entropy_with_logits
+from anymax.ops.binary.api import asymmetric_loss, binary_cross_entropy_with_logits, sigmoid_focal_loss
 from anymax.ops.cross_entropy.api import cross_entropy
 from anymax.ops.entmax.api import entmax_loss, sparsemax_loss
+from anymax.ops.imbalance.api import ldam_loss
 from anymax.ops.linear.api import linear_cross_entropy
 from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
 
@@ -269,6 +270,106 @@ class EntmaxLoss(nn.Module):
 
     def extra_repr(self) -> str:
         return describe(self, "dim", "ignore_index", "reduction", "alpha", "temperature")
+
+
+class SigmoidFocalLoss(nn.Module):
+    """:func:`anymax.sigmoid_focal_loss` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.SigmoidFocalLoss(reduction="sum")(torch.zeros(2), torch.tensor([0.0, 1.0]))
+        tensor(0.1733)
+    """
+
+    def __init__(self, *, alpha: float | None = 0.25, gamma: float = 2.0, reduction: str = "none") -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.gamma = gamma
+        self.reduction = reduction
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        return sigmoid_focal_loss(inputs, targets, alpha=self.alpha, gamma=self.gamma, reduction=self.reduction)
+
+    def extra_repr(self) -> str:
+        return describe(self, "alpha", "gamma", "reduction")
+
+
+class AsymmetricLoss(nn.Module):
+    """:func:`anymax.asymmetric_loss` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.AsymmetricLoss()(torch.zeros(2), torch.tensor([0.0, 1.0]))
+        tensor(0.1855)
+    """
+
+    def __init__(
+        self, *, gamma_neg: float = 4.0, gamma_pos: float = 1.0, clip: float = 0.05, reduction: str = "mean"
+    ) -> None:
+        super().__init__()
+        self.gamma_neg = gamma_neg
+        self.gamma_pos = gamma_pos
+        self.clip = clip
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return asymmetric_loss(
+            input,
+            target,
+            gamma_neg=self.gamma_neg,
+            gamma_pos=self.gamma_pos,
+            clip=self.clip,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "gamma_neg", "gamma_pos", "clip", "reduction")
+
+
+class LDAMLoss(nn.Module):
+    """:func:`anymax.ldam_loss` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.LDAMLoss(torch.tensor([1000, 10]))(torch.tensor([[0.8, 0.2]]), torch.tensor([1]))
+        tensor(33.)
+    """
+
+    class_counts: Tensor
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        class_counts: Tensor,
+        *,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        weight: Tensor | None = None,
+        dim: Dim | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        store(self, "class_counts", class_counts)
+        self.max_margin = max_margin
+        self.scale = scale
+        store(self, "weight", weight)
+        self.dim = dim
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return ldam_loss(
+            input,
+            target,
+            self.class_counts,
+            max_margin=self.max_margin,
+            scale=self.scale,
+            weight=self.weight,
+            dim=self.dim,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "max_margin", "scale", "dim", "ignore_index", "reduction")
 
 
 class _NoiseLoss(nn.Module):

@@ -49,6 +49,7 @@ def cross_entropy_family(scores, dim):
     for options in ({}, prior, {"label_smoothing": 0.1, "z_loss": 0.1, "weight": torch.ones(classes), **prior}):
         yield anymax.cross_entropy(scores, target, dim=dim, **options)
         yield anymax.cross_entropy(scores.detach(), target, dim=dim, reduction="none", **options).requires_grad_()
+    yield anymax.ldam_loss(scores, target, torch.arange(1, classes + 1), dim=dim)
 
 
 def binary_family(scores, dim):
@@ -94,14 +95,27 @@ def gumbel_blocks(scores, dim):
         yield scores.sum() + anymax.sample(inner.nan_to_num(0, 0, 0), 1, generator=torch.tensor(5)).sum()
 
 
+def focal_and_asymmetric(scores, dim):
+    target = torch.sigmoid(scores.detach())
+    for function, options in (
+        (anymax.sigmoid_focal_loss, {"gamma": 2.0}),
+        (anymax.sigmoid_focal_loss, {"gamma": 0.5}),
+        (anymax.asymmetric_loss, {}),
+        (anymax.asymmetric_loss, {"gamma_neg": 0.5, "clip": 0.0}),
+    ):
+        for reduction in ("mean", "none"):
+            yield function(scores, target, reduction=reduction, **options)
+            yield function(scores.detach(), target, reduction=reduction, **options).requires_grad_()
+
+
 def one_vs_rest(scores, dim):
     classes = scores.shape[dim]
     target = torch.tensor([-100, 0, classes - 1])
     if classes == 0:
         return
-    for reduction in ("mean", "none"):
+    for reduction, options in (("mean", {}), ("none", {}), ("mean", {"alpha": 0.25, "gamma": 0.5})):
         for leaf in (scores, scores.detach()):
-            loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+            loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction, **options)
             yield loss if loss.requires_grad else loss.requires_grad_()
 
 
@@ -155,6 +169,7 @@ FAMILIES = (
     binary_family,
     gumbel_family,
     gumbel_blocks,
+    focal_and_asymmetric,
     one_vs_rest,
     linear_family,
     noise_family,

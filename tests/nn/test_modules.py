@@ -165,12 +165,13 @@ HEADS = {
     "sparsemax": lambda **options: anymax.nn.SparsemaxHead(6, 12, **options),
     "entmax": lambda **options: anymax.nn.EntmaxHead(6, 12, **options),
     "sigmoid": lambda **options: anymax.nn.SigmoidHead(6, 12, **options),
+    "focal": lambda **options: anymax.nn.FocalHead(6, 12, **options),
     "nce": lambda **options: anymax.nn.NCEHead(6, 12, **{"noise": noise.Uniform(12), **options}),
     "sampled": lambda **options: anymax.nn.SampledSoftmaxHead(
         6, 12, **{"noise": noise.Uniform(12), "num_noise": 5, **options}
     ),
 }
-LAWFUL = [name for name in HEADS if name != "sigmoid"]
+LAWFUL = [name for name in HEADS if name not in ("focal", "sigmoid")]
 MAPS = {"sparsemax": anymax.sparsemax, "entmax": anymax.entmax}
 
 
@@ -229,11 +230,12 @@ def test_log_prob_is_exactly_normalised_and_samples_follow_it(name):
     assert head.sample(features).shape == (5,)
 
 
-def test_a_head_without_a_law_says_so():
-    message = "SigmoidHead: independent yes/no decisions give no probabilities"
+@pytest.mark.parametrize("name", ["sigmoid", "focal"])
+def test_a_head_without_a_law_says_so(name):
+    message = f"{name.capitalize()}Head: independent yes/no decisions give no probabilities"
     for method in ("log_prob", "sample"):
         with pytest.raises(NotImplementedError, match=message):
-            getattr(HEADS["sigmoid"](), method)(scores(2, 6))
+            getattr(HEADS[name](), method)(scores(2, 6))
 
 
 def test_eval_changes_no_number(make):
@@ -520,6 +522,39 @@ def test_an_alpha_of_a_head_learns_and_starts_again():
         module.alpha.detach().fill_(2.0)
         module.reset_parameters()
         assert module.alpha == start
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_focal_head_takes_rows_of_any_number_of_labels(dtype, reduction):
+    """A row's loss is the sum over its classes, as for ids: twice a mean over entries would be another scale."""
+    head = anymax.nn.FocalHead(6, 12, gamma=1.5, reduction=reduction)
+    features = scores(4, 3, 6)
+    labels = torch.rand(4, 3, 12, generator=generator(1)) < 0.3
+    labels[0, 0] = False
+    rows = anymax.sigmoid_focal_loss(head.scores(features), labels, gamma=1.5).sum(-1)
+    expected = {"none": rows, "mean": rows.mean(), "sum": rows.sum()}[reduction]
+    assert_close(head(features, labels.to(dtype)), expected)
+    ids = torch.randint(12, (4, 3), generator=generator(2))
+    assert_close(head(features, nn.functional.one_hot(ids, 12).to(dtype)), head(features, ids))
+
+
+def test_focal_head_starts_as_if_classes_were_equally_frequent():
+    """Else the easy negatives of many classes would be nearly all of the first steps' loss."""
+    head = anymax.nn.FocalHead(6, 12)
+    assert_close(head.bias.detach().sigmoid(), torch.full((12,), 1 / 12))
+    assert anymax.nn.FocalHead(6, 1).bias == 0
+    with torch.no_grad():
+        head.bias.fill_(3.0)
+    head.reset_parameters()
+    assert_close(head.bias.detach().sigmoid(), torch.full((12,), 1 / 12))
+    assert "alpha=0.25, gamma=2.0" in repr(head)
+    for options, words in (
+        ({"alpha": 2}, "FocalHead: alpha must be in"),
+        ({"gamma": -1}, "FocalHead: gamma must be in"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            anymax.nn.FocalHead(6, 12, **options)
 
 
 def test_gumbel_head_learns_the_law_it_says():

@@ -5,6 +5,7 @@ An option is an argument of a constructor, of `forward`, or of a head's `sample`
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable
@@ -218,6 +219,32 @@ SUBJECTS = {
         (SQUARE,),
         {"dim": 0, "ignore_index": 0, "coldest": 50.0, "hottest": 2.0},
     ),
+    "SigmoidFocalLoss": Subject(
+        anymax.nn.SigmoidFocalLoss,
+        lambda _, **options: anymax.sigmoid_focal_loss(SQUARE, SQUARE.sigmoid(), **options),
+        (SQUARE, SQUARE.sigmoid()),
+        {"alpha": None, "gamma": 0.5, "reduction": "sum"},
+    ),
+    "AsymmetricLoss": Subject(
+        anymax.nn.AsymmetricLoss,
+        lambda _, **options: anymax.asymmetric_loss(SQUARE, SQUARE.sigmoid(), **options),
+        (SQUARE, SQUARE.sigmoid()),
+        {"gamma_neg": 1.5, "gamma_pos": 2.0, "clip": 0.2, "reduction": "none"},
+    ),
+    "LDAMLoss": Subject(
+        anymax.nn.LDAMLoss,
+        lambda _, **options: anymax.ldam_loss(SQUARE, TARGET[:5] % 5, **options),
+        (SQUARE, TARGET[:5] % 5),
+        {
+            **REDUCED,
+            "class_counts": COUNTS[1:6].flip(0),
+            "max_margin": 2.0,
+            "scale": 2.0,
+            "weight": torch.arange(1.0, 6.0).double(),
+            "dim": 0,
+        },
+        base={"class_counts": COUNTS[1:6]},
+    ),
     "NCELoss": of_noise_loss(anymax.nn.NCELoss, anymax.nce_loss, log_partition=1.0),
     "SampledSoftmaxLoss": of_noise_loss(
         anymax.nn.SampledSoftmaxLoss, anymax.sampled_softmax_loss, correction="importance", unique=False
@@ -239,6 +266,14 @@ SUBJECTS = {
     "SparsemaxHead": of_head(anymax.nn.SparsemaxHead, dense(anymax.sparsemax_loss), drawn=False, law=False),
     "EntmaxHead": of_head(anymax.nn.EntmaxHead, dense(anymax.entmax_loss), drawn=False, law=False, alpha=1.25),
     "SigmoidHead": of_head(anymax.nn.SigmoidHead, dense(one_vs_rest_loss), drawn=False, law=False),
+    "FocalHead": of_head(
+        anymax.nn.FocalHead,
+        dense(functools.partial(one_vs_rest_loss, alpha=0.25, gamma=2.0)),
+        drawn=False,
+        law=False,
+        alpha=None,
+        gamma=0.5,
+    ),
     "NCEHead": of_head(anymax.nn.NCEHead, by_table(anymax.nce_loss), drawn=True, law=True, log_partition=1.0),
     "SampledSoftmaxHead": of_head(
         anymax.nn.SampledSoftmaxHead,
@@ -280,6 +315,8 @@ SUBJECTS |= {
         base=SIZES,
     ),
 }
+# they define no probabilities to draw from
+WITHOUT_LAW = ("FocalHead", "SigmoidHead")
 HEADS = [name for name in SUBJECTS if name.endswith("Head")]
 # heads that have no row of weights for each class
 TREES = ("HierarchicalSoftmaxHead", "AdaptiveSoftmaxHead")
@@ -375,8 +412,7 @@ METHODS = {
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    # SigmoidHead defines no probabilities to draw from
-    [(name, method) for name in HEADS for method in METHODS if (name, method) != ("SigmoidHead", "sample")],
+    [(name, method) for name in HEADS for method in METHODS if method != "sample" or name not in WITHOUT_LAW],
 )
 def test_options_of_a_heads_methods(name, method):
     head, _ = made(SUBJECTS[name], SUBJECTS[name].base)

@@ -342,19 +342,28 @@ def ids(x, dim):
     return target
 
 
-def agree_one_vs_rest(x, target, dim, reduction):
-    tolerance = TOLERANCES[x.dtype]
+def agree_one_vs_rest(x, target, dim, reduction, **options):
+    tolerance = TOLERANCES[x.dtype] * (5 if options else 1)
     leaf, exact = x.detach().requires_grad_(), x.detach().double().requires_grad_()
-    loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction)
+    loss = one_vs_rest_loss(leaf, target, dim=dim, reduction=reduction, **options)
     with anymax.use_backend("reference"):
-        expected = one_vs_rest_loss(exact, target, dim=dim, reduction=reduction)
+        expected = one_vs_rest_loss(exact, target, dim=dim, reduction=reduction, **options)
     assert loss.dtype == x.dtype
     near(loss.detach(), expected.detach(), expected.detach(), tolerance)
     upstream = torch.linspace(-1, 1, loss.numel(), dtype=torch.float64).reshape(loss.shape).to(x.dtype)
     right = gradient(expected, exact, upstream.double())
     # no entry is a difference
     near(gradient(loss, leaf, upstream), right, right.abs(), tolerance)
-    assert torch.equal(one_vs_rest_loss(x.detach(), target, dim=dim, reduction=reduction), loss)
+    assert torch.equal(one_vs_rest_loss(x.detach(), target, dim=dim, reduction=reduction, **options), loss)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_focal_one_vs_rest_of_some_lengths_and_layouts(dtype):
+    for options in ({"alpha": 0.25, "gamma": 2.0}, {"gamma": 0.5}, {"alpha": 0.75}):
+        for length in (1, 3, 16, 33, 1000):
+            x, columns = scores(5, length, dtype=dtype), scores(length, 19, dtype=dtype)
+            agree_one_vs_rest(x, ids(x, 1), 1, "none", **options)
+            agree_one_vs_rest(columns, ids(columns, 0), 0, "mean", **options)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
@@ -375,12 +384,13 @@ def test_one_vs_rest_of_every_length_and_layout(dtype):
         agree_one_vs_rest(x, target.transpose(0, 2).contiguous().transpose(0, 2), dim, reduction)
 
 
+@pytest.mark.parametrize(("gamma", "weights"), [(0.0, (1.0, 1.0)), (2.0, (0.25, 0.75)), (0.5, (1.0, 1.0))])
 @pytest.mark.parametrize("dim", [0, 1])
-def test_one_vs_rest_keeps_ignored_bad_and_extreme_rows_apart(dim):
+def test_one_vs_rest_keeps_ignored_bad_and_extreme_rows_apart(dim, gamma, weights):
     rows = scores(6, 24)
     rows[0, 3], rows[1, 5], rows[2, :], rows[3, 7] = NAN, INFINITY, -INFINITY, NAN
     x, target = rows if dim == 1 else rows.T.contiguous(), torch.tensor([-100, 5, 5, 7, 24, -1])
-    loss, of_rows = cpu.ONE_VS_REST_WITH_GRADIENT(x, target, dim, -100, 0)
+    loss, of_rows = cpu.ONE_VS_REST_WITH_GRADIENT(x, target, dim, -100, gamma, *weights, 0)
     of_rows = of_rows if dim == 1 else of_rows.T
     assert loss[0] == 0
     assert loss[1].isfinite()
@@ -509,3 +519,129 @@ def test_what_it_does_not_serve_it_refuses(monkeypatch):
         assert f"cpu: not taken, {why}" in text
         assert "torch:" not in text
     assert "cpu: taken" in anymax.explain_backend(anymax.binary_cross_entropy_with_logits, x, targets(x))
+
+
+# of focal and asymmetric loss: exponents that are powers and that need a logarithm, with and without a clip
+FOCUSED = (
+    (anymax.sigmoid_focal_loss, {"gamma": 2.0}),
+    (anymax.sigmoid_focal_loss, {"alpha": None, "gamma": 0.5}),
+    (anymax.sigmoid_focal_loss, {"alpha": 0.9, "gamma": 5.0}),
+    (anymax.sigmoid_focal_loss, {"alpha": 0.0, "gamma": 0.0}),
+    (anymax.asymmetric_loss, {"gamma_neg": 4.0, "clip": 0.05}),
+    (anymax.asymmetric_loss, {"gamma_neg": 0.5, "gamma_pos": 1.5, "clip": 0.3}),
+    (anymax.asymmetric_loss, {"gamma_neg": 2.5, "gamma_pos": 0.0, "clip": 0.0}),
+    (anymax.asymmetric_loss, {"gamma_neg": 0.0, "gamma_pos": 2.0, "clip": 1e-3}),
+)
+
+
+def agree_focused(function, options, x, y, reduction="none"):
+    """Value and gradient against those of the reference in float64, up to the terms that they are differences of."""
+    leaf, exact = x.detach().requires_grad_(), x.detach().double().requires_grad_()
+    loss = function(leaf, y, reduction=reduction, **options)
+    y = y.double()
+    with anymax.use_backend("reference"):
+        expected = function(exact, y, reduction=reduction, **options)
+        rows = function(exact, y, reduction="none", **options).detach()
+        # of a label no entry is a difference, and any other one lies between two of them
+        slopes = [
+            gradient((part * function(exact, torch.full_like(exact, label), reduction="none", **options)).sum(), exact)
+            for label, part in ((0.0, 1 - y), (1.0, y))
+        ]
+    tolerance = rounding(options, exact.detach(), x.dtype)
+    share = 1 / max(x.numel(), 1) if reduction == "mean" else 1
+    assert loss.dtype == x.dtype
+    off = tolerance * rows
+    near(loss.detach(), expected.detach(), off if reduction == "none" else share * off.sum(), 1.0)
+    upstream = torch.linspace(-1, 1, loss.numel(), dtype=torch.float64).reshape(loss.shape).to(x.dtype)
+    found = gradient(loss, leaf, upstream)
+    assert found.dtype == x.dtype
+    size = slopes[0].abs() + slopes[1].abs() + ((y != 0) & (y != 1)) * 1.0
+    near(found, gradient(expected, exact, upstream.double()), size * upstream.double().abs() * share, tolerance)
+    return loss
+
+
+def rounding(options, x, dtype):
+    """What an entry may be off by, as a share of its terms."""
+    wide = torch.promote_types(dtype, torch.float32)
+    exponent = max(value for name, value in options.items() if name.startswith("gamma"))
+    # the logarithm of a small probability is as large as the score, and a power multiplies its rounding
+    share = TOLERANCES[dtype] + 4 * TOLERANCES[wide] + torch.finfo(wide).eps * exponent * x.abs()
+    clip = options.get("clip", 0.0)
+    if clip > 0:
+        # and close above the clip little is left of the probability
+        left = x.sigmoid() - clip
+        share = share + torch.where(left > 0, TOLERANCES[wide] * (1 + exponent) * clip / left, 0.0)
+    return share
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize(("function", "options"), FOCUSED)
+def test_focal_and_asymmetric_loss_of_every_size_and_layout(function, options, dtype):
+    for size in (*range(35), 65, 2049):
+        x = scores(size, dtype=dtype)
+        for reduction in ("none", "mean"):
+            loss = agree_focused(function, options, x, targets(x), reduction)
+            assert torch.equal(function(x, targets(x), reduction=reduction, **options), loss)
+    whole = scores(4, 6, 9, 10, dtype=dtype)
+    for x in (whole.permute(2, 0, 3, 1), whole[:, ::2, ::3, 1::2], whole[:, :1].expand(4, 6, 9, 10)):
+        agree_focused(function, options, x, targets(x), "sum")
+        agree_focused(function, options, x, targets(x)[:1].expand(x.shape))
+        agree_focused(function, options, x, (targets(x) > 0.5))
+
+
+@pytest.mark.parametrize(("function", "options"), FOCUSED)
+def test_extreme_scores_of_focal_and_asymmetric_loss_are_the_reference_s(function, options):
+    largest = torch.finfo(torch.float32).max
+    values = [INFINITY, -INFINITY, NAN, 0.0, -0.0, largest, -largest, 1e-40, 90.0, -90.0, 104.0, -1000.0]
+    x, y = (
+        grid.flatten() for grid in torch.meshgrid(torch.tensor(values), torch.tensor([0.0, 1.0, 0.25]), indexing="ij")
+    )
+    answers = []
+    for backend in ("cpu", "reference"):
+        with anymax.use_backend(backend):
+            leaf = x.clone().requires_grad_()
+            loss = function(leaf, y, reduction="none", **options)
+            answers.append((loss.detach(), gradient(loss, leaf)))
+    for mine, theirs in zip(*answers, strict=True):
+        assert_close(mine, theirs, equal_nan=True, rtol=2e-6, atol=1e-35)
+    assert torch.equal(answers[0][0].isnan(), x.isnan())
+    y[[3, 7, 20]] = torch.tensor([1.5, -0.1, NAN])
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\]"):
+        function(x, y, **options)
+
+
+@pytest.mark.parametrize(("function", "options"), FOCUSED)
+def test_the_bits_of_focal_and_asymmetric_loss_follow_from_the_entry_alone(function, options):
+    before = torch.get_num_threads()
+    # past the cache as a whole, and not as a part
+    x = scores(4096, 700).requires_grad_()
+    y, answers = targets(x), []
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        for reduction in REDUCTIONS:
+            loss = function(x, y, reduction=reduction, **options)
+            answers.append((loss.detach(), gradient(loss, x)))
+    torch.set_num_threads(before)
+    for at, other in enumerate(answers):
+        for mine, theirs in zip(answers[at % 3], other, strict=True):
+            assert torch.equal(mine, theirs)
+    part = x.detach()[7:70, 3:].requires_grad_()
+    loss = function(part, y[7:70, 3:], reduction="none", **options)
+    assert torch.equal(loss, answers[0][0][7:70, 3:])
+    assert torch.equal(gradient(loss, part), answers[0][1][7:70, 3:])
+
+
+@pytest.mark.parametrize("function", [anymax.sigmoid_focal_loss, anymax.asymmetric_loss])
+def test_derivatives_of_focal_and_asymmetric_loss(function):
+    x = scores(5, 9, dtype=torch.float64) / 8
+    y = targets(x)
+    x.requires_grad_()
+    for reduction in REDUCTIONS:
+        assert torch.autograd.gradcheck(lambda x, how=reduction: function(x, y, reduction=how), (x,))
+        assert torch.autograd.gradgradcheck(lambda x, how=reduction: function(x, y, reduction=how), (x,))
+    loss = function(x, y, reduction="mean")
+    (once,) = torch.autograd.grad(loss, x, retain_graph=True)
+    (found,) = torch.autograd.grad(loss, x, torch.tensor([1.0, 3.0]).double(), is_grads_batched=True)
+    assert_close(found, torch.stack([once, 3 * once]))
+    with pytest.raises(NotImplementedError, match="it has no derivative in target"):
+        function(x, y.requires_grad_())

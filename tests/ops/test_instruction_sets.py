@@ -19,7 +19,7 @@ TESTS = Path(__file__).parents[1]
 # by file, words of the names of its tests
 CHOSEN = {
     "_core/test_random_cpu.py": "reference",
-    "ops/test_binary_cpu.py": "size or layout or extreme or bits or past or one_vs_rest",
+    "ops/test_binary_cpu.py": "size or layout or extreme or bits or past or one_vs_rest or focal",
     "ops/test_cross_entropy_cpu.py": "length or layout or extreme or alone or blocks",
     "ops/test_entropy_cpu.py": "length or layout or extreme or alone or blocks or digits",
     "ops/test_gumbel_cpu.py": "a_few_lengths",

@@ -3,7 +3,18 @@
 import torch
 
 from anymax.bench.cases import Case
-from anymax.bench.problems import binary, cross_entropy, entmax, entropy, gumbel, linear, nce, softmax, truncation
+from anymax.bench.problems import (
+    binary,
+    cross_entropy,
+    entmax,
+    entropy,
+    gumbel,
+    imbalance,
+    linear,
+    nce,
+    softmax,
+    truncation,
+)
 from anymax.bench.problems.problem import COPY, FLOORS, Function, Maker, Problem
 
 _MAKERS: dict[str, Maker] = {
@@ -12,6 +23,7 @@ _MAKERS: dict[str, Maker] = {
     **entmax.MAKERS,
     **cross_entropy.MAKERS,
     **binary.MAKERS,
+    **imbalance.MAKERS,
     **gumbel.MAKERS,
     **truncation.MAKERS,
     **linear.MAKERS,

@@ -1,12 +1,20 @@
-"""SigmoidHead: one yes/no decision per class."""
+"""SigmoidHead and FocalHead: one yes/no decision per class."""
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+from typing_extensions import Unpack
 
-from anymax.nn.heads.dense import DenseHead
-from anymax.ops.binary.api import one_vs_rest_loss
+from anymax._core.errors import named_after_class
+from anymax.nn._arguments import describe
+from anymax.nn.heads.dense import DenseHead, DenseOptions
+from anymax.ops.binary.api import check_alpha, check_gamma, one_vs_rest_loss, sigmoid_focal_loss
 
 
 class SigmoidHead(DenseHead):
@@ -43,11 +51,92 @@ class SigmoidHead(DenseHead):
 
     def log_prob(self, input: Tensor) -> Tensor:
         raise NotImplementedError(
-            "SigmoidHead: independent yes/no decisions give no probabilities over the classes, so there is no log_prob "
-            "and no sample; predict ranks the classes, and SoftmaxHead has probabilities"
+            f"{type(self).__name__}: independent yes/no decisions give no probabilities over the classes, so there is "
+            "no log_prob and no sample; predict ranks the classes, and SoftmaxHead has probabilities"
         )
 
     def predict(self, input: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
         """The k largest log-probabilities of a class's own decision, and their ids, (..., k) each."""
         values, indices = logsigmoid(self(input)).topk(k, -1)
         return values, indices
+
+
+class FocalHead(SigmoidHead):
+    """One yes/no decision per class (one-vs-rest), as :class:`SigmoidHead`, trained by the focal loss.
+
+    With class counts the bias starts at the log-odds of the smoothed class frequency, without them at those of 1 / C,
+    as if every class were as frequent: else the many easy negatives would be all that the first steps learn from. To
+    start at another frequency, as RetinaNet does at 0.01, write
+    ``torch.nn.init.constant_(head.bias, -math.log(99))``.
+
+    Args:
+        alpha, gamma: as in :func:`anymax.sigmoid_focal_loss`.
+        in_features, num_classes, bias, class_counts, reduction, ignore_index, device, dtype: as
+            :class:`SoftmaxHead`.
+
+    Shape:
+        input (..., d), target (...) of class ids, or (..., C) of 0 and 1, floating point or bool, where a row may have
+        any number of classes, or none; without a target the scores, (..., C). A row's loss is the sum over the classes
+        either way, "mean" is over rows, and `ignore_index` is for ids.
+
+    Example:
+        >>> head = anymax.nn.FocalHead(3, 10)
+        >>> head(torch.zeros(2, 3), torch.eye(10)[[1, 7]]).isclose(head(torch.zeros(2, 3), torch.tensor([1, 7])))
+        tensor(True)
+
+    Source: Lin et al. 2017, arXiv 1708.02002.
+    """
+
+    @named_after_class
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        alpha: float | None = 0.25,
+        gamma: float = 2.0,
+        **options: Unpack[DenseOptions],
+    ) -> None:
+        check_alpha(alpha)
+        check_gamma("gamma", gamma)
+        super().__init__(in_features, num_classes, **options)
+        self.alpha = alpha
+        self.gamma = gamma
+
+    def _bias_start(self) -> float | Tensor:
+        if self.class_counts is None:
+            return -math.log(max(self.num_classes - 1, 1))
+        return super()._bias_start()
+
+    def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
+        scores = self.scores(input)
+        if target is None:
+            return scores
+        if target.is_floating_point() or target.dtype == torch.bool:
+            return over_rows(
+                functools.partial(sigmoid_focal_loss, alpha=self.alpha, gamma=self.gamma),
+                scores,
+                target,
+                self.reduction,
+            )
+        return one_vs_rest_loss(
+            scores,
+            target,
+            dim=-1,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            alpha=self.alpha,
+            gamma=self.gamma,
+        )
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, {describe(self, 'alpha', 'gamma')}"
+
+
+def over_rows(loss: Callable[..., Tensor], scores: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """A loss of entries as one of rows, each the sum over its classes."""
+    if reduction == "none":
+        return loss(scores, target, reduction="none").sum(-1)
+    reduced = loss(scores, target, reduction=reduction)
+    # a mean over all entries, of which a row has as many as there are classes
+    return reduced * scores.shape[-1] if reduction == "mean" else reduced

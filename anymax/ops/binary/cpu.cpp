@@ -1,4 +1,4 @@
-// Binary cross-entropy, and its gradient from the same read of the scores. Formulas: api.py. The definition:
+// The binary losses, and their gradients from the same read of the scores. Formulas: api.py. The definition:
 // reference.py.
 //
 // Every entry is on its own, so entries are taken in the order of memory, in blocks of one size. A sum is that of the
@@ -95,31 +95,161 @@ struct Terms {
     Vec<C> loss, gradient;
 };
 
-// what one entry costs, and its gradient
-template <class C, bool WEIGHTED>
-INLINE Terms<C> terms(Vec<C> x, Vec<C> y, Vec<C> weight, Vec<C> pos_weight) {
-    y = ((y >= Vec<C>{}) & (y <= all((C)1))) ? y : all((C)NOT_A_NUMBER);
-    const Vec<C> negative = (C)1 - y, positive = WEIGHTED ? y * pos_weight : y;
-    const Bits<C> is_above = x > Vec<C>{};
-    const Vec<C> size = is_above ? x : -x;
-    // softplus(x) = max(x, 0) + log(1 + e), and log(1 + e) = 2 atanh(e / (2 + e)); one quotient serves loss and
-    // gradient
-    const Vec<C> e = exp(-size);
-    const Vec<C> quotient = (C)1 / ((e + (C)1) * (e + (C)2));
-    const Vec<C> s = e * (e + (C)1) * quotient, z = s * s;
-    const Vec<C> log_sum = (C)2 * (s + s * (z * atanh_series(z)));
-    // what grows with the score; 0 is no term, also of an infinite one, and NaN is in the other summand
-    const Vec<C> wrong = is_above ? negative : positive;
-    const Vec<C> linear = ((wrong == Vec<C>{}) | (size == Vec<C>{})) ? Vec<C>{} : wrong * size;
-    Terms<C> found;
-    found.loss = log_sum * (positive + negative) + linear;
-    found.gradient = (is_above ? negative - positive * e : negative * e - positive) * ((e + (C)2) * quotient);
-    if (!WEIGHTED) return found;
-    const Bits<C> is_void = (weight == Vec<C>{}) & ((found.loss == all((C)INF)) | (found.loss == all(-(C)INF)));
-    found.loss = is_void ? Vec<C>{} : weight * found.loss;
-    found.gradient *= weight;
-    return found;
+// What all losses of a score are made of: softplus(x) = max(x, 0) + log(1 + e), and log(1 + e) = 2 atanh(e / (2 + e)).
+// One quotient serves loss and gradient.
+template <class C>
+struct Logistic {
+    Bits<C> is_above;
+    Vec<C> size, e, inverse, log_sum;  // |x|, exp(-|x|), 1 / (1 + e), log(1 + e)
+
+    INLINE explicit Logistic(Vec<C> x) {
+        is_above = x > Vec<C>{};
+        size = is_above ? x : -x;
+        e = exp(-size);
+        const Vec<C> quotient = (C)1 / ((e + (C)1) * (e + (C)2));
+        const Vec<C> s = e * (e + (C)1) * quotient, z = s * s;
+        log_sum = (C)2 * (s + s * (z * atanh_series(z)));
+        inverse = (e + (C)2) * quotient;
+    }
+};
+
+// a target as it counts: NaN outside [0, 1]
+template <class C>
+INLINE Vec<C> checked(Vec<C> y) {
+    return ((y >= Vec<C>{}) & (y <= all((C)1))) ? y : all((C)NOT_A_NUMBER);
 }
+
+// weight * value, where 0 is no term, also of an infinite one
+template <class C>
+INLINE Vec<C> times(Vec<C> weight, Vec<C> value) {
+    const Bits<C> is_void = (weight == Vec<C>{}) & ((value == all((C)INF)) | (value == all(-(C)INF)));
+    return is_void ? Vec<C>{} : weight * value;
+}
+
+// What one entry costs, and its gradient: binary cross-entropy. An entry of score -inf and target 0 costs nothing in
+// any of these losses.
+template <class C, bool HAS_WEIGHTS>
+struct CrossEntropy {
+    static constexpr bool WEIGHTED = HAS_WEIGHTS;
+
+    INLINE Terms<C> operator()(Vec<C> x, Vec<C> y, Vec<C> weight, Vec<C> pos_weight) const {
+        y = checked<C>(y);
+        const Vec<C> negative = (C)1 - y, positive = WEIGHTED ? y * pos_weight : y;
+        const Logistic<C> at(x);
+        // what grows with the score; 0 is no term, also of an infinite one, and NaN is in the other summand
+        const Vec<C> wrong = at.is_above ? negative : positive;
+        const Vec<C> linear = ((wrong == Vec<C>{}) | (at.size == Vec<C>{})) ? Vec<C>{} : wrong * at.size;
+        Terms<C> found;
+        found.loss = at.log_sum * (positive + negative) + linear;
+        found.gradient = (at.is_above ? negative - positive * at.e : negative * at.e - positive) * at.inverse;
+        if (!WEIGHTED) return found;
+        found.loss = times<C>(weight, found.loss);
+        found.gradient *= weight;
+        return found;
+    }
+};
+
+// base^exponent for a base in [0, 1]; `log_of_base` is asked where the exponent is no small whole number
+template <class C>
+struct Power {
+    C exponent;
+    int whole;
+
+    explicit Power(double exponent)
+        : exponent((C)exponent), whole(exponent <= 16 && exponent == (int)exponent ? (int)exponent : -1) {}
+
+    template <class Log>
+    INLINE Vec<C> operator()(Vec<C> base, const Log& log_of_base) const {
+        if (whole < 0) return exp(exponent * log_of_base());
+        Vec<C> power = all((C)1);
+        for (int left = whole; left > 0; left >>= 1, base *= base)
+            if (left & 1) power *= base;
+        return power;
+    }
+};
+
+// Focal loss: cross-entropy times (1 - p_t)^gamma, p_t the probability that the score gives to the target.
+template <class C>
+struct Focal {
+    static constexpr bool WEIGHTED = false;
+
+    Power<C> focus;
+    C of_positive, of_negative;  // weights
+
+    INLINE Terms<C> operator()(Vec<C> x, Vec<C> y, Vec<C>, Vec<C>) const {
+        y = checked<C>(y);
+        const Vec<C> negative = (C)1 - y;
+        const Logistic<C> at(x);
+        // how wrong the likelier of the two answers is
+        const Vec<C> wrong = at.is_above ? negative : y;
+        const Bits<C> is_right = wrong == Vec<C>{};
+        const Vec<C> cost = at.log_sum + (is_right ? Vec<C>{} : wrong * at.size);
+        // (1 + e) (1 - p_t)
+        const Vec<C> missed = is_right ? at.e : wrong + ((C)1 - wrong) * at.e;
+        const Vec<C> factor = focus(missed * at.inverse, [&]() INLINED {
+            return (is_right ? -at.size : log(is_right ? all((C)1) : missed)) - at.log_sum;
+        });
+        const Vec<C> weighted = (of_positive * y + of_negative * negative) * factor;
+        // the derivative of log(1 - p_t); where it is 0 the cost may be infinite
+        const Vec<C> slope = ((C)1 - (C)2 * y) * at.inverse * (is_right ? all((C)1) : at.e / missed);
+        const Vec<C> bent = slope == Vec<C>{} ? Vec<C>{} : focus.exponent * slope * cost;
+        Terms<C> found;
+        found.loss = times<C>(weighted, cost);
+        found.gradient =
+            weighted * ((at.is_above ? negative - y * at.e : negative * at.e - y) * at.inverse + bent);
+        return found;
+    }
+};
+
+// Asymmetric loss: positives as in focal loss, negatives too, with a probability that is less by `clip`.
+template <class C, bool CLIPPED>
+struct Asymmetric {
+    static constexpr bool WEIGHTED = false;
+
+    Power<C> of_positive, of_negative;
+    C clip;
+
+    INLINE Terms<C> operator()(Vec<C> x, Vec<C> y, Vec<C>, Vec<C>) const {
+        y = checked<C>(y);
+        const Vec<C> negative = (C)1 - y;
+        const Logistic<C> at(x);
+        const Vec<C> less = at.e * at.inverse;
+        // sigmoid(x) and sigmoid(-x), and minus their logs
+        const Vec<C> yes = at.is_above ? at.inverse : less, no = at.is_above ? less : at.inverse;
+        const Vec<C> of_yes = at.log_sum + (at.is_above ? Vec<C>{} : at.size);
+        const Vec<C> of_no = at.log_sum + (at.is_above ? at.size : Vec<C>{});
+        const Terms<C> one = focused(of_positive, no, yes, of_no, of_yes);
+        const Terms<C> other = CLIPPED ? clipped(yes, no) : focused(of_negative, yes, no, of_yes, of_no);
+        Terms<C> found;
+        found.loss = times<C>(y, one.loss) + times<C>(negative, other.loss);
+        found.gradient = negative * other.gradient - y * one.gradient;
+        return found;
+    }
+
+   private:
+    // wrong^gamma * -log right, and its derivative in the score of the wrong answer
+    INLINE Terms<C> focused(const Power<C>& power, Vec<C> wrong, Vec<C> right, Vec<C> of_wrong, Vec<C> of_right) const {
+        const Vec<C> factor = power(wrong, [&]() INLINED { return -of_wrong; });
+        const Vec<C> bent = right == Vec<C>{} ? Vec<C>{} : power.exponent * right * of_right;
+        return {factor * of_right, factor * (bent + wrong)};
+    }
+
+    // The same of wrong = yes - clip, and of nothing below 0.
+    INLINE Terms<C> clipped(Vec<C> yes, Vec<C> no) const {
+        const Vec<C> wrong = yes - clip, right = no + clip;
+        const Bits<C> is_clipped = wrong <= Vec<C>{};
+        // close to 1 the log is that of the rounded number, and what rounding took away
+        const Vec<C> lost = wrong <= all((C)0.5) ? (((C)1 - right) - wrong) * ((C)1 + wrong) : Vec<C>{};
+        const Vec<C> of_right = -(log(right) + lost);
+        const Vec<C> factor =
+            of_negative(wrong, [&]() INLINED { return log(is_clipped ? all((C)1) : wrong); });
+        const Vec<C> bent = (of_negative.exponent * of_right * right + wrong) / (wrong * right);
+        return {
+            is_clipped ? Vec<C>{} : factor * of_right,
+            is_clipped ? Vec<C>{} : factor * bent * (yes * no),
+        };
+    }
+};
 
 // `to` is aligned if what is written goes past the cache
 template <class C>
@@ -132,8 +262,9 @@ INLINE void write(C* to, Vec<C> value, int64_t count, bool stream) {
         store(to, value);
 }
 
-template <class C>
+template <class C, class Entry>
 struct Losses {
+    Entry entry;
     Layout<OPERANDS> layout;
     Ordered<C> input, target, weight, pos_weight, loss, gradient;
     bool has_weight, has_pos_weight, stream;
@@ -141,8 +272,9 @@ struct Losses {
     C share = 1;
     C* sums = nullptr;  // per block
 
-    Losses(const Tensor (&operands)[OPERANDS], int64_t flags)
-        : layout(operands, 0),
+    Losses(const Entry& entry, const Tensor (&operands)[OPERANDS], int64_t flags)
+        : entry(entry),
+          layout(operands, 0),
           input(layout, SCORES, operands[SCORES]),
           target(layout, TARGET, operands[TARGET]),
           weight(layout, WEIGHT, operands[WEIGHT]),
@@ -155,8 +287,9 @@ struct Losses {
           stream(layout.rows * (int64_t)sizeof(C) >= PAST_THE_CACHE && gradient.is_in_place() &&
                  (intptr_t)gradient.data % BYTES == 0) {}
 
-    template <bool WITH_GRADIENT, bool WEIGHTED>
+    template <bool WITH_GRADIENT>
     bool blocks(int64_t first, int64_t last) const {
+        constexpr bool WEIGHTED = Entry::WEIGHTED;
         const Scratch scratch(OPERANDS * BLOCK * sizeof(C));
         C* const room = scratch.as<C>();
         if (!room) return false;
@@ -176,8 +309,8 @@ struct Losses {
                 // behind the end stands what costs nothing
                 const Vec<C> weights = WEIGHTED ? load_some(w + at, some, (C)1) : Vec<C>{};
                 const Vec<C> pos_weights = WEIGHTED ? load_some(p + at, some, (C)1) : Vec<C>{};
-                const Terms<C> found = terms<C, WEIGHTED>(
-                    load_some(x + at, some, -(C)INF), load_some(y + at, some, (C)0), weights, pos_weights);
+                const Terms<C> found =
+                    entry(load_some(x + at, some, -(C)INF), load_some(y + at, some, (C)0), weights, pos_weights);
                 if (losses) write<C>(losses + at, found.loss, some, false);
                 if (WITH_GRADIENT) write<C>(gradients + at, found.gradient * share, some, stream);
                 return found.loss;
@@ -197,8 +330,7 @@ struct Losses {
     template <bool WITH_GRADIENT>
     const char* run() const {
         return in_parallel(num_blocks(), GRAIN / BLOCK, [&](int64_t first, int64_t last) {
-            return has_weight || has_pos_weight ? blocks<WITH_GRADIENT, true>(first, last)
-                                                : blocks<WITH_GRADIENT, false>(first, last);
+            return blocks<WITH_GRADIENT>(first, last);
         });
     }
 
@@ -217,13 +349,12 @@ struct Losses {
     }
 };
 
-// (input, target, weight, pos_weight, flags): all have the input's shape; a target and weights are in the dtype of the
-// computation, or in halves where that is float32. The loss, and its gradient if wanted; both in the dtype of the
-// computation.
-template <bool WITH_GRADIENT>
-const char* binary_cross_entropy(Call& call) {
-    const Tensor input = call.tensor(0), target = call.tensor(1), weight = call.tensor(2), pos_weight = call.tensor(3);
-    const int64_t flags = call.integer(4);
+// The loss of all entries, and its gradient if wanted; both in the dtype of the computation. `with_entry(tag, run)` makes
+// what an entry costs and hands it to `run`. Weights that are not there are the input, by the flags.
+template <bool WITH_GRADIENT, class WithEntry>
+const char* losses_of(
+    Call& call, const Tensor& input, const Tensor& target, const Tensor& weight, const Tensor& pos_weight, int64_t flags,
+    const WithEntry& with_entry) {
     const auto reduction = (Reduction)(flags & REDUCTION);
     const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
     const Tensor loss = reduction == NONE ? call.result_like(input, wide) : call.result(0, nullptr, nullptr, wide);
@@ -244,17 +375,58 @@ const char* binary_cross_entropy(Call& call) {
     };
     return as_computed(input, [&](auto tag) {
         using C = typename decltype(tag)::type;
-        Losses<C> losses(operands, flags);
-        if (reduction == NONE) return losses.template run<WITH_GRADIENT>();
-        return losses.template reduce<WITH_GRADIENT>(reduction, loss.at<C>());
+        return with_entry(tag, [&](const auto& entry) {
+            Losses<C, Pointee<decltype(&entry)>> losses(entry, operands, flags);
+            if (reduction == NONE) return losses.template run<WITH_GRADIENT>();
+            return losses.template reduce<WITH_GRADIENT>(reduction, loss.at<C>());
+        });
     });
 }
 
+// (input, target, weight, pos_weight, flags): all have the input's shape; a target and weights are in the dtype of the
+// computation, or in halves where that is float32.
+template <bool WITH_GRADIENT>
+const char* binary_cross_entropy(Call& call) {
+    const Tensor input = call.tensor(0), target = call.tensor(1), weight = call.tensor(2), pos_weight = call.tensor(3);
+    const int64_t flags = call.integer(4);
+    return losses_of<WITH_GRADIENT>(
+        call, input, target, weight, pos_weight, flags, [&](auto tag, const auto& run) {
+            using C = typename decltype(tag)::type;
+            return flags & (HAS_WEIGHT | HAS_POS_WEIGHT) ? run(CrossEntropy<C, true>{}) : run(CrossEntropy<C, false>{});
+        });
+}
+
+// (input, target, gamma, weight of positives, weight of negatives, flags)
+template <bool WITH_GRADIENT>
+const char* sigmoid_focal(Call& call) {
+    const Tensor input = call.tensor(0), target = call.tensor(1);
+    return losses_of<WITH_GRADIENT>(
+        call, input, target, input, input, call.integer(5), [&](auto tag, const auto& run) {
+            using C = typename decltype(tag)::type;
+            return run(Focal<C>{Power<C>(call.number(2)), (C)call.number(3), (C)call.number(4)});
+        });
+}
+
+// (input, target, gamma of negatives, gamma of positives, clip, flags)
+template <bool WITH_GRADIENT>
+const char* asymmetric(Call& call) {
+    const Tensor input = call.tensor(0), target = call.tensor(1);
+    return losses_of<WITH_GRADIENT>(
+        call, input, target, input, input, call.integer(5), [&](auto tag, const auto& run) {
+            using C = typename decltype(tag)::type;
+            const Power<C> of_negative(call.number(2)), of_positive(call.number(3));
+            const C clip = (C)call.number(4);
+            return clip > 0 ? run(Asymmetric<C, true>{of_positive, of_negative, clip})
+                            : run(Asymmetric<C, false>{of_positive, of_negative, clip});
+        });
+}
+
 // One-vs-rest: a row's loss is the sum over its classes, of which the target's has the label 1 and the others 0.
-template <class C>
+template <class C, class Entry>
 struct Rows {
     enum { SCORES, GRADIENT, ROW, OPERANDS };
 
+    Entry entry;
     Layout<OPERANDS> layout;
     Operand<C, OPERANDS> input, gradient;
     const int64_t* ids;
@@ -264,8 +436,9 @@ struct Rows {
     C share = 1;
     C* costs = nullptr;  // per row
 
-    Rows(const Tensor (&operands)[OPERANDS], int64_t axis, int64_t ignored)
-        : layout(operands, (int64_t)1 << axis),
+    Rows(const Entry& entry, const Tensor (&operands)[OPERANDS], int64_t axis, int64_t ignored)
+        : entry(entry),
+          layout(operands, (int64_t)1 << axis),
           input(layout, SCORES, operands[SCORES]),
           gradient(layout, GRADIENT, operands[GRADIENT]),
           ids((const int64_t*)operands[ROW].data),
@@ -299,7 +472,7 @@ struct Rows {
                 costs[row] = sum_over<C>(length, [&](int64_t at, int64_t some) INLINED {
                     // behind the end stands what costs nothing
                     const Vec<C> x = load_some(scores + at, some, -(C)INF);
-                    const Terms<C> found = terms<C, false>(x, load(labels + at), Vec<C>{}, Vec<C>{});
+                    const Terms<C> found = entry(x, load(labels + at), Vec<C>{}, Vec<C>{});
                     if (WITH_GRADIENT) write<C>(to + at, found.gradient * share, some, is_aligned);
                     return found.loss;
                 });
@@ -358,10 +531,9 @@ struct Rows {
             const int64_t last = end - chunk < CHUNK * width ? end : chunk + CHUNK * width;
             for (int64_t at = 0; at < block.count; at += LANES<C>) {
                 Vec<C> sum{};
-                for (int64_t entry = chunk + at; entry < last; entry += width) {
-                    const Terms<C> found =
-                        terms<C, false>(load(tile + entry), load(labels + entry), Vec<C>{}, Vec<C>{});
-                    if (WITH_GRADIENT) store(tile + entry, found.gradient * share);
+                for (int64_t place = chunk + at; place < last; place += width) {
+                    const Terms<C> found = entry(load(tile + place), load(labels + place), Vec<C>{}, Vec<C>{});
+                    if (WITH_GRADIENT) store(tile + place, found.gradient * share);
                     sum += found.loss;
                 }
                 store(sums + at, load(sums + at) + sum);
@@ -402,13 +574,15 @@ struct Rows {
     }
 };
 
-// (input, target, axis, ignore_index, flags): the target is contiguous and has the input's shape without the class axis.
-// The loss, and its gradient if wanted; both in the dtype of the computation.
+// (input, target, axis, ignore_index, gamma, weight of positives, weight of negatives, flags): the target is contiguous
+// and has the input's shape without the class axis. The loss, and its gradient if wanted; both in the dtype of the
+// computation.
 template <bool WITH_GRADIENT>
 const char* one_vs_rest(Call& call) {
     const Tensor input = call.tensor(0), target = call.tensor(1);
     const int64_t axis = call.integer(2), ignored = call.integer(3);
-    const auto reduction = (Reduction)(call.integer(4) & REDUCTION);
+    const double gamma = call.number(4), of_positive = call.number(5), of_negative = call.number(6);
+    const auto reduction = (Reduction)(call.integer(7) & REDUCTION);
     const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
     const Tensor loss =
         reduction == NONE ? call.result_reduced(target, 0, wide) : call.result(0, nullptr, nullptr, wide);
@@ -420,10 +594,15 @@ const char* one_vs_rest(Call& call) {
     const Tensor operands[] = {input, gradient, row};
     return as_computed(input, [&](auto tag) {
         using C = typename decltype(tag)::type;
-        Rows<C> rows(operands, axis, ignored);
-        if (reduction != NONE) return rows.template reduce<WITH_GRADIENT>(reduction, loss.at<C>());
-        rows.costs = loss.at<C>();
-        return rows.template run<WITH_GRADIENT>();
+        const auto run = [&](const auto& entry) {
+            Rows<C, Pointee<decltype(&entry)>> rows(entry, operands, axis, ignored);
+            if (reduction != NONE) return rows.template reduce<WITH_GRADIENT>(reduction, loss.at<C>());
+            rows.costs = loss.at<C>();
+            return rows.template run<WITH_GRADIENT>();
+        };
+        const bool is_plain = gamma == 0 && of_positive == 1 && of_negative == 1;
+        return is_plain ? run(CrossEntropy<C, false>{})
+                        : run(Focal<C>{Power<C>(gamma), (C)of_positive, (C)of_negative});
     });
 }
 
@@ -438,6 +617,11 @@ extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_binary_, I
         library, "anymax::binary_cross_entropy", boxed<binary_cross_entropy<false>>, TORCH_VERSION);
     failed |= torch_library_impl(
         library, "anymax::binary_cross_entropy_with_gradient", boxed<binary_cross_entropy<true>>, TORCH_VERSION);
+    failed |= torch_library_impl(library, "anymax::sigmoid_focal", boxed<sigmoid_focal<false>>, TORCH_VERSION);
+    failed |= torch_library_impl(
+        library, "anymax::sigmoid_focal_with_gradient", boxed<sigmoid_focal<true>>, TORCH_VERSION);
+    failed |= torch_library_impl(library, "anymax::asymmetric", boxed<asymmetric<false>>, TORCH_VERSION);
+    failed |= torch_library_impl(library, "anymax::asymmetric_with_gradient", boxed<asymmetric<true>>, TORCH_VERSION);
     failed |= torch_library_impl(library, "anymax::one_vs_rest", boxed<one_vs_rest<false>>, TORCH_VERSION);
     failed |= torch_library_impl(library, "anymax::one_vs_rest_with_gradient", boxed<one_vs_rest<true>>, TORCH_VERSION);
     return failed;

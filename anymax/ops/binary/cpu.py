@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,13 +32,26 @@ def _loss(input: Tensor, *arguments: Any) -> Tensor:
     return input.new_empty((), dtype=dtype)
 
 
-FORWARD = define(f"binary_cross_entropy{_ARGUMENTS} -> Tensor", _loss)
-WITH_GRADIENT = define(
-    f"binary_cross_entropy_with_gradient{_ARGUMENTS} -> (Tensor, Tensor)",
-    lambda input, *arguments: (_loss(input, *arguments), result_like(input, compute_dtype(input.dtype))),
-)
+_FOCUSED = "(Tensor input, Tensor target, float gamma, float of_positive, float of_negative, int flags)"
+_ASYMMETRIC = "(Tensor input, Tensor target, float gamma_neg, float gamma_pos, float clip, int flags)"
 
-_OF_ROWS = "(Tensor input, Tensor target, int axis, int ignore_index, int flags)"
+
+def _pair(name: str, arguments: str) -> tuple[Any, Any]:
+    """An op of entries: the loss, and the loss with its gradient."""
+    return define(f"{name}{arguments} -> Tensor", _loss), define(
+        f"{name}_with_gradient{arguments} -> (Tensor, Tensor)",
+        lambda input, *others: (_loss(input, *others), result_like(input, compute_dtype(input.dtype))),
+    )
+
+
+FORWARD, WITH_GRADIENT = _pair("binary_cross_entropy", _ARGUMENTS)
+FOCAL, FOCAL_WITH_GRADIENT = _pair("sigmoid_focal", _FOCUSED)
+ASYMMETRIC, ASYMMETRIC_WITH_GRADIENT = _pair("asymmetric", _ASYMMETRIC)
+
+_OF_ROWS = (
+    "(Tensor input, Tensor target, int axis, int ignore_index, float gamma, float of_positive, float of_negative, "
+    "int flags)"
+)
 
 
 def _loss_of_rows(input: Tensor, target: Tensor, *arguments: Any) -> Tensor:
@@ -104,11 +118,88 @@ class _Differentiable(torch.autograd.Function):
         return found.to(input.dtype), None, None, None, None
 
 
-class OneVsRest(CpuKernel):
-    def __call__(self, input: Tensor, target: Tensor, dims: Dims, ignore_index: int, reduction: str) -> Tensor:
+class SigmoidFocal(CpuKernel):
+    def __call__(self, input: Tensor, target: Tensor, alpha: float | None, gamma: float, reduction: str) -> Tensor:
         if input.requires_grad and torch.is_grad_enabled():
-            return _DifferentiableRows.apply(input, target, dims, ignore_index, reduction)
-        return ONE_VS_REST(input, target.contiguous(), dims.axes[0], ignore_index, REDUCTIONS.index(reduction))
+            return _DifferentiableFocal.apply(input, target, alpha, gamma, reduction)
+        return FOCAL(*_focal_arguments(input, target, alpha, gamma, reduction))
+
+    def cannot(self, input: Tensor, target: Tensor, *arguments: Any) -> str | None:
+        return _refuses_entries(self, input, target)
+
+
+class _DifferentiableFocal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, target: Tensor, alpha: float | None, gamma: float, reduction: str) -> Tensor:
+        loss, gradient = FOCAL_WITH_GRADIENT(*_focal_arguments(input, target, alpha, gamma, reduction))
+        ctx.save_for_backward(input, target, gradient)
+        ctx.options = alpha, gamma, reduction
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return (_backward(ctx, grad, reference.sigmoid_focal_loss), None, None, None, None)
+
+
+class Asymmetric(CpuKernel):
+    def __call__(
+        self, input: Tensor, target: Tensor, gamma_neg: float, gamma_pos: float, clip: float, reduction: str
+    ) -> Tensor:
+        if input.requires_grad and torch.is_grad_enabled():
+            return _DifferentiableAsymmetric.apply(input, target, gamma_neg, gamma_pos, clip, reduction)
+        target, flags = _readable(target, compute_dtype(input.dtype)), REDUCTIONS.index(reduction)
+        return ASYMMETRIC(input, target, gamma_neg, gamma_pos, clip, flags)
+
+    def cannot(self, input: Tensor, target: Tensor, *arguments: Any) -> str | None:
+        return _refuses_entries(self, input, target)
+
+
+class _DifferentiableAsymmetric(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, input: Tensor, target: Tensor, gamma_neg: float, gamma_pos: float, clip: float, reduction: str
+    ) -> Tensor:
+        readable, flags = _readable(target, compute_dtype(input.dtype)), REDUCTIONS.index(reduction)
+        loss, gradient = ASYMMETRIC_WITH_GRADIENT(input, readable, gamma_neg, gamma_pos, clip, flags)
+        ctx.save_for_backward(input, target, gradient)
+        ctx.options = gamma_neg, gamma_pos, clip, reduction
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return (_backward(ctx, grad, reference.asymmetric_loss), None, None, None, None, None)
+
+
+def _refuses_entries(kernel: CpuKernel, input: Tensor, target: Tensor) -> str | None:
+    if reason := kernel.refuses_scores(input, target):
+        return reason
+    return "it has no derivative in target" if target.requires_grad and torch.is_grad_enabled() else None
+
+
+def _backward(ctx: Any, grad: Tensor, definition: Callable[..., Tensor]) -> Tensor:
+    """The gradient of a loss of entries, whose options end in the reduction."""
+    input, target, gradient = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        (found,) = torch.autograd.grad(definition(input, target, *ctx.options), input, grad, create_graph=True)
+    else:
+        found = chained(gradient, grad, ctx.options[-1])
+    return found.to(input.dtype)
+
+
+class OneVsRest(CpuKernel):
+    def __call__(
+        self,
+        input: Tensor,
+        target: Tensor,
+        dims: Dims,
+        ignore_index: int,
+        reduction: str,
+        alpha: float | None,
+        gamma: float,
+    ) -> Tensor:
+        if input.requires_grad and torch.is_grad_enabled():
+            return _DifferentiableRows.apply(input, target, dims, ignore_index, reduction, alpha, gamma)
+        return ONE_VS_REST(*_row_arguments(input, target, dims, ignore_index, reduction, alpha, gamma))
 
     def cannot(self, input: Tensor, target: Tensor, *arguments: Any) -> str | None:
         return self.refuses_scores(input, target)
@@ -116,23 +207,57 @@ class OneVsRest(CpuKernel):
 
 class _DifferentiableRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, input: Tensor, target: Tensor, dims: Dims, ignore_index: int, reduction: str) -> Tensor:
-        axis, flags = dims.axes[0], REDUCTIONS.index(reduction)
-        loss, gradient = ONE_VS_REST_WITH_GRADIENT(input, target.contiguous(), axis, ignore_index, flags)
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        target: Tensor,
+        dims: Dims,
+        ignore_index: int,
+        reduction: str,
+        alpha: float | None,
+        gamma: float,
+    ) -> Tensor:
+        arguments = _row_arguments(input, target, dims, ignore_index, reduction, alpha, gamma)
+        loss, gradient = ONE_VS_REST_WITH_GRADIENT(*arguments)
         ctx.save_for_backward(input, target, gradient)
-        ctx.dims, ctx.ignore_index, ctx.reduction = dims, ignore_index, reduction
+        ctx.options = dims, ignore_index, reduction, alpha, gamma
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         input, target, gradient = ctx.saved_tensors
+        dims, _, reduction, *_ = ctx.options
         if torch.is_grad_enabled():
-            loss = reference.one_vs_rest_loss(input, target, ctx.dims, ctx.ignore_index, ctx.reduction)
+            loss = reference.one_vs_rest_loss(input, target, *ctx.options)
             (found,) = torch.autograd.grad(loss, input, grad, create_graph=True)
         else:
-            of_entries = grad.unsqueeze(ctx.dims.axes[0]) if ctx.reduction == "none" else grad
-            found = chained(gradient, of_entries, ctx.reduction)
-        return found.to(input.dtype), None, None, None, None
+            found = chained(gradient, grad.unsqueeze(dims.axes[0]) if reduction == "none" else grad, reduction)
+        return found.to(input.dtype), None, None, None, None, None, None
+
+
+def _focal_arguments(
+    input: Tensor, target: Tensor, alpha: float | None, gamma: float, reduction: str
+) -> tuple[Any, ...]:
+    readable = _readable(target, compute_dtype(input.dtype))
+    return input, readable, gamma, *_weights(alpha), REDUCTIONS.index(reduction)
+
+
+def _row_arguments(
+    input: Tensor,
+    target: Tensor,
+    dims: Dims,
+    ignore_index: int,
+    reduction: str,
+    alpha: float | None,
+    gamma: float,
+) -> tuple[Any, ...]:
+    flags = REDUCTIONS.index(reduction)
+    return input, target.contiguous(), dims.axes[0], ignore_index, gamma, *_weights(alpha), flags
+
+
+def _weights(alpha: float | None) -> tuple[float, float]:
+    """Of positives and of negatives."""
+    return (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
 
 
 def _arguments(

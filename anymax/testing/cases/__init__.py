@@ -1,6 +1,18 @@
 """One row per way of calling an op. An op without a row fails the suite; a new row meets every law."""
 
-from anymax.testing.cases import binary, cross_entropy, entmax, entropy, gumbel, linear, nce, softmax, tree, truncation
+from anymax.testing.cases import (
+    binary,
+    cross_entropy,
+    entmax,
+    entropy,
+    gumbel,
+    imbalance,
+    linear,
+    nce,
+    softmax,
+    tree,
+    truncation,
+)
 from anymax.testing.cases.case import Case
 
 CASES: tuple[Case, ...] = (
@@ -11,6 +23,7 @@ CASES: tuple[Case, ...] = (
     *truncation.CASES,
     *cross_entropy.CASES,
     *binary.CASES,
+    *imbalance.CASES,
     *linear.CASES,
     *nce.CASES,
     *tree.CASES,
