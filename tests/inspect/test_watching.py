@@ -150,6 +150,16 @@ PAIRS = {
         lambda: anymax.binary_cross_entropy_with_logits(nn.Sigmoid()(scores())[:, 0], torch.ones(4)),
         lambda: anymax.binary_cross_entropy_with_logits(scores()[:, 0], torch.ones(4)),
     ),
+    "sigmoid, then focal": (
+        "AMX202",
+        lambda: anymax.sigmoid_focal_loss(inputs=scores().sigmoid(), targets=torch.ones(4, 5), reduction="mean"),
+        lambda: anymax.sigmoid_focal_loss(inputs=scores(), targets=torch.ones(4, 5), reduction="mean"),
+    ),
+    "sigmoid, then asymmetric": (
+        "AMX202",
+        lambda: anymax.nn.AsymmetricLoss()(scores().sigmoid(), torch.ones(4, 5)),
+        lambda: anymax.nn.AsymmetricLoss()(scores(), torch.ones(4, 5)),
+    ),
     "softmax, then with logits": (
         "AMX202",
         lambda: nn.BCEWithLogitsLoss()(scores().softmax(1)[:, 1], torch.ones(4)),

@@ -32,6 +32,8 @@ ALIASES = {
     "absolute": "abs",
     "binary_cross_entropy": "bce",
     "binary_cross_entropy_with_logits": "bce_with_logits",
+    "anymax.asymmetric_loss": "bce_with_logits",
+    "anymax.sigmoid_focal_loss": "bce_with_logits",
     "torchvision.ops.sigmoid_focal_loss": "bce_with_logits",
     "torchvision.ops.focal_loss.sigmoid_focal_loss": "bce_with_logits",
     "clip": "clamp",

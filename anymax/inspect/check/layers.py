@@ -41,6 +41,8 @@ LOSSES = {
     "BCELoss": "bce",
     "BCEWithLogitsLoss": "bce_with_logits",
     "MultiLabelSoftMarginLoss": "bce_with_logits",
+    "SigmoidFocalLoss": "bce_with_logits",
+    "AsymmetricLoss": "bce_with_logits",
     "KLDivLoss": "kl_div",
     "CTCLoss": "ctc_loss",
 }

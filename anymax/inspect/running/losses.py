@@ -388,10 +388,11 @@ def _is_nested(origin: Origin, place: Place) -> bool:
 
 
 def _with_logits(record: Record, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    scores, target = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "target")
+    name = function.__name__
+    several = "s" if name == "sigmoid_focal_loss" else ""
+    scores, target = argument(args, kwargs, 0, f"input{several}"), argument(args, kwargs, 1, f"target{several}")
     if not (isinstance(scores, Tensor) and isinstance(target, Tensor)):
         return function(*args, **kwargs)
-    name = "binary_cross_entropy_with_logits"
     origin = _look_up(record, scores)
     if origin is not None and origin.kind in ("sigmoid", "softmax", "logsigmoid", "log_softmax"):
         record.say(
@@ -669,6 +670,8 @@ def _handlers() -> dict[Any, Handler]:
         "cross_entropy": _cross_entropy,
         "log_prob": _cross_entropy,
         "binary_cross_entropy_with_logits": _with_logits,
+        "sigmoid_focal_loss": _with_logits,
+        "asymmetric_loss": _with_logits,
         "sample": _sample,
     }
     return {**found, **{OPS[name].function: handler for name, handler in ours.items()}}

@@ -1,6 +1,6 @@
 """## What it does
-Finds `binary_cross_entropy_with_logits`, `nn.BCEWithLogitsLoss`, `nn.MultiLabelSoftMarginLoss` and torchvision's
-`sigmoid_focal_loss` of what a sigmoid or softmax has already been applied to.
+Finds `binary_cross_entropy_with_logits`, `nn.BCEWithLogitsLoss`, `nn.MultiLabelSoftMarginLoss`, `sigmoid_focal_loss` of
+torchvision and anymax, and anymax's `asymmetric_loss` of what a sigmoid or softmax has already been applied to.
 
 ## Why is this bad
 These losses apply the sigmoid themselves. Of probabilities it gives numbers between 0.5 and 0.73: a negative can never
