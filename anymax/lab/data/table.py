@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
 import numpy as np
@@ -18,13 +17,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown, spelled
+from anymax._core.sentences import count_rows, first_of, of_path, quoted, shown
 from anymax.lab.data import hints, leaks, splits
-from anymax.lab.data.columns import KINDS, LONGEST_NAME, MOST_LEVELS, number_values, read_column, read_times
+from anymax.lab.data.columns import KINDS, MOST_LEVELS, read_column, read_times
 from anymax.lab.data.dataset import Items, Part, Parts, Whole
 from anymax.lab.data.preparation import CutOff, Preparation
 from anymax.lab.data.readings import MISSING, TableReading, joined
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
+from anymax.lab.data.targets import read_classes
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
 from anymax.lab.options import ReadOptions
@@ -35,7 +35,7 @@ LITTLE = 0.5  # of the training rows, in which a column has a level that is not 
 MOST_TERMS = 1000  # of one free text column
 TERM_BYTES = 2**27  # that the terms of one free text column may take in all parts
 MOST_NAMED = 20  # classes or columns, where a name is all that is said of each
-MOST_LISTED = 5  # columns, or pairs of classes, in one sentence
+MOST_LISTED = 5  # columns in one sentence
 REPEATS_LOOKED_AT = 5  # groups are drawn anew in each repeat: a class counts as measured if these have it everywhere
 
 
@@ -326,9 +326,9 @@ def read_table(
         notes.append(f"{count_rows(without_target)} without a value in {quoted(target)} left out.")
     if frame.empty:
         raise DataError(f"Target column {quoted(target)} has no value at all.")
-    classes, class_names = _read_classes(frame[target], target)
-    notes += _alike_notes(class_names)
-    infos = [ColumnInfo(target, "target", f"holds {len(class_names)} classes", without_target)]
+    read_target = read_classes(frame[target], target)
+    notes += read_target.notes
+    infos = [ColumnInfo(target, "target", f"holds {len(read_target.names)} classes", without_target)]
     groups = None if group is None else _read_groups(frame[group], group)
     times = None if time is None else read_times(time, frame[time], decimal_comma)
     if group is not None:
@@ -361,8 +361,8 @@ def read_table(
         numbers=features.numbers,
         categories=features.categories,
         texts=features.texts,
-        classes=classes,
-        class_names=class_names,
+        classes=read_target.values,
+        class_names=read_target.names,
         columns=[*infos, *(column.info for column in read)],
         notes=notes,
         groups=groups,
@@ -417,33 +417,6 @@ def _read_groups(cells: pd.Series, group: str) -> np.ndarray:
     return ids
 
 
-def _read_classes(cells: pd.Series, target: str) -> tuple[np.ndarray, list[str]]:
-    """Class ids and names, in numeric order where the names are numbers."""
-    text = cells.astype(str)
-    names = sorted(set(text), key=_numbers_first)
-    longest = max(names, key=len)
-    if len(longest) > LONGEST_NAME:
-        raise DataError(
-            f"Target column {quoted(target)} holds a cell of {len(longest)} characters ({quoted(longest)}): "
-            f"expected the names of classes, of {LONGEST_NAME} characters at most."
-        )
-    _refuse_continuous(number_values(text), target)
-    counts = text.value_counts()
-    if len(names) == 1:
-        raise DataError(
-            f"Target column {quoted(target)} has one class only ({quoted(names[0])}, in all {len(text)} rows): "
-            "expected two or more."
-        )
-    splittable = int((counts >= SMALLEST_SPLIT_CLASS).sum())
-    if splittable < 2:
-        raise DataError(
-            f"Target column {quoted(target)} has {len(names)} classes, of which {splittable} "
-            f"{'has' if splittable == 1 else 'have'} the {SMALLEST_SPLIT_CLASS} rows that a split into training, "
-            "validation and test part needs: expected two or more such classes."
-        )
-    return pd.Categorical(text, categories=names).codes.astype(np.int64), names
-
-
 def _date_notes(names: list[str]) -> list[str]:
     """That there is --time for tables with columns of dates."""
     if not names:
@@ -454,55 +427,6 @@ def _date_notes(names: list[str]) -> list[str]:
         f"{hold} dates: if the model is to be used on later rows than it was trained on, --time {one} tests it on the "
         "latest ones."
     ]
-
-
-def _alike_notes(names: list[str]) -> list[str]:
-    """The classes that may be meant as one."""
-    alike: dict[object, list[str]] = {}
-    for name in names:
-        alike.setdefault(_meaning(name), []).append(name)
-    pairs = [f"{spelled(first)} and {spelled(other)}" for first, *others in alike.values() for other in others]
-    if not pairs:
-        return []
-    left = len(pairs) - MOST_LISTED
-    more = f" and {left} more pair{'s' * (left > 1)}" if left > 0 else ""
-    return [
-        f"Classes {', '.join(pairs[:MOST_LISTED])}{more} differ only in capitals, in spaces or in how a number is "
-        "written: each stays a class of its own."
-    ]
-
-
-def _meaning(name: str) -> object:
-    """The same for names that differ only in capitals, in spaces or in how a number is written."""
-    folded = " ".join(name.split()).casefold()
-    try:
-        number = Decimal(folded)
-    except InvalidOperation:
-        return folded
-    # "1_0" is 10 to Python and hardly to anyone who names classes
-    return folded if number.is_nan() or "_" in folded else number
-
-
-def _refuse_continuous(numbers: pd.Series, target: str) -> None:
-    """A target of many numbers, not whole or hardly ever repeated, is a quantity and no class."""
-    different = numbers.nunique()
-    if numbers.isna().any() or different <= 20:
-        return
-    whole = bool((numbers * 2 % 1 == 0).all())  # marks may be given in halves
-    if not whole or different > len(numbers) / 2:
-        raise DataError(
-            f"Target column {quoted(target)} looks continuous ({different} different numbers in {len(numbers)} rows): "
-            "compare needs classes, so cut it into a few ranges or name another column."
-        )
-
-
-def _numbers_first(name: str) -> tuple[int, float, str]:
-    try:
-        value = float(name)
-    except ValueError:
-        return 1, 0.0, name
-    # "nan" has no place among numbers, and would leave all of them in an order that differs from run to run
-    return (1, 0.0, name) if np.isnan(value) else (0, value, name)
 
 
 def _unknown_column(column: str, names: list[str], *role: str | Option) -> DataError:

@@ -12,10 +12,10 @@ from sklearn.metrics import average_precision_score, f1_score
 from torch import Tensor
 
 from anymax.lab.measure import MEASURES, Task, measured
+from anymax.lab.measuring.reliability import bins, calibration_error, error_if_calibrated
 from anymax.lab.results import LogZ, RecallBin, ReliabilityBin, Scaled, Tested
 from anymax.lab.statistics import influence
 
-NUM_BINS = 15
 MOST_SCORES = 1 << 22  # scores held at a time
 MOST_RANKED = 1 << 26  # scores kept for average precision; where there are more it is not taken
 TOP = 5
@@ -319,47 +319,13 @@ def recall(
 
 
 def reliability(outcome: Outcome) -> list[ReliabilityBin]:
-    """Confidence against accuracy in 15 bins of equal width, each open below and closed above; empty ones left out.
-
-    The last bin holds a confidence of exactly 1 and the first one of exactly 0.
-    """
-    if outcome.law is None or not np.isfinite(outcome.law.confidence).all():
-        return []
-    confidence = outcome.law.confidence
-    bins = _bins(confidence)
-    counts = np.bincount(bins, minlength=NUM_BINS)
-    confidences = np.bincount(bins, confidence, NUM_BINS)
-    hits = np.bincount(bins, outcome.predictions == outcome.targets, NUM_BINS)
-    return [
-        ReliabilityBin(float(confidences[i] / counts[i]), float(hits[i] / counts[i]), int(counts[i]))
-        for i in np.flatnonzero(counts)
-    ]
-
-
-def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
-    """The mean distance between confidence and accuracy, weighted by the items in each bin."""
-    total = sum(bin.count for bin in bins)
-    if not total:
-        return None
-    return sum(bin.count * abs(bin.confidence - bin.accuracy) for bin in bins) / total
+    """Confidence against accuracy; empty without a law."""
+    return bins(outcome.law.confidence, outcome.predictions == outcome.targets) if outcome.law else []
 
 
 def calibration_error_if_calibrated(outcome: Outcome, draws: int = 200) -> float | None:
-    """The calibration error to expect of a model with these confidences that is right as often as it says.
-
-    It is not 0: in a finite part accuracy and confidence differ by chance. Simulated, always with the same draws.
-    """
-    if outcome.law is None or not len(outcome.targets) or not np.isfinite(outcome.law.confidence).all():
-        return None
-    confidence = outcome.law.confidence
-    bins = _bins(confidence)
-    confidences = np.bincount(bins, confidence, NUM_BINS)
-    generator = np.random.default_rng(0)
-    errors = [
-        np.abs(np.bincount(bins, generator.random(len(bins)) < confidence, NUM_BINS) - confidences).sum()
-        for _ in range(draws)
-    ]
-    return float(np.mean(errors) / len(bins))
+    """The calibration error to expect of a model with these confidences that is right as often as it says."""
+    return error_if_calibrated(outcome.law.confidence, draws) if outcome.law else None
 
 
 def by_item(outcome: Outcome, task: Task, measured_ids: Sequence[int]) -> dict[str, np.ndarray]:
@@ -379,11 +345,6 @@ def by_item(outcome: Outcome, task: Task, measured_ids: Sequence[int]) -> dict[s
     found = {key: numbers for key, numbers in adds.items() if numbers is not None and np.isfinite(numbers).all()}
     # exact to 1e-7 of an item's number, far below what chance does to it
     return {key: numbers if numbers.dtype == bool else numbers.astype(np.float32) for key, numbers in found.items()}
-
-
-def _bins(confidence: np.ndarray) -> np.ndarray:
-    inner_edges = np.linspace(0, 1, NUM_BINS + 1)[1:-1]
-    return np.digitize(confidence, inner_edges, right=True)
 
 
 def _finite(number: float) -> float | None:

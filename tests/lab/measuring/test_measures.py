@@ -10,7 +10,8 @@ from sklearn.metrics import average_precision_score, brier_score_loss, f1_score,
 
 from anymax.lab.measure import MEASURES, measured
 from anymax.lab.measuring import measures
-from anymax.lab.measuring.measures import NUM_BINS, Law, Outcome
+from anymax.lab.measuring.measures import Law, Outcome
+from anymax.lab.measuring.reliability import NUM_BINS
 
 
 def outcome_of(confidence, correct):
