@@ -4,6 +4,7 @@ import copy
 import pickle
 import typing
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -526,17 +527,20 @@ def test_an_alpha_of_a_head_learns_and_starts_again():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_focal_head_takes_rows_of_any_number_of_labels(dtype, reduction):
+def test_rows_of_any_number_of_labels(dtype, reduction):
     """A row's loss is the sum over its classes, as for ids: twice a mean over entries would be another scale."""
-    head = anymax.nn.FocalHead(6, 12, gamma=1.5, reduction=reduction)
     features = scores(4, 3, 6)
     labels = torch.rand(4, 3, 12, generator=generator(1)) < 0.3
     labels[0, 0] = False
-    rows = anymax.sigmoid_focal_loss(head.scores(features), labels, gamma=1.5).sum(-1)
-    expected = {"none": rows, "mean": rows.mean(), "sum": rows.sum()}[reduction]
-    assert_close(head(features, labels.to(dtype)), expected)
     ids = torch.randint(12, (4, 3), generator=generator(2))
-    assert_close(head(features, nn.functional.one_hot(ids, 12).to(dtype)), head(features, ids))
+    for head, loss in (
+        (anymax.nn.SigmoidHead(6, 12, reduction=reduction), anymax.binary_cross_entropy_with_logits),
+        (anymax.nn.FocalHead(6, 12, gamma=1.5, reduction=reduction), partial(anymax.sigmoid_focal_loss, gamma=1.5)),
+    ):
+        rows = loss(head.scores(features), labels.float(), reduction="none").sum(-1)
+        expected = {"none": rows, "mean": rows.mean(), "sum": rows.sum()}[reduction]
+        assert_close(head(features, labels.to(dtype)), expected)
+        assert_close(head(features, nn.functional.one_hot(ids, 12).to(dtype)), head(features, ids))
 
 
 def test_focal_head_starts_as_if_classes_were_equally_frequent():
@@ -555,6 +559,15 @@ def test_focal_head_starts_as_if_classes_were_equally_frequent():
     ):
         with pytest.raises(ValueError, match=words):
             anymax.nn.FocalHead(6, 12, **options)
+
+
+def test_labels_of_another_shape_are_one_sentence():
+    head = anymax.nn.SigmoidHead(6, 12)
+    for target in (torch.zeros(5), torch.zeros(5, 11), torch.zeros(12)):
+        with pytest.raises(ValueError, match=r"target must have the input's shape \(5, 12\)"):
+            head(scores(5, 6), target)
+    with pytest.raises(ValueError, match=r"target must be in \[0, 1\]"):
+        head(scores(5, 6), torch.full((5, 12), -100.0))
 
 
 def test_gumbel_head_learns_the_law_it_says():

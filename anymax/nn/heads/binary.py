@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,13 @@ from typing_extensions import Unpack
 from anymax._core.errors import named_after_class
 from anymax.nn._arguments import describe
 from anymax.nn.heads.dense import DenseHead, DenseOptions
-from anymax.ops.binary.api import check_alpha, check_gamma, one_vs_rest_loss, sigmoid_focal_loss
+from anymax.ops.binary.api import (
+    binary_cross_entropy_with_logits,
+    check_alpha,
+    check_gamma,
+    one_vs_rest_loss,
+    sigmoid_focal_loss,
+)
 
 
 class SigmoidHead(DenseHead):
@@ -28,12 +33,17 @@ class SigmoidHead(DenseHead):
             :class:`SoftmaxHead`.
 
     Shape:
-        input (..., d), target (...) of class ids; without a target the scores, (..., C).
+        input (..., d), target (...) of class ids, or (..., C) of 0 and 1, floating point or bool, where a row may have
+        any number of classes, or none; without a target the scores, (..., C). A row's loss is the sum over the classes
+        either way, "mean" is over rows, and `ignore_index` is for ids.
 
     Example:
         >>> head = anymax.nn.SigmoidHead(3, 10)
         >>> head.predict(torch.zeros(2, 3), k=5)[1].shape
         torch.Size([2, 5])
+        >>> labels = torch.eye(10)[[1, 7]]  # of each row one, so that the loss is that of the ids
+        >>> bool(head(torch.zeros(2, 3), labels) == head(torch.zeros(2, 3), torch.tensor([1, 7])))
+        True
     """
 
     def _bias_start(self) -> float | Tensor:
@@ -47,7 +57,25 @@ class SigmoidHead(DenseHead):
         scores = self.scores(input)
         if target is None:
             return scores
-        return one_vs_rest_loss(scores, target, dim=-1, ignore_index=self.ignore_index, reduction=self.reduction)
+        if target.is_floating_point() or target.dtype == torch.bool:
+            return self._of_labels(scores, target)
+        return one_vs_rest_loss(
+            scores, target, dim=-1, ignore_index=self.ignore_index, reduction=self.reduction, **self._focus()
+        )
+
+    def _of_labels(self, scores: Tensor, target: Tensor) -> Tensor:
+        if self.reduction == "none":
+            return self._of_entries(scores, target, "none").sum(-1)
+        loss = self._of_entries(scores, target, self.reduction)
+        # the mean over all entries, of which a row has as many as there are classes
+        return loss * self.num_classes if self.reduction == "mean" else loss
+
+    def _of_entries(self, scores: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return binary_cross_entropy_with_logits(scores, target, reduction=reduction)
+
+    def _focus(self) -> dict[str, Any]:
+        """What makes the loss another than the cross-entropy."""
+        return {}
 
     def log_prob(self, input: Tensor) -> Tensor:
         raise NotImplementedError(
@@ -108,35 +136,11 @@ class FocalHead(SigmoidHead):
             return -math.log(max(self.num_classes - 1, 1))
         return super()._bias_start()
 
-    def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
-        scores = self.scores(input)
-        if target is None:
-            return scores
-        if target.is_floating_point() or target.dtype == torch.bool:
-            return over_rows(
-                functools.partial(sigmoid_focal_loss, alpha=self.alpha, gamma=self.gamma),
-                scores,
-                target,
-                self.reduction,
-            )
-        return one_vs_rest_loss(
-            scores,
-            target,
-            dim=-1,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            alpha=self.alpha,
-            gamma=self.gamma,
-        )
+    def _of_entries(self, scores: Tensor, target: Tensor, reduction: str) -> Tensor:
+        return sigmoid_focal_loss(scores, target, reduction=reduction, **self._focus())
+
+    def _focus(self) -> dict[str, Any]:
+        return {"alpha": self.alpha, "gamma": self.gamma}
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {describe(self, 'alpha', 'gamma')}"
-
-
-def over_rows(loss: Callable[..., Tensor], scores: Tensor, target: Tensor, reduction: str) -> Tensor:
-    """A loss of entries as one of rows, each the sum over its classes."""
-    if reduction == "none":
-        return loss(scores, target, reduction="none").sum(-1)
-    reduced = loss(scores, target, reduction=reduction)
-    # a mean over all entries, of which a row has as many as there are classes
-    return reduced * scores.shape[-1] if reduction == "mean" else reduced
