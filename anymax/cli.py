@@ -116,7 +116,17 @@ def compare(
             "file with X and y; a .txt file or a folder of them.",
         ),
     ],
-    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column that holds the classes.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column that holds the classes, or lists of labels; or several with commas: labels of yes and no.",
+        ),
+    ] = None,
+    target_separator: Annotated[
+        str | None,
+        typer.Option(metavar="SIGN", help="What stands between the labels in a cell of the target, such as ';'."),
+    ] = None,
     group: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Rows with the same value here stay in one part.")
     ] = None,
@@ -214,6 +224,7 @@ def compare(
             comparison = compare_methods(
                 data,
                 target=target,
+                target_separator=target_separator,
                 group=group,
                 time=time,
                 drop=drop or (),
@@ -472,8 +483,8 @@ def _flag(option: Option) -> str:
     )
     if option.value is None:
         return flag
-    if option.name == "methods":
-        values = [",".join(option.value)]
+    if option.name in ("methods", "target"):
+        values = [option.value if isinstance(option.value, str) else ",".join(option.value)]
     elif option.name == "kinds":
         values = [f"{column}={kind}" for column, kind in option.value.items()]
     else:

@@ -37,7 +37,8 @@ WRITERS: dict[str, Callable[[Comparison, Path], None]] = {
 def compare(
     data: str | Path | pd.DataFrame | tuple[Any, Any],
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
+    target_separator: str | None = None,
     group: str | None = None,
     time: str | None = None,
     drop: Sequence[str] = (),
@@ -67,7 +68,9 @@ def compare(
 
     Args:
         data: the name of a built-in data set, the path of a file or of a folder of texts, a DataFrame, or (X, y).
-        target: the column that holds the classes.
+        target: the column that holds the classes. Several columns, of yes and no, are labels of which a row may have
+            any number; so are the lists of one column.
+        target_separator: what stands between the labels in a cell of the target, such as ";", where they are one text.
         group: the column whose equal values stay in one part.
         time: the column by which the latest rows are tested.
         drop: columns to leave out.
@@ -115,7 +118,8 @@ def compare(
         'softmax'
     """
     read = ReadOptions(
-        target=target,
+        target=target if isinstance(target, str | None) else tuple(target),
+        target_separator=target_separator,
         group=group,
         time=time,
         drop=tuple(drop),
@@ -183,6 +187,8 @@ def _said(source: object) -> str:
 def _predictions(baseline: str | Path | pd.DataFrame, dataset: Dataset) -> Predictions:
     if not isinstance(dataset, TableDataset):
         raise DataError(Option("baseline"), " does not fit a text: leave it out.")
+    if dataset.task == "multilabel":
+        raise DataError(Option("baseline"), " holds a class for each row, and rows have labels here: leave it out.")
     return read_predictions(baseline, dataset.row_numbers, dataset.class_names)
 
 

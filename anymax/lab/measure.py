@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-# Rows of features to classify, or text whose next word is predicted.
-Task = Literal["classification", "text"]
+# Rows of features with a class each, or with any number of labels, or text whose next word is predicted.
+Task = Literal["classification", "multilabel", "text"]
 
 SMALLEST_PROBABILITY = 2.0**-52  # to which others are raised before their logarithm, as in scikit-learn's log_loss
 SMALL = 0.01  # below it three decimals would hide differences, as in the log-likelihoods of a rare class
@@ -52,6 +52,11 @@ class Measure:
     relative_margin: bool = False  # what does not matter is a share of its value, and not so many points
     legend: str | None = None  # what the short title stands for, where it does not say so itself
 
+    @property
+    def one(self) -> str:
+        """The title with its article."""
+        return f"{'an' if self.title[0] in 'aeiou' else 'a'} {self.title}"
+
     def number(self, value: float) -> str:
         """A value: three decimals, four where it is small, or four figures for a measure compared by ratio."""
         return f"{value:,.{self._decimals(value)}f}"
@@ -69,16 +74,27 @@ class Measure:
         return 3 if abs(value) >= SMALL else 4
 
 
-_TABLE: tuple[Task, ...] = ("classification",)
+_CLASSES: tuple[Task, ...] = ("classification", "text")
+_LABELS: tuple[Task, ...] = ("multilabel",)
+_TABLE: tuple[Task, ...] = ("classification", "multilabel")
 _TEXT: tuple[Task, ...] = ("text",)
-_BOTH: tuple[Task, ...] = ("classification", "text")
+_ALL: tuple[Task, ...] = ("classification", "multilabel", "text")
 
 MEASURES: dict[str, Measure] = {
     measure.key: measure
     for measure in (
-        Measure("top1", "top-1 accuracy", "top-1", True, _BOTH),
-        Measure("top5", "top-5 accuracy", "top-5", True, _BOTH, from_scores=True, may_decide=False),
+        Measure("top1", "top-1 accuracy", "top-1", True, _CLASSES),
+        Measure("top5", "top-5 accuracy", "top-5", True, _CLASSES, from_scores=True, may_decide=False),
         Measure("macro_f1", "macro-F1", "macro-F1", True, _TABLE),
+        Measure("micro_f1", "micro-F1", "micro-F1", True, _LABELS),
+        Measure(
+            "exact",
+            "subset accuracy",
+            "exact",
+            True,
+            _LABELS,
+            legend="exact: subset accuracy, the share of rows of which every label is right.",
+        ),
         Measure(
             "average_precision",
             "average precision",
@@ -93,7 +109,7 @@ MEASURES: dict[str, Measure] = {
             "negative log-likelihood (nats)",
             "NLL",
             False,
-            _BOTH,
+            _ALL,
             needs_law=True,
             relative_margin=True,
             legend="NLL: negative log-likelihood in nats.",
@@ -109,14 +125,14 @@ MEASURES: dict[str, Measure] = {
             may_decide=False,
             by_ratio=True,
         ),
-        Measure("brier", "Brier score", "Brier", False, _BOTH, needs_law=True, relative_margin=True),
+        Measure("brier", "Brier score", "Brier", False, _ALL, needs_law=True, relative_margin=True),
         # no mean over items, and not 0 for a calibrated model: its error over rows is not known
         Measure(
             "ece",
             "calibration error",
             "ECE",
             False,
-            _BOTH,
+            _ALL,
             needs_law=True,
             may_decide=False,
             legend="ECE: calibration error.",

@@ -14,7 +14,7 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 # Of `ReadOptions`, those that only a table has and those that only a text has.
-OF_TABLES = ("target", "group", "time", "drop", "kinds", "missing")
+OF_TABLES = ("target", "target_separator", "group", "time", "drop", "kinds", "missing")
 OF_TEXTS = ("vocab_size", "min_count", "context")
 # ... and those of every file of text, be it a table or not.
 OF_FILES = ("encoding",)
@@ -27,7 +27,8 @@ MARGIN = 0.01  # a point of a share, 1 % of a perplexity or a log-likelihood
 class ReadOptions:
     """How data are read; what each option means is said once, at `anymax.lab.compare`."""
 
-    target: str | None = None
+    target: str | tuple[str, ...] | None = None
+    target_separator: str | None = None
     group: str | None = None
     time: str | None = None
     drop: tuple[str, ...] = ()
@@ -43,6 +44,8 @@ class ReadOptions:
             raise DataError(
                 Option("group"), " and ", Option("time"), " both say which rows are tested: give one of them."
             )
+        if self.target_separator == "":
+            raise DataError(Option("target_separator"), " is empty: expected what stands between labels, such as ;.")
         for name in OF_TEXTS:
             value = getattr(self, name)
             if value is not None and value < 1:

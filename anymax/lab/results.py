@@ -119,6 +119,8 @@ class Tested:
     scaled: Scaled | None = None
     log_z: LogZ | None = None
     recall: list[RecallBin] = field(default_factory=list)
+    # by label, where a row may have several; None where no row of the test part has it
+    average_precisions: list[float | None] = field(default_factory=list)
 
 
 @dataclass
@@ -208,6 +210,23 @@ class DataInfo:
     fingerprint: str  # of all that was read, as it was read: the same for the same data
 
 
+@dataclass(frozen=True)
+class Words:
+    """What the parts of the data are called in a sentence."""
+
+    class_: str  # what is told apart
+    classes: str
+    rows: str  # the items
+    num_classes: str  # behind their number
+
+
+WORDS: dict[Task, Words] = {
+    "classification": Words("class", "classes", "rows", "classes"),
+    "multilabel": Words("label", "labels", "rows", "labels"),
+    "text": Words("word", "words", "words", "different words"),
+}
+
+
 @dataclass
 class Difference:
     """What is known of one method against the reference in one measure: a record of the verdict.
@@ -280,6 +299,8 @@ class ClassFigures:
     recall: dict[str, list[float | None]]
     # method -> mean over the repeats in which it answered the class; None where it never did
     precision: dict[str, list[float | None]]
+    # method -> mean over the repeats that tested the label, where a row may have several; else empty
+    average_precision: dict[str, list[float | None]] = field(default_factory=dict)
 
 
 @dataclass
@@ -377,6 +398,11 @@ class Comparison:
         return len({trial.repeat for trial in self.trials})
 
     @property
+    def words(self) -> Words:
+        """What classes and rows are called here."""
+        return WORDS[self.data.task]
+
+    @property
     def measure_keys(self) -> list[str]:
         """The measures that some method has a value of, the deciding one first."""
         present = [key for key in MEASURES if any(is_number(trial.tested.measures.get(key)) for trial in self.trials)]
@@ -441,22 +467,28 @@ class Comparison:
 
     def classes_frame(self) -> pd.DataFrame:
         """One row per class that was tested and method: how often it stands in the data and in the test parts of all
-        repeats, and recall and precision as means over the repeats.
+        repeats, and recall and precision as means over the repeats; of labels average precision too.
         """
         figures = self.by_class.figures if self.by_class else ClassFigures([], [], {}, {})
+        shares = {"recall": figures.recall, "precision": figures.precision}
+        if self.data.task == "multilabel":
+            shares["average_precision"] = figures.average_precision
         rows = [
-            (self.data.class_names[i], self.data.class_counts[i], tested, method, recall, precision)
-            for method, recalls in figures.recall.items()
-            for i, tested, recall, precision in zip(
-                figures.ids, figures.tested, recalls, figures.precision[method], strict=True
+            (self.data.class_names[i], self.data.class_counts[i], tested, method, *found)
+            for method in figures.recall
+            for i, tested, *found in zip(
+                figures.ids, figures.tested, *(share[method] for share in shares.values()), strict=True
             )
         ]
-        frame = pd.DataFrame(rows, columns=["class", "count", "tested", "method", "recall", "precision"])
-        return frame.astype({"recall": float, "precision": float})
+        frame = pd.DataFrame(rows, columns=["class", "count", "tested", "method", *shares])
+        return frame.astype(dict.fromkeys(shares, float))
 
     def predictions_frame(self) -> pd.DataFrame:
         """One row per tested item and repeat: its row in the data, of a text its place in the test part, its class and
         what each method answered. A comparison that was read from a file has none.
+
+        Where a row may have several labels there are columns of 0 and 1: "true: LABEL", and "METHOD: LABEL" for what a
+        method answered.
         """
         columns = ["repeat", "row", "class"]
         if self.outcomes is None:
@@ -464,6 +496,13 @@ class Comparison:
         frames = []
         for repeat, items in enumerate(self.outcomes.items):
             answers = {name: found[repeat].prediction for name, found in self.outcomes.answers.items()}
+            if self.data.task == "multilabel":
+                named = {"true: ": items.target, **{f"{name}: ": said for name, said in answers.items()}}
+                found = [pd.DataFrame(said.astype(int), columns=self.data.class_names) for said in named.values()]
+                sides = [frame.add_prefix(prefix) for prefix, frame in zip(named, found, strict=True)]
+                place = pd.DataFrame({"repeat": repeat, "row": items.row})
+                frames.append(pd.concat([place, *sides], axis=1))
+                continue
             classes = {
                 name: pd.Categorical.from_codes(ids, self.data.class_names)
                 for name, ids in {"class": items.target, **answers}.items()

@@ -88,8 +88,9 @@ def _contradiction(comparison: Comparison) -> str | None:
 def _fits(by_class: ByClass, comparison: Comparison, methods: set[str]) -> bool:
     """Whether all ids are those of classes, all names those of methods, and all lists as long as they should be."""
     figures, confusions, missed = by_class.figures, by_class.confusions, by_class.missed
-    columns = [figures.tested, *figures.recall.values(), *figures.precision.values()]
-    ids, named = list(figures.ids), {*figures.recall, *figures.precision}
+    by_label = figures.average_precision
+    columns = [figures.tested, *figures.recall.values(), *figures.precision.values(), *by_label.values()]
+    ids, named = list(figures.ids), {*figures.recall, *figures.precision, *by_label}
     if figures.recall.keys() != figures.precision.keys() or any(len(each) != len(figures.ids) for each in columns):
         return False
     if confusions is not None:

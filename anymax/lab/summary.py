@@ -55,6 +55,14 @@ def tuned(comparison: Comparison, method: str) -> dict[float, Summary | None]:
     return {rate: summarise([point.validation for point in points if point.learning_rate == rate]) for rate in rates}
 
 
+def left_out_notes(comparison: Comparison) -> list[str]:
+    """Which methods were left out and why, a sentence without its full stop for each reason."""
+    reasons = dict.fromkeys(left.why for left in comparison.left_out)
+    return [
+        f"{listed([left.method for left in comparison.left_out if left.why == why])} left out: {why}" for why in reasons
+    ]
+
+
 def strength_notes(comparison: Comparison) -> list[str]:
     """Of each method with a strength, a sentence that says what each value reached on the validation parts."""
     notes = []
@@ -313,9 +321,10 @@ def measured_classes_note(comparison: Comparison) -> str | None:
     data = comparison.data
     if data.task == "text" or data.measured_classes == data.num_classes:
         return None
+    words = comparison.words
     return (
-        f"Measures per class, macro-F1 among them, are over {data.measured_classes:,} of "
-        f"{data.num_classes:,} classes: the others are too rare to be in every part."
+        f"Measures per {words.class_}, macro-F1 among them, are over {data.measured_classes:,} of "
+        f"{data.num_classes:,} {words.classes}: the others are too rare to be in every part."
     )
 
 
@@ -366,7 +375,7 @@ def never_found_note(comparison: Comparison, named: Callable[[str], str] = quote
     found = never_found(comparison)
     if not found or comparison.by_class is None:
         return None
-    one, many = ("word", "words") if comparison.data.task == "text" else ("class", "classes")
+    one, many = comparison.words.class_, comparison.words.classes
     if len(found) == 1:
         return f"No head ever finds the {one} {named(found[0].name)}, which was tested {found[0].tested:,} times."
     names = first_of([f"{named(each.name)} ({each.tested:,})" for each in found], MOST_NEVER_FOUND)

@@ -24,6 +24,8 @@ LONGEST_NAME = 10_000  # characters of a column's name or a class; what is longe
 FEW_MISFITS = 0.1  # of the cells, up to which they are told from a column of another kind
 FEW_UNITS = 5  # up to which letters behind numbers are units, and not parts of codes
 
+LISTS = (list, tuple, set, np.ndarray)  # of several values in a cell, as Parquet files and JSON lines hold them
+
 ASKED = "read so because you asked for it"
 
 # free text

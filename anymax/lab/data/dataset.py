@@ -16,7 +16,8 @@ IGNORED = -100  # the target at positions where nothing is to be predicted; ever
 
 @dataclass(frozen=True)
 class Part:
-    """Inputs with their targets: features (rows, columns), or word ids (windows, length) with the next words."""
+    """Inputs with their targets: features (rows, columns) with class ids, or with 1 for each label that a row has and
+    else 0 (rows, labels); or word ids (windows, length) with the next words."""
 
     inputs: Tensor
     targets: Tensor
@@ -38,7 +39,7 @@ class Items:
         row: which row of the data each item is, counted from 0 as they were read; of a text which word of the part.
         cluster: a number for what the item stands or falls with: its row and the duplicates of it, its group, its block
             of a text or of time.
-        target: its class id.
+        target: its class id; where it may have several labels (rows, labels), whether it has each.
     """
 
     row: np.ndarray
@@ -54,7 +55,7 @@ class Parts:
     validation: Part
     test: Part
     tested: Items  # those of the test part
-    class_counts: Tensor  # (num_classes,), in the training part
+    class_counts: Tensor  # (num_classes,), items of each class or label in the training part
     # the last columns of the inputs are level ids, each of a category with so many levels, which a model embeds
     embedded_levels: tuple[int, ...] = ()
     numbers: int = 0  # so many of the first columns of the inputs are numbers, and no indicators, levels or terms
@@ -99,12 +100,12 @@ class Dataset(Protocol):
 
     @property
     def task(self) -> Task:
-        """Rows of features to be classified, or text whose next word is predicted."""
+        """Rows of features to be classified or given labels, or text whose next word is predicted."""
         ...
 
     @property
     def measured_ids(self) -> list[int]:
-        """The ids of the classes that stand in every part; measures per class are taken over these."""
+        """The ids of the classes or labels that stand in every part; measures per class are taken over these."""
         ...
 
     @property

@@ -15,7 +15,7 @@ import pandas as pd
 from pyarrow.parquet import ParquetFile
 
 from anymax._core.sentences import LONGEST_DETAIL, detail, of_path, quoted, shown
-from anymax.lab.data.columns import check_names
+from anymax.lab.data.columns import LISTS, check_names
 from anymax.lab.data.decoding import decode, read_bytes
 from anymax.lab.errors import DataError
 
@@ -130,8 +130,8 @@ def read_npz(path: Path, *names: str) -> tuple[np.ndarray, ...]:
         ) from None
 
 
-def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, list[str]]:
-    """A frame with columns x0, x1, ... and y, and what must be said about it.
+def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, tuple[str, ...], list[str]]:
+    """A frame with columns x0, x1, ... and y, or y0, y1, ..., the names of the latter, and what must be said about it.
 
     Raises:
         DataError: the shapes do not fit, or an array is none of numbers or text.
@@ -140,17 +140,23 @@ def of_arrays(name: str, features: Any, classes: Any) -> tuple[pd.DataFrame, lis
     classes = _plain_array(name, "y", classes)
     if classes.ndim == 2 and classes.shape[1] == 1:
         classes = classes[:, 0]
-    if classes.ndim != 1:
-        raise DataError(f"y of {of_path(name)} has {classes.ndim} dims: expected one class for each row.")
+    if classes.ndim not in (1, 2):
+        raise DataError(
+            f"y of {of_path(name)} has {classes.ndim} dims: expected one class for each row, or a column of 0 and 1 "
+            "for each label."
+        )
     if len(frame) != len(classes):
         raise DataError(
             f"X of {of_path(name)} has {len(frame)} rows and y has {len(classes)}: expected the same number."
         )
-    target = pd.Series(classes)
-    if classes.dtype.kind == "f" and np.all(np.isnan(classes) | (classes % 1 == 0)):
+    if classes.ndim == 2:
+        targets = pd.DataFrame(classes).add_prefix("y")
+    elif classes.dtype.kind == "f" and np.all(np.isnan(classes) | (classes % 1 == 0)):
         # 1.0 is class 1; a missing class stays missing
-        target = pd.Series([None if np.isnan(value) else int(value) for value in classes], dtype=object)
-    return pd.concat([frame, target.rename("y")], axis=1), notes
+        targets = pd.DataFrame({"y": [None if np.isnan(value) else int(value) for value in classes]}, dtype=object)
+    else:
+        targets = pd.DataFrame({"y": classes})
+    return pd.concat([frame, targets], axis=1), tuple(targets.columns), notes
 
 
 def of_features(name: str, features: Any) -> tuple[pd.DataFrame, list[str]]:
@@ -178,7 +184,9 @@ def _plain_array(name: str, letter: str, array: Any) -> np.ndarray:
     return array
 
 
-def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str], drop: Sequence[str] = ()) -> pd.DataFrame:
+def checked_frame(
+    name: str, frame: pd.DataFrame, missing: Sequence[str], drop: Sequence[str] = (), lists: Sequence[str] = ()
+) -> pd.DataFrame:
     """The frame with names as text, and empty cells and those in `missing` as missing.
 
     Args:
@@ -186,6 +194,7 @@ def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str], drop: 
         frame: its columns.
         missing: cells that mean missing, beside empty ones.
         drop: columns that are not used: they keep their place and lose their cells, whatever these are.
+        lists: columns whose cells may be lists.
 
     Raises:
         DataError: it is empty, has two columns of one name or a name that is none, or a cell holds several values.
@@ -210,7 +219,11 @@ def checked_frame(name: str, frame: pd.DataFrame, missing: Sequence[str], drop: 
             columns[column] = cells.mask(cells.isin(meant)) if len(meant) else cells
             continue
         if cells.dtype == object:
-            nested = cells.map(lambda cell: isinstance(cell, list | dict | tuple | set | np.ndarray))
+            is_list, is_dict = (cells.map(lambda cell, kind=kind: isinstance(cell, kind)) for kind in (LISTS, dict))
+            nested = is_list | is_dict
+            if column in lists and is_list.any() and not is_dict.any():
+                columns[column] = cells
+                continue
             if nested.any():
                 row = int(np.flatnonzero(nested)[0])
                 raise DataError(

@@ -97,13 +97,14 @@ def _is_almost_perfect(accuracy: float, shares: np.ndarray) -> bool:
     return 1 - accuracy <= min(1 - ACCURACY, FEWER_ERRORS * (1 - shares.max()))
 
 
-def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray) -> list[str]:
+def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray, what: str = "the class") -> list[str]:
     """A sentence per leaking column, for the reader of the results.
 
     Args:
         columns: numbers, and categories as the names of their levels.
         texts: free text, a column each, "" where it is missing.
         classes: (rows,), the class ids.
+        what: what they are, in words.
     """
     is_there = (texts != "").astype(np.float64)  # a comment that only one class has
     alone = dict([*leaking(columns, classes), *leaking(is_there, classes)])
@@ -112,7 +113,7 @@ def notes(columns: pd.DataFrame, texts: pd.DataFrame, classes: np.ndarray) -> li
         by_words = first_of([quoted(word) for word in words], NAMED_TERMS)
         found.append((name, accuracy, f" by the word{'s' * (len(words) > 1)} {by_words}"))
     return [
-        f"Column {quoted(name)} alone predicts the class of {accuracy:.1%} of the rows it was not fitted on"
+        f"Column {quoted(name)} alone predicts {what} of {accuracy:.1%} of the rows it was not fitted on"
         f"{by}: if it is known only after the answer, leave it out with --drop."
         for name, accuracy, by in found
     ]

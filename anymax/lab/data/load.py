@@ -108,8 +108,8 @@ def _of_pair(name: str, features: Any, classes: Any, options: ReadOptions) -> Ta
         raise DataError(
             Option("target"), f" names a column, and {of_path(name)} brings its classes as y: leave it out."
         )
-    frame, notes = of_arrays(name, features, classes)
-    return _of_frame(name, name, frame, replace(options, target="y"), notes)
+    frame, targets, notes = of_arrays(name, features, classes)
+    return _of_frame(name, name, frame, replace(options, target=targets), notes)
 
 
 def _of_table_file(path: Path, options: ReadOptions) -> TableDataset:
@@ -133,12 +133,13 @@ def _of_frame(
     decimal_comma: bool = False,
 ) -> TableDataset:
     """The table in a frame; `source` is what a sentence calls it before it is known to be one."""
-    checked = checked_frame(name, frame, options.missing, options.drop)
+    targets = _targets([str(column).strip() for column in frame.columns], options.target)
+    checked = checked_frame(name, frame, options.missing, options.drop, lists=targets)
+    if not targets:
+        raise _no_target(source, checked)
     # rows are compared as they were given, before anything is left out
     given = row_hashes(frame).to_numpy()
-    table = read_table(
-        name, checked, _target(source, checked, options), options, decimal_comma=decimal_comma, given=given
-    )
+    table = read_table(name, checked, targets, options, decimal_comma=decimal_comma, given=given)
     table.notes[:0] = notes
     return table
 
@@ -186,15 +187,21 @@ def read_features(source: str | Path | pd.DataFrame, reading: TableReading, enco
     return reading.apply(checked_frame(name, frame, reading.missing, others))
 
 
-def _target(source: str, frame: pd.DataFrame, options: ReadOptions) -> str:
-    if options.target is None:
-        names = ", ".join(quoted(name) for name in frame.columns[:20])
-        raise DataError(
-            f"{of_path(source)} needs ",
-            Option("target"),
-            f", the column that holds the classes: one of {names}.",
-        )
-    return options.target
+def _targets(names: Sequence[str], target: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The columns that the target names: several with commas between them, where no column has that name."""
+    if not isinstance(target, str):
+        return tuple(target or ())
+    pieces = tuple(piece.strip() for piece in target.split(","))
+    return pieces if target not in names and any(piece in names for piece in pieces) else (target,)
+
+
+def _no_target(source: str, frame: pd.DataFrame) -> DataError:
+    names = ", ".join(quoted(name) for name in frame.columns[:20])
+    return DataError(
+        f"{of_path(source)} needs ",
+        Option("target"),
+        f", the column that holds the classes: one of {names}.",
+    )
 
 
 def _unknown_source(path: Path, kind: str) -> DataError:

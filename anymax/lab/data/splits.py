@@ -24,7 +24,7 @@ Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # row numbers of the training,
 
 
 def stratified(classes: np.ndarray, repeat: int) -> Rows:
-    """Every class in every part; those too rare to be split go into training."""
+    """Every class, or stratum, in every part; those too rare to be split go into training."""
     splittable = np.bincount(classes)[classes] >= SMALLEST_SPLIT_CLASS
     ids = np.flatnonzero(splittable)
     this_round, fold = divmod(repeat, FOLDS)
@@ -32,6 +32,26 @@ def stratified(classes: np.ndarray, repeat: int) -> Rows:
     rest, test = (ids[rows] for rows in list(folding.split(ids, classes[ids]))[fold])
     train, validation = train_test_split(rest, test_size=VALIDATION_SHARE, stratify=classes[rest], random_state=repeat)
     return np.concatenate([train, np.flatnonzero(~splittable)]), np.asarray(validation), test
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """(rows,), by which rows are stratified that may have several labels: the rarest one that each has.
+
+    From the rarest label on, the rows that have it and no rarer one are a stratum, if they are enough for every part;
+    else they go with the next label that they have. What is left, rows without a label among it, is one more.
+
+    Args:
+        labels: (rows, labels), whether a row has a label.
+    """
+    found = np.full(len(labels), -1)
+    for label in np.argsort(labels.sum(axis=0), kind="stable"):
+        rows = labels[:, label] & (found < 0)
+        if rows.sum() >= SMALLEST_SPLIT_CLASS:
+            found[rows] = label
+    left = found < 0
+    if left.sum() < SMALLEST_SPLIT_CLASS and not left.all():
+        found[left] = np.bincount(found[~left]).argmax()
+    return np.unique(found, return_inverse=True)[1]
 
 
 def grouped(classes: np.ndarray, groups: np.ndarray, repeat: int) -> Rows:

@@ -1,8 +1,9 @@
-"""Rows of features with a class each: the table that is read, its parts drawn and its features prepared."""
+"""Rows of features with a class or labels: the table that is read, its parts drawn and its features prepared."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,7 +25,7 @@ from anymax.lab.data.dataset import Items, Part, Parts, Whole
 from anymax.lab.data.preparation import CutOff, Preparation
 from anymax.lab.data.readings import MISSING, TableReading, joined
 from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
-from anymax.lab.data.targets import read_classes
+from anymax.lab.data.targets import read_target
 from anymax.lab.errors import DataError, Option
 from anymax.lab.measure import Task
 from anymax.lab.options import ReadOptions
@@ -46,7 +47,7 @@ class TableDataset:
     name: str
     numbers: pd.DataFrame
     categories: pd.DataFrame
-    classes: np.ndarray  # (rows,), class ids
+    classes: np.ndarray  # (rows,), class ids; where a row may have several labels (rows, labels) of bool
     class_names: list[str]
     columns: list[ColumnInfo]
     notes: list[str] = field(default_factory=list)
@@ -59,8 +60,8 @@ class TableDataset:
 
     @property
     def task(self) -> Task:
-        """Rows of features to be classified."""
-        return "classification"
+        """Rows of features to be classified, or to be given labels."""
+        return "classification" if self.classes.ndim == 1 else "multilabel"
 
     @property
     def unknown_class(self) -> None:
@@ -69,8 +70,13 @@ class TableDataset:
 
     @property
     def class_counts(self) -> np.ndarray:
-        """Rows per class, over all parts."""
-        return np.bincount(self.classes, minlength=len(self.class_names))
+        """Rows per class or label, over all parts."""
+        return self._counts(np.arange(len(self.classes)))
+
+    def _counts(self, rows: np.ndarray) -> np.ndarray:
+        if self.task == "multilabel":
+            return self.classes[rows].sum(axis=0)
+        return np.bincount(self.classes[rows], minlength=len(self.class_names))
 
     @property
     def measured_ids(self) -> list[int]:
@@ -79,12 +85,14 @@ class TableDataset:
 
     @cached_property
     def _measured_ids(self) -> list[int]:
-        if self.groups is None and self.times is None:
+        if self.task == "classification" and self.groups is None and self.times is None:
             return np.flatnonzero(self.class_counts >= SMALLEST_SPLIT_CLASS).tolist()
         there = set(range(len(self.class_names)))
         for repeat in range(REPEATS_LOOKED_AT if self.times is None else 1):
             for rows in self.rows(repeat):
-                there &= set(self.classes[rows].tolist())
+                counts = self._counts(rows)
+                # a label that every row has is as little to be told as one that none has
+                there &= set(np.flatnonzero((counts > 0) & (counts < len(rows))).tolist())
         return sorted(there)
 
     @property
@@ -92,13 +100,18 @@ class TableDataset:
         """Where each row stands in the source, counted from 0."""
         return np.arange(len(self.classes)) if self.numbered is None else self.numbered
 
+    @cached_property
+    def _strata(self) -> np.ndarray:
+        """(rows,), of which each is to stand in every part."""
+        return self.classes if self.task == "classification" else splits.strata(self.classes)
+
     def rows(self, repeat: int) -> splits.Rows:
         """Row numbers of the training, validation and test part."""
         if self.times is not None:
             return splits.by_time(self.times)
         if self.groups is not None:
-            return splits.grouped(self.classes, self.groups, repeat)
-        return splits.stratified(self.classes, repeat)
+            return splits.grouped(self._strata, self.groups, repeat)
+        return splits.stratified(self._strata, repeat)
 
     def levels(self, train: np.ndarray) -> dict[str, pd.Index]:
         """The categories to embed: those with too many frequent levels in the given rows for a column each."""
@@ -166,16 +179,15 @@ class TableDataset:
         preparation = self.preparation(train)
 
         def part(rows: np.ndarray) -> Part:
-            return Part(preparation.transform(self.columns_of(rows)), torch.from_numpy(self.classes[rows]))
+            return Part(preparation.transform(self.columns_of(rows)), self._targets(rows))
 
-        counts = np.bincount(self.classes[train], minlength=len(self.class_names))
         clusters = splits.in_blocks(len(test)) if self.times is not None else self._clusters[test]
         return Parts(
             part(train),
             part(validation),
             part(test),
             Items(self.row_numbers[test], clusters, self.classes[test]),
-            torch.from_numpy(counts),
+            torch.from_numpy(self._counts(train)),
             preparation.embedded_levels,
             preparation.numbers,
         )
@@ -184,9 +196,14 @@ class TableDataset:
         """All rows as one training part, and what they say of how columns become inputs."""
         rows = np.arange(len(self.classes))
         preparation = self.preparation(rows)
-        part = Part(preparation.transform(self.columns_of(rows)), torch.from_numpy(self.classes))
+        part = Part(preparation.transform(self.columns_of(rows)), self._targets(rows))
         counts = torch.from_numpy(self.class_counts)
         return Whole(part, counts, preparation.embedded_levels, preparation.numbers), preparation
+
+    def _targets(self, rows: np.ndarray) -> torch.Tensor:
+        """Class ids, or 1 for each label that a row has and else 0."""
+        targets = torch.from_numpy(self.classes[rows])
+        return targets if self.task == "classification" else targets.float()
 
     def info(self) -> DataInfo:
         """What was read, and what a reader of the results must know about it."""
@@ -197,7 +214,11 @@ class TableDataset:
         train, validation, test = self.rows(0)
         hashed = self._hashed
         plain = pd.concat([self.numbers.iloc[train], self.categories.iloc[train]], axis=1)
-        leaking = leaks.notes(plain, self.texts.iloc[train], self.classes[train])
+        leaking = [
+            note
+            for what, classes in self._questions(train)
+            for note in leaks.notes(plain, self.texts.iloc[train], classes, what)
+        ]
         notes = [*self.notes, *self._rare_level_notes(train), *self._missing_class_notes(), *leaking]
         return DataInfo(
             name=self.name,
@@ -215,6 +236,15 @@ class TableDataset:
             fingerprint=self._fingerprint(hashed),
         )
 
+    def _questions(self, rows: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """What a column may give away, in words, and the answers: the class, or each of the first labels."""
+        if self.task == "classification":
+            return [("the class", self.classes[rows])]
+        return [
+            (f"the label {quoted(self.class_names[i])}", self.classes[rows, i].astype(np.int64))
+            for i in self.measured_ids[:MOST_NAMED]
+        ]
+
     @cached_property
     def _clusters(self) -> np.ndarray:
         """(rows,), a number for each group, or else for each row that it shares with its duplicates."""
@@ -224,7 +254,8 @@ class TableDataset:
     def _hashed(self) -> pd.Series:
         """A number per row, the same for equal rows."""
         features = self.columns_of(np.arange(len(self.classes)))
-        return row_hashes(pd.concat([features, pd.Series(self.classes, features.index, name="\0class")], axis=1))
+        classes = pd.DataFrame(self.classes.reshape(len(features), -1), features.index).add_prefix("\0class")
+        return row_hashes(pd.concat([features, classes], axis=1))
 
     def _fingerprint(self, hashed: pd.Series) -> str:
         digest = hashlib.sha256("\0".join([*self.class_names, *(str(column) for column in self.columns)]).encode())
@@ -258,13 +289,18 @@ class TableDataset:
         absent = sorted(set(range(len(self.class_names))) - set(self.measured_ids))
         if not absent:
             return []
+        over = len(self.measured_ids)
+        listed = first_of([f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent], MOST_NAMED)
+        if self.task == "multilabel":
+            return [
+                f"Some parts have no row with one of these labels, or none without it: {listed}; measures per label "
+                f"are taken over the other {over} labels."
+            ]
         if self.groups is None and self.times is None:
             why = f"Classes with fewer than {SMALLEST_SPLIT_CLASS} rows are in the training part only"
         else:
             how = "groups are kept together" if self.times is None else "the parts follow each other in time"
             why = f"Some parts lack classes, as {how}"
-        listed = first_of([f"{shown(self.class_names[i])} ({self.class_counts[i]})" for i in absent], MOST_NAMED)
-        over = len(self.measured_ids)
         return [f"{why}: {listed}; measures per class are taken over the other {over} classes."]
 
 
@@ -292,18 +328,18 @@ def _duplicate_notes(hashed: pd.Series, train: np.ndarray, test: np.ndarray) -> 
 def read_table(
     name: str,
     frame: pd.DataFrame,
-    target: str,
+    target: str | Sequence[str],
     options: ReadOptions | None = None,
     *,
     decimal_comma: bool = False,
     given: np.ndarray | None = None,
 ) -> TableDataset:
-    """Read every column of `frame` as what it holds and `target` as classes.
+    """Read every column of `frame` as what it holds and `target` as classes or labels.
 
     Args:
         name: what the data are called in the results.
         frame: cells as text with missing ones NA, or columns of numbers or dates.
-        target: the column that holds the classes.
+        target: the column that holds the classes, or lists of labels, or several, a label each.
         options: the columns for other uses, and those to be read as a kind whatever they look like.
         decimal_comma: whether a comma is rather the decimal sign, as in files whose separator is a semicolon.
         given: (rows,), the `row_hashes` of the source with all its columns; None takes those of the frame.
@@ -314,21 +350,24 @@ def read_table(
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     options = options or ReadOptions()
     group, time = options.group, options.time
-    if target not in frame.columns:
-        raise _unknown_column(target, list(frame.columns), "the target")
-    _check_roles(list(frame.columns), target, options)
+    targets = [target] if isinstance(target, str) else list(dict.fromkeys(target))
+    _check_roles(list(frame.columns), targets, options)
     notes: list[str] = []
     given = row_hashes(frame).to_numpy() if given is None else given
-    has_target = frame[target].notna().to_numpy(dtype=bool)
+    empty = frame[targets].isna()
+    # an empty cell of lists that a separator cuts is a row without a label
+    has_target = ~empty.to_numpy(dtype=bool).any(axis=1) | (options.target_separator is not None)
     without_target = int((~has_target).sum())
+    listed = first_of([quoted(column) for column in targets], MOST_LISTED)
     if without_target:
         frame, given = frame.loc[has_target], given[has_target]
-        notes.append(f"{count_rows(without_target)} without a value in {quoted(target)} left out.")
+        notes.append(f"{count_rows(without_target)} without a value in {listed} left out.")
     if frame.empty:
-        raise DataError(f"Target column {quoted(target)} has no value at all.")
-    read_target = read_classes(frame[target], target)
-    notes += read_target.notes
-    infos = [ColumnInfo(target, "target", f"holds {len(read_target.names)} classes", without_target)]
+        several = f"No row has a value in each of the target columns {listed}."
+        raise DataError(f"Target column {listed} has no value at all." if len(targets) == 1 else several)
+    wanted = read_target(frame.loc[:, targets], options.target_separator)
+    notes += wanted.notes
+    infos = [ColumnInfo(column, "target", why, int(empty[column].sum())) for column, why in wanted.whys.items()]
     groups = None if group is None else _read_groups(frame[group], group)
     times = None if time is None else read_times(time, frame[time], decimal_comma)
     if group is not None:
@@ -338,7 +377,7 @@ def read_table(
     infos += [
         ColumnInfo(column, "dropped", "left out because you asked for it") for column in dict.fromkeys(options.drop)
     ]
-    taken = {target, group, time, *options.drop}
+    taken = {*targets, group, time, *options.drop}
     read = [
         read_column(column, frame[column], decimal_comma, options.kinds.get(column))
         for column in frame.columns
@@ -349,7 +388,7 @@ def read_table(
         whys = [f"{quoted(column.info.name)} {column.info.why}" for column in read[:MOST_LISTED]]
         whys += [f"and {len(read) - MOST_LISTED} more"] if len(read) > MOST_LISTED else []
         why = "; ".join(whys) or "there is no other"
-        raise DataError(f"No feature column is left beside the target {quoted(target)}: {why}.")
+        raise DataError(f"No feature column is left beside the target {listed}: {why}.")
 
     features = joined([column.reading for column in kept], [column.read for column in kept])
     notes += [note for column in read for note in column.notes]
@@ -361,8 +400,8 @@ def read_table(
         numbers=features.numbers,
         categories=features.categories,
         texts=features.texts,
-        classes=read_target.values,
-        class_names=read_target.names,
+        classes=wanted.values,
+        class_names=wanted.names,
         columns=[*infos, *(column.info for column in read)],
         notes=notes,
         groups=groups,
@@ -371,7 +410,12 @@ def read_table(
         given=given,
         numbered=np.flatnonzero(has_target) if without_target else None,
     )
-    if len(dataset.measured_ids) < 2:
+    if dataset.task == "multilabel" and not dataset.measured_ids:
+        raise DataError(
+            "No label has both rows with it and rows without it in the training, the validation and the test part: "
+            "expected labels spread over all rows."
+        )
+    if dataset.task == "classification" and len(dataset.measured_ids) < 2:
         raise DataError(
             "With ",
             Option("group", group) if time is None else Option("time", time),
@@ -380,10 +424,10 @@ def read_table(
     return dataset
 
 
-def _check_roles(names: list[str], target: str, options: ReadOptions) -> None:
+def _check_roles(names: list[str], targets: list[str], options: ReadOptions) -> None:
     """Every option names a column that is there, and no column twice."""
     roles: list[tuple[str, str | Option]] = [
-        (target, "the target"),
+        *((column, "the target") for column in targets),
         *((column, Option(name)) for name in ("group", "time") if (column := getattr(options, name)) is not None),
         *((column, Option("drop")) for column in dict.fromkeys(options.drop)),
         *((column, Option("kinds")) for column in options.kinds),
@@ -391,7 +435,7 @@ def _check_roles(names: list[str], target: str, options: ReadOptions) -> None:
     taken: dict[str, str | Option] = {}
     for column, role in roles:
         if column not in names:
-            raise _unknown_column(column, names, "used by ", role)
+            raise _unknown_column(column, names, *(["used by "] if isinstance(role, Option) else []), role)
         if column in taken:
             raise DataError(
                 f"Column {quoted(column)} cannot be ", taken[column], " and ", role, ": name it for one of them."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -13,6 +13,20 @@ MOST_CONFUSED = 20  # classes with a row and a column of their own
 MOST_MISSED = 20  # rows that are named
 DECIMALS = 6  # of a share: ten thousand classes and five heads have a hundred thousand of them
 _DIVERGED = -1  # in place of the answers of a head whose training came to nothing
+
+
+def by_label(outcomes: Outcomes, average_precisions: Mapping[str, list[list[float | None]]]) -> ByClass:
+    """All that is said of single labels, where a row may have several: one is not taken for another.
+
+    Args:
+        outcomes: the answers of every head to the test parts.
+        average_precisions: method -> that of each label, by repeat, without those in which training diverged.
+    """
+    found = figures(outcomes, outcomes.items[0].target.shape[1])
+    for method, by_repeat in average_precisions.items():
+        columns = [[one for each in by_repeat if (one := each[i]) is not None] for i in found.ids]
+        found.average_precision[method] = [round(float(np.mean(each)), DECIMALS) if each else None for each in columns]
+    return ByClass(found, confusions=None, missed=None)
 
 
 def by_class(outcomes: Outcomes, num_classes: int, pick: str, *, has_rows: bool) -> ByClass:
@@ -32,8 +46,10 @@ def by_class(outcomes: Outcomes, num_classes: int, pick: str, *, has_rows: bool)
 
 
 def figures(outcomes: Outcomes, num_classes: int) -> ClassFigures:
-    """Recall and precision of each class that was tested, for every head: means over the repeats that have them."""
-    tested = np.sum([np.bincount(items.target, minlength=num_classes) for items in outcomes.items], axis=0)
+    """Recall and precision of each class or label that was tested, for every head: means over the repeats that have
+    them.
+    """
+    tested = np.sum([_of_each(items.target, num_classes) for items in outcomes.items], axis=0)
     ids = np.flatnonzero(tested)
     recalls, precisions = {}, {}
     for method in outcomes.answers:
@@ -126,10 +142,13 @@ def _answered(outcomes: Outcomes, method: str) -> Iterator[tuple[np.ndarray, np.
 
 def _counts(target: np.ndarray, answer: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """By class: items that are found, that are of it, and that are answered as it."""
-    hits, of_class, answered = (
-        np.bincount(ids, minlength=num_classes) for ids in (target[target == answer], target, answer)
-    )
-    return hits, of_class, answered
+    hits = target[target == answer] if target.ndim == 1 else target & answer
+    return _of_each(hits, num_classes), _of_each(target, num_classes), _of_each(answer, num_classes)
+
+
+def _of_each(items: np.ndarray, num_classes: int) -> np.ndarray:
+    """How many items each class or label has."""
+    return np.bincount(items, minlength=num_classes) if items.ndim == 1 else items.sum(axis=0)
 
 
 def _mean_share(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:

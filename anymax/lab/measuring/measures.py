@@ -288,14 +288,32 @@ def log_z(outcome: Outcome) -> LogZ | None:
 def recall(
     outcome: Outcome, measured_ids: Sequence[int], class_counts: Sequence[int], class_names: Sequence[str]
 ) -> list[RecallBin]:
+    """Recall against frequency in the training part: `recall_bins` of an outcome."""
+    num_classes = len(class_counts)
+    items = np.bincount(outcome.targets, minlength=num_classes)
+    hits = np.bincount(outcome.targets[outcome.predictions == outcome.targets], minlength=num_classes)
+    return recall_bins(hits, items, measured_ids, class_counts, class_names)
+
+
+def recall_bins(
+    hits: np.ndarray,
+    items: np.ndarray,
+    measured_ids: Sequence[int],
+    class_counts: Sequence[int],
+    class_names: Sequence[str],
+) -> list[RecallBin]:
     """Recall against frequency in the training part, from rare to frequent.
 
     Each measured class has a bin where they are few; where they are many, classes of like frequency share one of
     about 15 bins of equal width in the logarithm. Classes that do not occur in the test part are left out.
+
+    Args:
+        hits: (classes,), items of the test part that are found.
+        items: (classes,), items of the test part.
+        measured_ids: the classes that stand in every part.
+        class_counts: of each class in the training part.
+        class_names: of each class.
     """
-    num_classes = len(class_counts)
-    items = np.bincount(outcome.targets, minlength=num_classes)
-    hits = np.bincount(outcome.targets[outcome.predictions == outcome.targets], minlength=num_classes)
     frequencies = np.asarray(class_counts, dtype=np.float64)
     classes = np.asarray([c for c in measured_ids if items[c]], dtype=np.int64)
     classes = classes[np.argsort(frequencies[classes], kind="stable")]

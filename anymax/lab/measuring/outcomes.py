@@ -20,7 +20,7 @@ class Answers:
     """What a trained method answered to each item of a test part.
 
     Args:
-        prediction: class ids.
+        prediction: (items,) class ids, or (items, labels), whether each is said.
         adds: measure -> what each item adds to it: numbers whose mean over the items is the measure. Of one that is no
             mean over items it is the measure plus the influence of each.
     """
@@ -40,6 +40,11 @@ class Outcomes:
 
     items: Sequence[Items]
     answers: Mapping[str, Sequence[Answers]]
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.items[0].target.ndim == 2
 
     def has(self, method: str, key: str) -> bool:
         """Whether a method has this measure, by item, in every repeat."""
@@ -67,11 +72,12 @@ class Outcomes:
         wrong = np.zeros(1 + max(int(items.row.max(initial=-1)) for items in self.items), dtype=bool)
         for name in methods:
             for items, answers in zip(self.items, self.answers[name], strict=True):
-                wrong[items.row[answers.prediction != items.target]] = True
+                differs = answers.prediction != items.target
+                wrong[items.row[differs if differs.ndim == 1 else differs.any(axis=1)]] = True
         return int(wrong.sum())
 
     def rows_of(self, classes: Sequence[int] | None) -> tuple[int, float]:
-        """How many rows of the rarest of these classes were tested, and how many of each on average.
+        """How many rows of the rarest of these classes or labels were tested, and how many of each on average.
 
         None stands for all classes as if they were one.
         """
@@ -79,7 +85,8 @@ class Outcomes:
         targets = np.concatenate([items.target for items in self.items])[once]
         if classes is None:
             return len(targets), float(len(targets))
-        rows = np.bincount(targets, minlength=max(classes) + 1)[list(classes)]
+        rows = np.bincount(targets, minlength=max(classes) + 1) if targets.ndim == 1 else targets.sum(axis=0)
+        rows = rows[list(classes)]
         return int(rows.min()), float(rows.mean())
 
 

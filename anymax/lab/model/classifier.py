@@ -63,7 +63,8 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
     or an array where it was trained on one. How a column is read was decided then, and is not decided anew.
 
     Attributes:
-        classes_: the names of the classes, as text and sorted as such, which scikit-learn's measures rely on.
+        classes_: the names of the classes, as text and sorted as such, which scikit-learn's measures rely on; those of
+            labels, of which a row may have several, in the order of the comparison.
         feature_names_in_: the columns that it needs.
         n_features_in_: how many these are, or how many columns an array has.
     """
@@ -71,9 +72,15 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self, kept: Kept) -> None:
         self.kept = kept
         facts = kept.facts
-        self.classes_ = np.sort(facts.class_names)
+        self.classes_ = np.array(facts.class_names)[self._order]
         self.feature_names_in_ = np.array([column.name for column in facts.reading.columns], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_) if facts.width is None else facts.width
+
+    @property
+    def _order(self) -> np.ndarray:
+        """Of the columns, from those of the comparison."""
+        names = self.kept.facts.class_names
+        return np.arange(len(names)) if self.kept.facts.task == "multilabel" else np.argsort(names)
 
     def fit(self, X: object, y: object = None) -> NoReturn:
         """It was trained already: scikit-learn's FrozenEstimator takes it where one is asked for that can be fitted."""
@@ -81,17 +88,21 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
         raise TypeError("A model that compare kept is not fitted again; run compare on the new rows.")
 
     def predict(self, X: Rows, *, encoding: str | None = None) -> np.ndarray:
-        """The class of each row, by name.
+        """The class of each row, by name; where rows have labels 1 for each that a row has, else 0: (rows, labels).
 
         Args:
             X: a file, a frame, or an array where the model was trained on one.
             encoding: of a file of text; None takes the one that `compare` was told, or recognises it.
         """
-        return np.array(self.kept.facts.class_names)[self.answer(X, encoding)[0]]
+        answers, _ = self.answer(X, encoding)
+        if self.kept.facts.task == "multilabel":
+            return answers.astype(np.int64)
+        return np.array(self.kept.facts.class_names)[answers]
 
     @available_if(lambda self: self.kept.defines_law)
     def predict_proba(self, X: Rows, *, encoding: str | None = None) -> np.ndarray:
-        """The probability of every class for each row: (rows, classes). A method that defines none lacks it.
+        """The probability of every class for each row, or of every label: (rows, classes). A method that defines none
+        lacks it.
 
         Args:
             X: as for `predict`.
@@ -99,10 +110,11 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
         """
         probabilities = self.answer(X, encoding)[1]
         assert probabilities is not None
-        return probabilities[:, np.argsort(self.kept.facts.class_names)]
+        return probabilities[:, self._order]
 
     def answer(self, X: Rows, encoding: str | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Class ids, and the probability of every class where there are any, in the order of the comparison.
+        """Class ids, or whether a row has each label, and the probability of every class or label where there are any,
+        in the order of the comparison.
 
         Raises:
             DataError: the rows cannot be read, or a column is not there.
@@ -134,6 +146,8 @@ class KeptClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = self.kept.facts.task == "multilabel"
         return tags
 
 

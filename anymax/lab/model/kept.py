@@ -12,9 +12,10 @@ from anymax.lab.data.dataset import Part, Whole
 from anymax.lab.data.preparation import Preparation
 from anymax.lab.data.readings import TableReading
 from anymax.lab.data.table import TableDataset
+from anymax.lab.measure import Task
 from anymax.lab.model.recipe import NotKept, Recipe
 from anymax.lab.training import backbones, machine, trial
-from anymax.lab.training.methods import METHODS
+from anymax.lab.training.methods import METHODS, LabelHead
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Facts:
         width: how many columns an array of rows has; None where the data came as a table with names.
         encoding: of the file of text, where the user named one.
         versions: of what a model depends on.
+        task: whether rows have a class, or labels.
     """
 
     recipe: Recipe
@@ -46,6 +48,7 @@ class Facts:
     width: int | None
     encoding: str | None
     versions: dict[str, str]
+    task: Task = "classification"
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,13 @@ class Kept:
     @property
     def defines_law(self) -> bool:
         """Whether it gives probabilities."""
-        return METHODS[self.facts.recipe.method].defines_law
+        return METHODS[self.facts.recipe.method].has_law(self.facts.task)
 
     @torch.no_grad()
     def answer(self, columns: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
         """The class id of each row, and the probability of every class: (rows,), (rows, classes) or None.
+
+        Of labels whether each row has each, and the probability of that: (rows, labels) twice.
 
         Args:
             columns: as they were read by the reading of the model.
@@ -72,6 +77,11 @@ class Kept:
         head, classes, probabilities = self.model.head, [], []
         for inputs in self.preparation.transform(columns).split(trial.EVALUATION_ROWS):
             features = self.model.backbone(trial.taken_by(self.model, inputs))
+            if isinstance(head, LabelHead):
+                answers, log_odds = head.answer(features)
+                classes.append(answers)
+                probabilities.append(log_odds.double().sigmoid())
+                continue
             classes.append(head.predict(features)[1][:, 0])  # pyright: ignore[reportCallIssue]: every head has it
             if self.defines_law:
                 log_probs = head.log_prob(features).double()  # pyright: ignore[reportCallIssue]
@@ -135,6 +145,7 @@ def train(
         width=sum(column.kind != "target" for column in dataset.columns) if of_arrays else None,
         encoding=encoding,
         versions=machine.versions(),
+        task=dataset.task,
     )
     return Kept(facts, preparation, model.cpu().eval())
 
@@ -150,5 +161,5 @@ def untrained(facts: Facts, backbone: backbones.Factory | None) -> trial.Model:
     shapes = Whole(nothing, torch.tensor(facts.class_counts), levels, facts.numbers)
     recipe = facts.recipe
     with torch.random.fork_rng(devices=[]):  # whoever loads a model goes on with the random numbers he had
-        model = trial.start(METHODS[recipe.method], "classification", shapes, 0, backbone, recipe.strength)
+        model = trial.start(METHODS[recipe.method], facts.task, shapes, 0, backbone, recipe.strength)
     return (model.double() if recipe.precision == "64-true" else model).eval()

@@ -34,6 +34,13 @@ HEADS = {
     "prior": "SoftmaxHead(width, len(counts), class_prior=frequencies**{strength})",
     "smoothed": f"SoftmaxHead({_COUNTED}, label_smoothing={{strength}})",
 }
+# What is minimised where rows have labels.
+LABEL_LOSSES = {
+    "sigmoid": "head(network(inputs[rows]), labels[rows])",
+    "weighted": "binary_cross_entropy_with_logits(\n"
+    '            head(network(inputs[rows])), labels[rows], reduction="none", pos_weight=(-log_odds).exp()\n'
+    "        ).sum(-1).mean()",
+}
 _NAME = r"[^\W\d]\w*"
 
 
@@ -59,7 +66,11 @@ def code_of(comparison: Comparison) -> str | None:
         if own is None:
             return None
     kinds = {column.kind for column in comparison.data.columns}
-    head = head_of(recipe.method, comparison.data.num_classes, recipe.strength)
+    has_labels = comparison.data.task == "multilabel"
+    if has_labels:
+        head = "SigmoidHead(width, len(counts))"
+    else:
+        head = head_of(recipe.method, comparison.data.num_classes, recipe.strength)
     asked = str(comparison.asked.get("data", comparison.data.name))
     is_file = asked not in ("DataFrame", "tuple")
     printed: list[type[nn.Module]] = [backbones.LevelEmbedding] if "category" in kinds else []
@@ -83,6 +94,9 @@ def code_of(comparison: Comparison) -> str | None:
         has_texts="text" in kinds,
         most_numbers=None if own else backbones.MOST_NUMBERS,
         head=head,
+        has_labels=has_labels,
+        label_loss=LABEL_LOSSES[recipe.method] if has_labels else None,
+        is_weighted=recipe.method == "weighted",
         has_prior=recipe.method == "prior",
         head_class=head.partition("(")[0],
         uses_noise="noise." in head,

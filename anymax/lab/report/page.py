@@ -77,6 +77,8 @@ def render(comparison: Comparison) -> str:
             gaps=summary.gaps(comparison),
             classes=_classes(comparison),
             code=code_of(comparison),
+            left_out=summary.left_out_notes(comparison),
+            words=comparison.words,
             least_found=[(each.name, f"{each.recall:.3f}") for each in summary.least_found(comparison)[:MOST_LEAST]],
             confusions=_confusions(comparison),
             missed=_missed(comparison),
@@ -113,7 +115,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
     keys = comparison.measure_keys
     baseline = {
         "name": "frequencies",
-        "title": f"the trivial answer, how often each {'word' if comparison.data.task == 'text' else 'class'} occurs",
+        "title": f"the trivial answer, how often each {comparison.words.class_} occurs",
         "cells": [_split(comparison.baseline_cell(key, spread=True)) for key in keys],
         "picked": False,
     }
@@ -237,7 +239,9 @@ def _classes(comparison: Comparison) -> dict[str, Any]:
     most = sorted(range(data.num_classes), key=lambda i: -data.class_counts[i])[:MOST_CLASSES]
     figures = comparison.by_class.figures if comparison.by_class else ClassFigures([], [], {}, {})
     place = {i: place for place, i in enumerate(figures.ids)}
-    shares = [*figures.recall.values(), *figures.precision.values()]
+    groups = {"recall": figures.recall, "precision": figures.precision, "AP": figures.average_precision}
+    groups = {name: group for name, group in groups.items() if group}
+    shares = [column for group in groups.values() for column in group.values()]
     rows = [
         {
             "name": data.class_names[i],
@@ -247,7 +251,7 @@ def _classes(comparison: Comparison) -> dict[str, Any]:
         }
         for i in most
     ]
-    return {"methods": list(figures.recall), "rows": rows, "left": data.num_classes - len(rows)}
+    return {"methods": list(figures.recall), "groups": list(groups), "rows": rows, "left": data.num_classes - len(rows)}
 
 
 def _isolated(name: str) -> str:

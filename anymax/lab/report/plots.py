@@ -190,8 +190,12 @@ def reliability_diagram(comparison: Comparison) -> str | None:
         return None
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    axes.set_xlabel("confidence: the largest probability")
-    axes.set_ylabel("accuracy of these answers")
+    if comparison.data.task == "multilabel":
+        axes.set_xlabel("probability of a label")
+        axes.set_ylabel("share of them that are there")
+    else:
+        axes.set_xlabel("confidence: the largest probability")
+        axes.set_ylabel("accuracy of these answers")
     _legend(figure)
     return _svg(figure)
 
@@ -236,7 +240,8 @@ def recall_against_frequency(comparison: Comparison) -> str | None:
     axes.set_xlim(min(every.min() / 1.2, middle / 4), max(every.max() * 1.2, middle * 4))
     axes.set_ylim(-0.02, 1.02)
     plain_numbers(axes.xaxis)
-    axes.set_xlabel(f"{'occurrences' if comparison.data.task == 'text' else 'rows'} of a class in the training part")
+    occurrences = "occurrences" if comparison.data.task == "text" else "rows"
+    axes.set_xlabel(f"{occurrences} of a {comparison.words.class_} in the training part")
     axes.set_ylabel("recall, test part")
     _legend(figure)
     return _svg(figure)

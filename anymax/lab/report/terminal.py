@@ -19,7 +19,7 @@ from rich.text import Text
 from anymax._core.sentences import first_of, of_path, printable, quoted
 from anymax.lab import summary
 from anymax.lab.measure import MEASURES
-from anymax.lab.results import NONE, Comparison, DataInfo, Difference, Verdict
+from anymax.lab.results import NONE, Comparison, Difference, Verdict
 from anymax.lab.training.events import (
     EpochDone,
     Event,
@@ -155,7 +155,7 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
     """Print what was compared, the deciding measure, the other measures and the paragraph."""
     console = Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
     console.width = min(console.width, WIDEST)
-    console.print(_filled(_what(comparison.data), console.width), style="bold")
+    console.print(_filled(_what(comparison), console.width), style="bold")
     for note in _notes(comparison):
         console.print(_filled(note, console.width, initial_indent="  - ", subsequent_indent="    "))
     console.print()
@@ -183,7 +183,7 @@ def show(comparison: Comparison, stream: TextIO | None = None) -> None:
         console.print(_filled(f"{gap}.", console.width))
     if by_class := _by_class(comparison):
         console.print()
-        console.print("Class by class", style="bold")
+        console.print(f"{comparison.words.class_.capitalize()} by {comparison.words.class_}", style="bold")
         for line in by_class:
             console.print(_filled(line, console.width))
     console.print()
@@ -210,21 +210,20 @@ def _filled(text: str, width: int, initial_indent: str = "", subsequent_indent: 
     return textwrap.fill(plain, width, initial_indent=initial_indent, subsequent_indent=subsequent_indent)
 
 
-def _what(data: DataInfo) -> str:
-    unit = "words" if data.task == "text" else "rows"
+def _what(comparison: Comparison) -> str:
+    data, words = comparison.data, comparison.words
+    unit = words.rows
     parts = (
         f"{data.train_items:,} {unit} to train on, {data.validation_items:,} to choose by, {data.test_items:,} to test"
     )
-    classes = "different words" if data.task == "text" else "classes"
-    return f"{data.name}: {data.num_classes:,} {classes}; {parts}"
+    return f"{data.name}: {data.num_classes:,} {words.num_classes}; {parts}"
 
 
 def _notes(comparison: Comparison) -> list[str]:
     notes = [*filter(None, [summary.never_found_note(comparison)]), *comparison.data.notes[:MOST_NOTES]]
     if len(comparison.data.notes) > MOST_NOTES:
         notes.append(f"and {len(comparison.data.notes) - MOST_NOTES} more notes in results.json")
-    notes += [f"{left.method} left out: {left.why}" for left in comparison.left_out]
-    return notes + summary.edge_notes(comparison)
+    return [*notes, *summary.left_out_notes(comparison), *summary.edge_notes(comparison)]
 
 
 def _legend(comparison: Comparison) -> list[str]:
@@ -317,7 +316,8 @@ def _by_class(comparison: Comparison) -> list[str]:
     lines = []
     if least := summary.least_found(comparison):
         named = [f"{quoted(each.name)} ({each.recall:.3f}, {each.tested:,})" for each in least]
-        what = f"Classes that {summary.pick(comparison)} finds least (recall, times tested)"
+        those = comparison.words.classes.capitalize()
+        what = f"{those} that {summary.pick(comparison)} finds least (recall, times tested)"
         lines.append(f"{what}: {first_of(named, MOST_LEAST)}.")
     if note := summary.missed_note(comparison):
         worst = comparison.by_class.missed.worst if comparison.by_class and comparison.by_class.missed else []

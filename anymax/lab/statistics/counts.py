@@ -12,7 +12,7 @@ WRONG_ANSWERS = 20
 RAREST_ROWS = 15
 RAREST_ROWS_OF_F1 = 100
 
-Counted = Literal["rows of the rarest class", "wrong answers"]
+Counted = Literal["rows of the rarest class", "rows of the rarest label", "wrong answers"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TooFew:
     needed: int
 
 
-def too_few(measure: str, *, rarest: int, even: float, wrong: int) -> TooFew | None:
+def too_few(measure: str, *, rarest: int, even: float, wrong: int, labels: bool = False) -> TooFew | None:
     """What there is too little of, the one that is further from enough first; None where there is enough of both.
 
     The rarer a class, the more of its rows are needed: what heads make of all rows then hangs on these few, and since
@@ -36,10 +36,15 @@ def too_few(measure: str, *, rarest: int, even: float, wrong: int) -> TooFew | N
         rarest: rows of the rarest class that is measured, in all parts together.
         even: rows that each measured class would have if all had as many.
         wrong: rows that the method or the reference answered wrongly in some repeat.
+        labels: whether a row may have several, so that what is counted is called a label.
     """
     rows = RAREST_ROWS_OF_F1 if measure == "macro_f1" else RAREST_ROWS
     counts = [
-        TooFew("rows of the rarest class", rarest, math.ceil(math.sqrt(rows * even))),
+        TooFew(
+            "rows of the rarest label" if labels else "rows of the rarest class",
+            rarest,
+            math.ceil(math.sqrt(rows * even)),
+        ),
         TooFew("wrong answers", wrong, WRONG_ANSWERS),
     ]
     fewest = min(counts, key=lambda count: count.number / count.needed)

@@ -29,6 +29,20 @@ def macro_f1(targets: np.ndarray, predictions: np.ndarray, classes: Sequence[int
     return float(of_mean @ f1) + 2 * hit * share[targets] - (share * f1)[targets] - (share * f1)[predictions]
 
 
+def f1(hits: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """What each row adds to an F1 of yes/no decisions, of one or, a column each, of several.
+
+    F1 is a / b as in `macro_f1`, and one without any yes, true or said, is 0.
+
+    Args:
+        hits: (rows, ...), 2 where yes is said and true, else 0; where decisions are counted together their sum.
+        said: of the same shape, 1 for each yes that is said and 1 for each that is true.
+    """
+    all_said = np.maximum(1, said.sum(axis=0))
+    found = hits.sum(axis=0) / all_said
+    return found + len(said) / all_said * (hits - found * said)
+
+
 def mean_average_precision(scores: np.ndarray, targets: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     """What each row adds to the mean over `classes` of the average precision of each against the rest.
 

@@ -139,7 +139,11 @@ class TextBackbone(nn.Module):
         return self.dropout(states)
 
 
-BUILT_IN: dict[Task, Factory] = {"classification": FeatureBackbone, "text": TextBackbone}
+BUILT_IN: dict[Task, Factory] = {
+    "classification": FeatureBackbone,
+    "multilabel": FeatureBackbone,
+    "text": TextBackbone,
+}
 
 
 class Backbone(nn.Module):

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from anymax.lab.data.dataset import Part, Parts
 from anymax.lab.measure import MEASURES, SMALLEST_PROBABILITY
-from anymax.lab.measuring import measures
+from anymax.lab.measuring import labels, measures
 from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import DataInfo, Tested
 from anymax.lab.training.trial import Plan, Standing, measured, takes_average_precision
@@ -70,11 +70,40 @@ def fit_and_test(
         return None if value is None or outcome.law is None else Standing(value, float(outcome.law.nll.mean()))
 
     counts = parts.class_counts.tolist()
+    if plan.task == "multilabel":
+        with threadpool_limits(1):
+            log_odds = torch.from_numpy(_one_vs_rest(classifier, parts, time.perf_counter() + seconds))
+        outcome = labels.observe(parts.test.targets, log_odds, lambda said: (said > 0, said))
+        return measured(outcome, plan, counts, info)
     with threadpool_limits(1):
         log_probs = classifier.fit(parts, standing, plan.decide_by, time.perf_counter() + seconds)
         ranks = takes_average_precision(plan, counts)
         outcome = _outcome(log_probs, parts.test, scores=True, ranks=ranks)
     return measured(outcome, plan, counts, info)
+
+
+def _one_vs_rest(classifier: Classifier, parts: Parts, end: float) -> np.ndarray:
+    """The log-odds of every label of the test rows, by a classifier of its own for each, chosen by its likelihood."""
+    found = []
+    for label, count in enumerate(parts.class_counts.tolist()):
+        rest = len(parts.train) - count
+        if not (count and rest):
+            found.append(np.full(len(parts.test), float(np.log((count + 1) / (rest + 1)))))
+            continue
+        train, validation = (
+            Part(part.inputs, part.targets[:, label].long()) for part in (parts.train, parts.validation)
+        )
+        alone = replace(parts, train=train, validation=validation, class_counts=torch.tensor([rest, count]))
+
+        def standing(log_probs: LogProbs, part: Part = validation) -> Standing | None:
+            outcome = _outcome(log_probs, part, scores=False, ranks=False)
+            assert outcome.law is not None
+            nll = float(outcome.law.nll.mean())
+            return Standing(nll, nll)
+
+        no, yes = classifier.fit(alone, standing, "nll", end)(parts.test).T
+        found.append(yes - no)
+    return np.stack(found, axis=1)
 
 
 def _outcome(log_probs: LogProbs, part: Part, *, scores: bool, ranks: bool) -> measures.Outcome:

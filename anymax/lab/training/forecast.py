@@ -14,7 +14,7 @@ from anymax.lab.training.trial import LOOKS_PER_BUDGET, Pace, Plan
 TABLE_STEPS = 1500  # training steps that suffice for a table; early stopping ends most trainings before
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
 TEXT_EPOCHS = 8
-PATIENCE: dict[Task, int] = {"classification": 10, "text": 2}
+PATIENCE: dict[Task, int] = {"classification": 10, "multilabel": 10, "text": 2}
 TEXT_BATCH = 32  # windows
 EXPECTED_EPOCHS = 25  # after which early stopping has ended a table's training: 14 to 45 in docs/six-data-sets.md
 TEST_LOOKS = 3  # what measuring the test part costs, in looks at the validation part

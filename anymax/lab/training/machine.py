@@ -84,7 +84,7 @@ def threads(task: Task) -> Iterator[None]:
     each step waits for its slowest thread (`pydoc` on two cores: 2.4 s an epoch with both, 2.6 s with one).
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(1 if task == "classification" else max(1, before // 2))
+    torch.set_num_threads(1 if task != "text" else max(1, before // 2))
     try:
         yield
     finally:

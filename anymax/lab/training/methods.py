@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import anymax.nn as heads
-from anymax import log_softmax, noise
+from anymax import binary_cross_entropy_with_logits, log_softmax, noise
 from anymax._core.sentences import quoted
 from anymax.lab.errors import MethodError
 from anymax.lab.measure import MEASURES, Task
@@ -46,14 +46,32 @@ class Method:
 
     name: str
     title: str
-    make: Callable[..., nn.Module]  # (in_features, class_counts) -> head, with the strength as third where it has one
+    # (in_features, class_counts) -> head, with the strength as third where it has one; None for labels alone
+    make: Callable[..., nn.Module] | None
     defines_law: bool
     note: str | None = None
     why_not: Callable[[Case], str | None] = lambda case: None
     strengths: Strengths | None = None
+    # (in_features, rows of each label, rows) -> head, where a row may have several labels; None where it does not fit
+    make_for_labels: Callable[[int, Tensor, int], LabelHead] | None = None
+    label_note: str | None = None  # what `note` is to that
+
+    def has_law(self, task: Task) -> bool:
+        """Whether it has probabilities: over the classes, or one for each label."""
+        return self.defines_law or task == "multilabel"
+
+    def note_on(self, task: Task) -> str | None:
+        """What a reader of its numbers must know."""
+        return self.label_note if task == "multilabel" else self.note
+
+    def label_head(self, in_features: int, label_counts: Tensor, rows: int) -> LabelHead:
+        """A head for labels, of which so many rows of so many have each."""
+        assert self.make_for_labels is not None
+        return self.make_for_labels(in_features, label_counts, rows)
 
     def head(self, in_features: int, class_counts: Tensor, strength: float | None = None) -> nn.Module:
         """A head of this strength; None stands for the usual one, or for that of a method that has none."""
+        assert self.make is not None
         if self.strengths is None:
             return self.make(in_features, class_counts)
         return self.make(in_features, class_counts, self.strengths.usual if strength is None else strength)
@@ -122,6 +140,66 @@ def _prior(in_features: int, class_counts: Tensor, tau: float) -> nn.Module:
 
 def _smoothed(in_features: int, class_counts: Tensor, smoothing: float) -> nn.Module:
     return heads.SoftmaxHead(in_features, len(class_counts), class_counts=class_counts, label_smoothing=smoothing)
+
+
+class LabelHead(heads.SigmoidHead):
+    """A yes or no for each label, trained by a loss from scores and 0 or 1 to a number.
+
+    Its law starts at the label frequencies, smoothed by one row that has the label and one that does not.
+
+    Args:
+        in_features: of the backbone.
+        label_counts: (labels,), rows that have each label.
+        rows: all rows.
+        loss: of scores and targets, (rows, labels) each; None takes SigmoidHead's.
+        shift: (labels,), by how much training moves the scores of a label above its log-odds, nats.
+    """
+
+    shift: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        label_counts: Tensor,
+        rows: int,
+        loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+        shift: Tensor | None = None,
+    ) -> None:
+        super().__init__(in_features, len(label_counts))
+        self.loss = loss
+        self.register_buffer("shift", torch.zeros(len(label_counts)) if shift is None else shift)
+        with torch.no_grad():
+            self.bias.copy_(start_of_labels(label_counts, rows) + self.shift)
+
+    def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
+        if target is None or self.loss is None:
+            return super().forward(input, target)
+        return self.loss(self.scores(input), target)
+
+    def answer(self, input: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether each label is said, and the log-odds of its probability, (..., labels) each."""
+        scores = self(input)
+        return scores > 0, scores - self.shift
+
+
+def start_of_labels(label_counts: Tensor, rows: int) -> Tensor:
+    """The log-odds of the smoothed label frequencies."""
+    return ((label_counts + 1.0) / (rows - label_counts + 1.0).clamp(min=1.0)).log()
+
+
+def _sigmoid_of_labels(in_features: int, label_counts: Tensor, rows: int) -> LabelHead:
+    return LabelHead(in_features, label_counts, rows)
+
+
+def _weighted(in_features: int, label_counts: Tensor, rows: int) -> LabelHead:
+    # the weight that makes rows with a label count as much as those without moves its log-odds by its logarithm
+    shift = -start_of_labels(label_counts, rows)
+
+    def loss(scores: Tensor, targets: Tensor) -> Tensor:
+        weight = shift.to(scores).exp()
+        return binary_cross_entropy_with_logits(scores, targets, reduction="none", pos_weight=weight).sum(-1).mean()
+
+    return LabelHead(in_features, label_counts, rows, loss, shift)
 
 
 def _draws_all(num_classes: int) -> bool:
@@ -211,6 +289,7 @@ METHODS: dict[str, Method] = {
             _sigmoid,
             defines_law=False,
             note="It defines no probabilities over the classes: each class is judged by itself.",
+            make_for_labels=_sigmoid_of_labels,
         ),
         Method(
             "prior",
@@ -235,6 +314,15 @@ METHODS: dict[str, Method] = {
             # .1, as it is often taken, makes probabilities too flat: the negative log-likelihood was best at .01 to .05
             # on three tables of four, and behind softmax at .1 on three
             strengths=Strengths("smoothing", usual=0.03, others=(0.01, 0.1)),
+        ),
+        Method(
+            "weighted",
+            "sigmoids whose labels are balanced by weights",
+            None,
+            defines_law=False,
+            make_for_labels=_weighted,
+            label_note="Rows that have a label count as much as those that do not (pos_weight), so its answers find "
+            "more of the former and are wrong more often; its probabilities have the weights taken out again.",
         ),
     )
 }
@@ -268,8 +356,10 @@ def choose(
     case = Case(task, num_classes, decide_by, has_rare_class, named=names is not None)
     chosen: list[Method] = []
     left_out: list[LeftOut] = []
-    for method in (METHODS[name] for name in names or METHODS):
-        why = _no_law(method, decide_by) or method.why_not(case)
+    # what is for labels alone is no method of classes that somebody who did not name it would miss
+    all_of_them = [name for name, method in METHODS.items() if task == "multilabel" or method.make is not None]
+    for method in (METHODS[name] for name in names or all_of_them):
+        why = _unfit(method, task) or _no_law(method, task, decide_by) or method.why_not(case)
         if why is None:
             chosen.append(method)
         else:
@@ -280,7 +370,13 @@ def choose(
     return chosen, left_out
 
 
-def _no_law(method: Method, decide_by: str) -> str | None:
-    if method.defines_law or not MEASURES[decide_by].needs_law:
+def _unfit(method: Method, task: Task) -> str | None:
+    if task == "multilabel":
+        return None if method.make_for_labels else "the labels of a row do not exclude each other"
+    return None if method.make else "it is for rows that may have several labels"
+
+
+def _no_law(method: Method, task: Task, decide_by: str) -> str | None:
+    if method.has_law(task) or not MEASURES[decide_by].needs_law:
         return None
     return f"it defines no probabilities over the classes, so it has no {MEASURES[decide_by].title}"

@@ -13,7 +13,7 @@ from anymax.lab.measure import MEASURES, Task, deciders
 from anymax.lab.measuring import classes, measures
 from anymax.lab.measuring.outcomes import Outcomes
 from anymax.lab.options import TrainOptions
-from anymax.lab.results import Beside, Comparison, DataInfo, MethodInfo
+from anymax.lab.results import Beside, ByClass, Comparison, DataInfo, MethodInfo
 from anymax.lab.training import backbones, baseline, beside, forecast, machine, trial
 from anymax.lab.training.events import Event
 from anymax.lab.training.keeper import Keeper, Memory
@@ -57,7 +57,7 @@ def run(
         OptionError: any other option that does not fit, or a backbone that cannot be used; before any training.
     """
     info = dataset.info()
-    rare = dataset.task != "text" and measures.has_rare_class(info.class_counts, dataset.measured_ids)
+    rare = dataset.task == "classification" and measures.has_rare_class(info.class_counts, dataset.measured_ids)
     decide_by = _decider(options.decide_by, dataset.task, _usual_decider(dataset.task, has_rare_class=rare))
     chosen, left_out = choose(options.methods, dataset.task, info.num_classes, decide_by, has_rare_class=rare)
     fabric = machine.launch(options.device, options.precision, own_backbone=backbone is not None)
@@ -117,7 +117,13 @@ def run(
         versions=machine.versions(),
         machine=described,
         methods=[
-            MethodInfo(m.name, m.title, m.defines_law, m.note, m.strengths.name if m.strengths else None)
+            MethodInfo(
+                m.name,
+                m.title,
+                m.has_law(dataset.task),
+                m.note_on(dataset.task),
+                m.strengths.name if m.strengths else None,
+            )
             for m in chosen
         ],
         left_out=left_out,
@@ -128,12 +134,23 @@ def run(
         ending=ending,
         verdict=verdict,
         beside=others,
-        by_class=classes.by_class(finished.outcomes, info.num_classes, verdict.pick, has_rows=dataset.task != "text"),
+        by_class=_by_class(dataset.task, finished, info, verdict.pick),
         forecast_seconds=schedule.forecast_seconds,
         outcomes=finished.outcomes,
     )
     verdict.text = advice.text(comparison)
     return comparison
+
+
+def _by_class(task: Task, finished: Finished, info: DataInfo, pick: str) -> ByClass:
+    """What is said of single classes or labels."""
+    if task != "multilabel":
+        return classes.by_class(finished.outcomes, info.num_classes, pick, has_rows=task != "text")
+    tested: dict[str, list[list[float | None]]] = {name: [] for name in finished.outcomes.answers}
+    for each in finished.trials:
+        if not each.diverged:
+            tested[each.method].append(each.tested.average_precisions)
+    return classes.by_label(finished.outcomes, tested)
 
 
 def _beside(finished: Finished, judge: Judge, pick: str) -> list[Beside]:
@@ -183,13 +200,14 @@ def _decider(asked: str | None, task: Task, usual: str) -> str:
     """The measure that decides: the one that was asked for, if the task has it."""
     valid = sorted(deciders(task), key=lambda key: key != usual)
     if asked is not None and asked not in valid:
-        what = "is not a measure of text" if asked in MEASURES and task == "text" else "is not a measure here"
+        of_task = {"text": "of text", "multilabel": "of rows with several labels"}.get(task, "here")
+        what = f"is not a measure {of_task if asked in MEASURES else 'here'}"
         raise OptionError(f"{quoted(asked)} {what}: expected one of {', '.join(valid)}.")
     return asked or usual
 
 
 def _usual_decider(task: Task, *, has_rare_class: bool) -> str:
-    """Perplexity for text; macro-F1 where a measured class is rare, else top-1."""
-    if task == "text":
-        return "perplexity"
+    """Perplexity for text, average precision for labels; macro-F1 where a measured class is rare, else top-1."""
+    if task != "classification":
+        return "perplexity" if task == "text" else "average_precision"
     return "macro_f1" if has_rare_class else "top1"

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 
 from anymax.lab.data.dataset import IGNORED, Dataset, Parts
 from anymax.lab.errors import ANOTHER_FOLDER, OptionError
-from anymax.lab.measuring import measures
+from anymax.lab.measuring import labels, measures
 from anymax.lab.measuring.outcomes import Answers, Outcomes
 from anymax.lab.results import StrengthPoint, Tested, Trial, TuningPoint
 from anymax.lab.training import backbones, beside, machine, trial
@@ -26,7 +26,7 @@ from anymax.lab.training.events import (
 )
 from anymax.lab.training.forecast import Forecast, forecast
 from anymax.lab.training.keeper import CommonPart, FinishedFit, FinishedTraining, Keeper
-from anymax.lab.training.methods import Method
+from anymax.lab.training.methods import Method, start_of_labels
 from anymax.lab.training.stopping import WITHIN, Ending, Stopping
 from anymax.lab.training.tuning import Setting, choose_setting
 
@@ -91,7 +91,7 @@ class Schedule:
         self.trainings: dict[str, list[dict[Setting, FinishedTraining]]] = {method.name: [] for method in methods}
         self.kept: dict[str, Setting] = {}  # by method, once they are chosen
         self.fits: dict[str, list[FinishedFit]] = {
-            each.name: [] for each in beside.CLASSIFIERS if self.dataset.task == "classification"
+            each.name: [] for each in beside.CLASSIFIERS if self.dataset.task != "text"
         }
         self.saved_beside = 0.0  # seconds that these did not take of their share
         self.forecast_seconds = 0.0
@@ -380,6 +380,10 @@ class Schedule:
 
     def _baseline(self, parts: Parts) -> Tested:
         """Always predicting the class frequencies of the training part, one count added to each."""
+        if self.dataset.task == "multilabel":
+            said = start_of_labels(parts.class_counts, len(parts.train))
+            constant = labels.constant(parts.test.targets, said)
+            return trial.measured(constant, self.plan, parts.class_counts.tolist(), self.info)[0]
         counts = parts.class_counts.double() + 1
         targets = parts.test.targets[parts.test.targets != IGNORED]
         outcome = measures.constant(targets, (counts / counts.sum()).log())

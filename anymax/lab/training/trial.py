@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,15 +19,20 @@ from anymax._core import memory
 from anymax.lab import results
 from anymax.lab.data.dataset import IGNORED, Part, Parts, Trained
 from anymax.lab.measure import MEASURES, Task
-from anymax.lab.measuring import calibration, measures
+from anymax.lab.measuring import calibration, labels, measures
+from anymax.lab.measuring.labels import LabelOutcome
 from anymax.lab.measuring.outcomes import Answers
 from anymax.lab.results import Curve, DataInfo
 from anymax.lab.training import backbones
-from anymax.lab.training.methods import Method
+from anymax.lab.training.methods import LabelHead, Method
 
 UNTIMED_STEPS = 3  # the first steps of a training allocate and warm up
 PACE_STEPS, PACE_SECONDS = 5, 0.25  # a pace is taken over this many steps or more, and for this long
-PACE_ROWS: dict[Task, int] = {"classification": 8192, "text": 512}  # what of the validation part is looked at
+PACE_ROWS: dict[Task, int] = {
+    "classification": 8192,
+    "multilabel": 8192,
+    "text": 512,
+}  # what of the validation part is looked at
 EVALUATION_ROWS = 512
 LOOKS_PER_BUDGET = 10  # looks at the validation part within a budget, where its epochs are longer
 
@@ -111,7 +116,10 @@ def start(
     backbone = backbones.build(task, parts, backbone_factory)
     bound = backbone.out_features**-0.5
     weight = torch.empty(len(parts.class_counts), backbone.out_features).uniform_(-bound, bound)
-    head = method.head(backbone.out_features, parts.class_counts, strength)
+    if task == "multilabel":
+        head = method.label_head(backbone.out_features, parts.class_counts, len(parts.train))
+    else:
+        head = method.head(backbone.out_features, parts.class_counts, strength)
     own = getattr(head, "weight", None)
     if isinstance(own, nn.Parameter) and own.shape == weight.shape:
         with torch.no_grad():
@@ -330,7 +338,9 @@ def _seeds(repeat: int) -> list[int]:
 
 
 @torch.no_grad()
-def look(model: Model, method: Method, part: Part, *, scores: bool = False, ranks: bool = False) -> measures.Outcome:
+def look(
+    model: Model, method: Method, part: Part, *, scores: bool = False, ranks: bool = False
+) -> measures.Outcome | LabelOutcome:
     """Predictions and probabilities of a model on every item of a part; with its scores and ranks where asked."""
     targets, features = _items(model, part)
     return _outcome(model, method, targets, features, scores=scores, ranks=ranks)
@@ -343,7 +353,7 @@ def look_at_test(
     """All that is taken on the test part, the temperature fitted on the validation part included."""
     scaled = None
     targets, features = _items(model, parts.test)
-    if method.defines_law:
+    if method.defines_law and plan.task != "multilabel":
         log_prob: Any = model.head.log_prob
         predict: Any = model.head.predict
         scaling = calibration.fit(*_items(model, parts.validation), log_prob)
@@ -360,8 +370,14 @@ def takes_average_precision(plan: Plan, class_counts: list[int]) -> bool:
     )
 
 
+def value(outcome: measures.Outcome | LabelOutcome, key: str, measured_ids: Sequence[int]) -> float | None:
+    """One measure of an outcome; None where there is none or it is not finite."""
+    taken = labels if isinstance(outcome, LabelOutcome) else measures
+    return taken.value(outcome, key, measured_ids)  # type: ignore[arg-type]
+
+
 def measured(
-    outcome: measures.Outcome,
+    outcome: measures.Outcome | LabelOutcome,
     plan: Plan,
     class_counts: list[int],
     info: DataInfo,
@@ -369,6 +385,11 @@ def measured(
     scaled: results.Scaled | None = None,
 ) -> tuple[results.Tested, Answers]:
     """All that is taken of an outcome of the test part, and what is kept of its items."""
+    if isinstance(outcome, LabelOutcome):
+        tested = labels.of_test_part(
+            outcome, plan.measured_ids, label_counts=class_counts, label_names=info.class_names
+        )
+        return tested, Answers(outcome.predictions, labels.by_item(outcome, plan.measured_ids))
     tested = measures.of_test_part(
         outcome,
         plan.task,
@@ -387,6 +408,8 @@ def _items(model: Model, part: Part) -> tuple[Tensor, Tensor]:
     model.eval()
     features = torch.cat([model.backbone(taken_by(model, rows)) for rows in part.inputs.split(EVALUATION_ROWS)])
     targets = part.targets.to(features.device)
+    if targets.is_floating_point():  # labels of rows, all of which are to be predicted
+        return targets, features
     return targets[targets != IGNORED], features[targets != IGNORED]
 
 
@@ -398,7 +421,9 @@ def taken_by(model: Model, values: Tensor) -> Tensor:
 
 def _outcome(
     model: Model, method: Method, targets: Tensor, features: Tensor, *, scores: bool, ranks: bool
-) -> measures.Outcome:
+) -> measures.Outcome | LabelOutcome:
+    if isinstance(model.head, LabelHead):
+        return labels.observe(targets, features, model.head.answer)
     return measures.observe(
         targets,
         features,
@@ -414,14 +439,16 @@ def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing 
     """How the model does on a part; None where the deciding measure is no number."""
     from_scores = MEASURES[plan.decide_by].from_scores
     outcome = look(model, method, part, scores=from_scores, ranks=from_scores)
-    value = measures.value(outcome, plan.decide_by, plan.measured_ids)
-    if value is None:
+    reached = value(outcome, plan.decide_by, plan.measured_ids)
+    if reached is None:
         return None
+    if isinstance(outcome, LabelOutcome):
+        return Standing(reached, float(outcome.nll.mean()))
     if outcome.law is not None:
-        return Standing(value, float(outcome.law.nll.mean()))
+        return Standing(reached, float(outcome.law.nll.mean()))
     batches = zip(part.inputs.split(EVALUATION_ROWS), part.targets.split(EVALUATION_ROWS), strict=True)
     losses = [float(model(taken_by(model, rows), taken_by(model, targets))) * len(rows) for rows, targets in batches]
-    return Standing(value, sum(losses) / len(part))
+    return Standing(reached, sum(losses) / len(part))
 
 
 class _StepClock:

@@ -7,8 +7,10 @@ import statistics
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from anymax._core.sentences import first_of, quoted
 from anymax.lab.measure import MEASURES, is_number, summarise
 from anymax.lab.results import Beside, Comparison, Difference, Verdict
+from anymax.lab.statistics.counts import TooFew
 from anymax.lab.summary import best_so_far, counted, listed, margin, seconds, signed, size, still_improving
 from anymax.lab.verdict.records import FEWEST_REPEATS
 
@@ -16,6 +18,7 @@ from anymax.lab.verdict.records import FEWEST_REPEATS
 WORTHWHILE_SPEED = 1.25
 WORTHWHILE_SIZE = 0.8
 WORTHWHILE_BYTES = 64 << 20  # of a step, below which nobody runs out of memory
+MOST_RARE = 5  # labels that are named
 SEED_OPTION = "--seeds"
 
 
@@ -27,7 +30,7 @@ def text(comparison: Comparison) -> str:
     complete = [method.name for method in comparison.methods if _is_complete(comparison, method.name, key)]
     if not complete:
         # nothing speaks for any of them
-        return f"No verdict: no method has a {MEASURES[key].title} in every repeat. {_why_none(comparison)}"
+        return f"No verdict: no method has {MEASURES[key].one} in every repeat. {_why_none(comparison)}"
     if comparison.repeats < FEWEST_REPEATS:
         return (
             f"No verdict: {'one repeat' if comparison.repeats == 1 else 'two repeats'} cannot tell a difference from "
@@ -43,7 +46,7 @@ def text(comparison: Comparison) -> str:
             *_other_winners(verdict),
             *_equivalent(verdict),
             *_worse(verdict),
-            *_open(verdict),
+            *_open(comparison, verdict),
             *(f"{name} is not compared: {_why_incomplete(comparison, name)}." for name in others),
             *_worse_law_than_frequencies(comparison),
             *_against_baseline(comparison, verdict.pick),
@@ -64,7 +67,7 @@ def _who_is_ahead(comparison: Comparison, verdict: Verdict) -> list[str]:
     reached = comparison.deciding.number(statistics.fmean(_reached(best, comparison.decide_by)))
     known, doubt = ("Ahead", "") if gap.answer == "better" else ("Perhaps ahead", ", which chance alone can make")
     return [
-        f"{known} of every head here: {best.title}, with a {comparison.deciding.title} of {reached} over "
+        f"{known} of every head here: {best.title}, with {comparison.deciding.one} of {reached} over "
         f"{counted(gap.repeats, 'repeat')}, a difference to {verdict.pick} of {_with_interval(gap)}{doubt}. As to the "
         "heads:"
     ]
@@ -86,7 +89,7 @@ def _recommendation(comparison: Comparison, verdict: Verdict) -> str:
     found = verdict.differences
     if not found:
         why = "nothing could be compared with it" if len(comparison.methods) > 1 else "no other method took part"
-        return f"No verdict on {verdict.reference}, with a {title} of {mean}: {why}."
+        return f"No verdict on {verdict.reference}, with {comparison.deciding.one} of {mean}: {why}."
     over = f"over {counted(comparison.repeats, 'repeat')}"
     if verdict.pick != verdict.reference:
         (gain,) = (each for each in found if each.method == verdict.pick)
@@ -101,8 +104,12 @@ def _recommendation(comparison: Comparison, verdict: Verdict) -> str:
             f"Take {verdict.pick}: its {title} is {mean} {over}, and every other method is worse; the closest is "
             f"{closest.method}, by {_with_interval(closest)}{_size(closest)}."
         )
-    simplest = ", the simplest" if verdict.pick == "softmax" else ""
+    simplest = ", the simplest" if verdict.pick == _simplest(comparison) else ""
     return f"Take {verdict.pick}{simplest}: its {title} is {mean} {over}, and no other method is known to be better."
+
+
+def _simplest(comparison: Comparison) -> str:
+    return "sigmoid" if comparison.data.task == "multilabel" else "softmax"
 
 
 def _other_winners(verdict: Verdict) -> list[str]:
@@ -130,26 +137,35 @@ def _worse(verdict: Verdict) -> list[str]:
     return [f"Worse than {verdict.reference}: {listed([_named(each) + _size(each) for each in found])}."]
 
 
-def _open(verdict: Verdict) -> list[str]:
+def _open(comparison: Comparison, verdict: Verdict) -> list[str]:
     """What is open against the reference, by what would decide it."""
     by_remedy: dict[str, list[Difference]] = {}
     for each in verdict.differences:
         if each.answer == "open":
-            by_remedy.setdefault(_what_would_decide(each), []).append(each)
+            by_remedy.setdefault(_what_would_decide(comparison, each), []).append(each)
     return [
         f"Open against {verdict.reference}: {listed([_named(each) for each in found])}; {remedy}."
         for remedy, found in by_remedy.items()
     ]
 
 
-def _what_would_decide(record: Difference) -> str:
+def _what_would_decide(comparison: Comparison, record: Difference) -> str:
     if record.too_few is not None:
         few = record.too_few
-        return f"there are {few.number:,} {few.counted}, and an interval can be trusted from {few.needed:,} on"
+        named = f" ({_rare_labels(comparison, few)})" if few.counted == "rows of the rarest label" else ""
+        return f"there are {few.number:,} {few.counted}{named}, and an interval can be trusted from {few.needed:,} on"
     if record.further_repeats is not None:
         more = counted(record.further_repeats, "further repeat")
         return f"{more} may decide it ({SEED_OPTION} {record.repeats + record.further_repeats})"
     return "more rows would decide it, no number of repeats would"
+
+
+def _rare_labels(comparison: Comparison, few: TooFew) -> str:
+    """The labels of fewer rows than are needed, the rarest first."""
+    counts = zip(comparison.data.class_counts, comparison.data.class_names, strict=True)
+    # rarer ones are not measured
+    rare = sorted((count, name) for count, name in counts if few.number <= count < few.needed)
+    return first_of([f"{quoted(name)}: {count}" for count, name in rare], MOST_RARE)
 
 
 def _size(record: Difference) -> str:
@@ -204,7 +220,7 @@ def _worse_law_than_frequencies(comparison: Comparison) -> list[str]:
     if not names:
         return []
     return [
-        f"The probabilities of {listed(names)} are worse than the class frequencies: their "
+        f"The probabilities of {listed(names)} are worse than the {comparison.words.class_} frequencies: their "
         f"{MEASURES['nll'].title} is {listed([_mean(comparison, name, 'nll') for name in names])} against "
         f"{MEASURES['nll'].number(trivial)}."
     ]
@@ -289,7 +305,7 @@ def _for_short_training(comparison: Comparison, pick: str, complete: Sequence[st
     means = {name: statistics.fmean(reached[name]) for name in (*leading, pick)}
     best = max(leading, key=lambda name: sign * means[name])
     return [
-        f"If training time is short, {best}: after {seconds(statistics.fmean(times))} it is at a {MEASURES[key].title} "
+        f"If training time is short, {best}: after {seconds(statistics.fmean(times))} it is at {MEASURES[key].one} "
         f"of {MEASURES[key].number(means[best])} on the validation part, {pick} at {MEASURES[key].number(means[pick])}."
     ]
 
@@ -309,7 +325,7 @@ def _for_speed(comparison: Comparison, pick: str, complete: Sequence[str]) -> li
     best = sorted(gains, key=lambda name: _average(comparison, name, key), reverse=MEASURES[key].higher_is_better)[0]
     return [
         f"If speed counts more, {best}: its steps are {gains[best]:.2g} times as fast, "
-        f"at a {MEASURES[key].title} of {_mean(comparison, best, key)}."
+        f"at {MEASURES[key].one} of {_mean(comparison, best, key)}."
     ]
 
 

@@ -15,7 +15,7 @@ from anymax.lab.statistics.twoway import spread
 
 FEWEST_REPEATS = 3  # fewer tell no difference from chance
 # Beside the deciding measure: the log-likelihood, which sees more than any other, is judged by itself.
-_BESIDE = (("nll",), ("top1", "macro_f1", "average_precision", "brier"))
+_BESIDE = (("nll",), ("top1", "macro_f1", "micro_f1", "exact", "average_precision", "brier"))
 # An answer is not taken back by a later look that has one further left.
 _FIRMNESS: dict[Answer, int] = {"open": 0, "equivalent": 1, "better": 2, "worse": 2}
 
@@ -144,7 +144,7 @@ def differences(
         undecided = sum(one.answer in ("open", "equivalent") for one in decisions.values())
         for name, decision in decisions.items():
             record = _record(name, key, decision, allowed, level / len(keys), len(outcomes.items))
-            record.too_few = too_few(key, rarest=rarest, even=even, wrong=wrong[name])
+            record.too_few = too_few(key, rarest=rarest, even=even, wrong=wrong[name], labels=outcomes.of_labels)
             if record.too_few is not None:
                 record.answer = "open"
             elif record.answer == "open":
