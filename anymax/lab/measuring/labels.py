@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, log_expit
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 from torch import Tensor
 
@@ -40,7 +40,7 @@ class LabelOutcome:
     def nll(self) -> np.ndarray:
         """(rows,), the mean over the labels of -log of the probability given to the truth, nats."""
         signed = np.where(self.targets, self.log_odds, -self.log_odds)
-        return np.logaddexp(0, -signed.astype(np.float64)).mean(axis=1)
+        return -log_expit(signed.astype(np.float64)).mean(axis=1)
 
     @property
     def brier(self) -> np.ndarray:

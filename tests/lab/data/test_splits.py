@@ -206,3 +206,37 @@ def test_the_smallest_split_class_is_in_every_part(rows, total):
     for repeat in range(10):
         for part in dataset.rows(repeat):
             assert set(dataset.classes[part]) == {0, 1}
+
+
+# ---------------------------------------------------------------- several labels
+
+
+def test_a_row_with_several_labels_is_stratified_by_its_rarest():
+    labels = np.zeros((60, 3), dtype=bool)
+    labels[:40, 0], labels[20:40, 1], labels[35:45, 2] = True, True, True
+    found = splits.strata(labels)
+    names = [frozenset(found[rows]) for rows in (slice(0, 20), slice(20, 35), slice(35, 45), slice(45, 60))]
+    assert len(set(names)) == 4
+    assert all(len(name) == 1 for name in names)
+
+
+def test_labels_of_few_rows_go_with_the_next_one():
+    labels = np.zeros((30, 2), dtype=bool)
+    labels[:20, 0], labels[:3, 1], labels[20:22, 1] = True, True, False
+    assert len(np.unique(splits.strata(labels))) == 2  # the rare label is none of its own
+    labels[20:] = False
+    labels[20:28, 1] = True
+    assert np.bincount(splits.strata(labels)).min() >= splits.SMALLEST_SPLIT_CLASS  # two rows left over join another
+
+
+def test_every_label_stands_in_every_part_and_every_row_is_tested_once():
+    labels = np.random.default_rng(0).random((400, 6)) < [0.5, 0.3, 0.1, 0.05, 0.05, 0.03]
+    tested = []
+    for repeat in range(splits.FOLDS):
+        parts = splits.stratified(splits.strata(labels), repeat)
+        for rows in parts:
+            assert labels[rows].any(0).all()
+        rarest = labels[:, labels.sum(0).argmin()]
+        assert abs(rarest[parts[2]].sum() - rarest.sum() / splits.FOLDS) < 1
+        tested.append(parts[2])
+    assert sorted(np.concatenate(tested)) == list(range(400))
