@@ -8,6 +8,10 @@ from anymax.lab.data import load as data
 from anymax.lab.data import table
 from anymax.lab.options import ReadOptions, TrainOptions
 from anymax.lab.training import run as training
+from anymax.lab.training.methods import METHODS
+
+# the methods that classes can be told apart with, and not labels alone
+OF_CLASSES = [name for name, method in METHODS.items() if method.make is not None]
 
 
 def read_options(**options) -> ReadOptions:

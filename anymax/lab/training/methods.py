@@ -343,7 +343,7 @@ def choose(
     Raises:
         MethodError: a name that does not exist or comes twice, or no method that fits.
     """
-    valid = ", ".join(METHODS)
+    valid = ", ".join(name for name, method in METHODS.items() if _unfit(method, task) is None)
     if names is not None and not names:
         raise MethodError(f"No method was named: expected some of {valid}.")
     for i, name in enumerate(names or ()):

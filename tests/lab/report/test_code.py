@@ -18,6 +18,7 @@ from anymax.lab.report.code import code_of, head_of
 from anymax.lab.report.page import render
 from anymax.lab.results import ColumnInfo
 from anymax.lab.training.methods import METHODS
+from tests.lab.calls import OF_CLASSES
 from tests.lab.comparisons import compared
 from tests.lab.model.conftest import a_table
 
@@ -121,7 +122,7 @@ def test_nothing_in_it_is_undefined_or_unused(kinds, data):
 
 
 @pytest.mark.parametrize("num_classes", [3, 100])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", OF_CLASSES)
 def test_every_head_is_made_as_in_the_comparison(method, num_classes):
     counts = torch.arange(1, num_classes + 1)
     names = {**vars(anymax.nn), "noise": noise, "width": 5, "counts": counts}

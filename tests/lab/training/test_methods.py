@@ -13,7 +13,7 @@ from anymax.lab.training import methods as lab_methods
 from anymax.lab.training import trial
 from anymax.lab.training.methods import METHODS, NUM_NOISE, MethodError
 from anymax.noise import Noise
-from tests.lab.calls import load
+from tests.lab.calls import OF_CLASSES, load
 
 
 def names(methods):
@@ -93,7 +93,7 @@ def test_smoothing_takes_part_where_the_likelihood_decides():
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, NUM_NOISE, NUM_NOISE + 1, NUM_NOISE + 2, NUM_NOISE + 3, 500])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_every_head_trains_and_keeps_the_interface(name, num_classes):
     torch.manual_seed(0)
     counts = torch.arange(num_classes)  # a class without a row in training, too
@@ -198,7 +198,7 @@ def test_the_drifting_rows_are_as_they_say(drifting):
     assert dataset.measured_ids == [0, 1]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_a_class_that_training_lacks_has_a_finite_start_and_a_finite_price(drifting, name):
     dataset = load(drifting, target="kind", time="when")
     parts = dataset.parts(0)
@@ -227,7 +227,7 @@ def test_a_comparison_with_classes_that_training_lacks_has_finite_numbers_alone(
         drifting,
         target="kind",
         time="when",
-        methods=list(METHODS),
+        methods=OF_CLASSES,
         seeds=3,
         epochs=2,
         lr=1e-2,
@@ -259,3 +259,52 @@ def test_a_text_whose_training_part_knows_all_its_words_prices_an_unknown_one(tm
     for found in comparison.trials:
         known, all_words = (found.tested.measures[key] for key in ("perplexity_known", "perplexity"))
         assert known < all_words < 1e3
+
+
+# ---------------------------------------------------------------- several labels
+
+
+LABELLED = [name for name, method in METHODS.items() if method.make_for_labels is not None]
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_the_law_of_a_head_of_labels_starts_at_the_frequencies(name):
+    head = METHODS[name].label_head(6, torch.tensor([50, 4, 0]), 99)
+    with torch.no_grad():
+        head.weight.zero_()
+        answers, log_odds = head.answer(torch.randn(7, 6, generator=torch.Generator().manual_seed(0)))
+    expected = torch.tensor([51 / 101, 5 / 101, 1 / 101]).expand(7, 3)
+    torch.testing.assert_close(log_odds.sigmoid(), expected)
+    assert answers.dtype == torch.bool
+    assert answers.shape == (7, 3)
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_the_law_of_a_head_of_labels_ends_at_the_frequencies(name):
+    """Of rows that say nothing: the best law is how often each label is there, whatever the weights."""
+    labels = (torch.rand(4000, 3, generator=torch.Generator().manual_seed(0)) < torch.tensor([0.6, 0.2, 0.05])).float()
+    head = METHODS[name].label_head(1, labels.sum(0).long(), 4000)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.add_(torch.tensor([1.0, -1.0, 1.0]))
+    optimizer = torch.optim.LBFGS([head.bias], max_iter=50)
+    rows = torch.zeros(4000, 1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = head(rows, labels)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    torch.testing.assert_close(head.answer(rows[:1])[1].sigmoid()[0], labels.mean(0), atol=2e-3, rtol=0)
+
+
+def test_only_methods_of_labels_take_part_where_rows_have_labels():
+    chosen, left_out = choose(None, "multilabel", 3, "average_precision")
+    assert names(chosen) == LABELLED
+    assert {out.why for out in left_out} == {"the labels of a row do not exclude each other"}
+    assert not set(LABELLED) - {"sigmoid"} & set(names(choose(None, "classification", 3, "top1")[0]))
+    assert names(choose(None, "multilabel", 3, "nll")[0]) == LABELLED  # each has a law of every label
+    with pytest.raises(MethodError, match=r"There is no method 'softmx': expected some of sigmoid, weighted\."):
+        choose(["softmx"], "multilabel", 3, "nll")

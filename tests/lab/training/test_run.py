@@ -18,7 +18,7 @@ from anymax.lab.training import forecast, methods
 from anymax.lab.training import trial as one_trial
 from anymax.lab.training.events import EpochDone, Looked, Planned, RepeatDone, TrainingDone, TrainingStarted
 from anymax.lab.training.methods import METHODS, Method, Strengths
-from tests.lab.calls import load, read_table, run
+from tests.lab.calls import OF_CLASSES, load, read_table, run
 
 TIMES = ("train_seconds", "seconds_per_step")
 
@@ -47,7 +47,7 @@ def text():
 def whole(wine):
     """A run of two repeats with every method, and its events."""
     events = []
-    return run(wine, methods=list(METHODS), repeats=2, epochs=3, device="cpu", progress=events.append), events
+    return run(wine, methods=OF_CLASSES, repeats=2, epochs=3, device="cpu", progress=events.append), events
 
 
 def test_what_is_said_of_single_classes_is_counted_from_the_answers(whole):
@@ -58,13 +58,13 @@ def test_what_is_said_of_single_classes_is_counted_from_the_answers(whole):
     assert by_class.confusions.method == comparison.verdict.pick
     assert np.sum(by_class.confusions.items) == len(answers)
     frame = comparison.classes_frame()
-    assert frame["method"].unique().tolist() == list(METHODS)
+    assert frame["method"].unique().tolist() == OF_CLASSES
     for method, found in frame.groupby("method"):
         hits = answers[method] == answers["class"]
         recalls = hits.groupby([answers["repeat"], answers["class"]], observed=True).mean()
         expected = recalls.groupby("class", observed=True).mean()
         assert found.set_index("class")["recall"].to_dict() == pytest.approx(expected.to_dict(), abs=1e-6)
-    missed = answers[answers[list(METHODS)].ne(answers["class"], axis=0).all(axis=1)]
+    missed = answers[answers[OF_CLASSES].ne(answers["class"], axis=0).all(axis=1)]
     assert by_class.missed is not None
     assert by_class.missed.rows == missed["row"].nunique()
     assert {row.row for row in by_class.missed.worst} <= set(missed["row"])
@@ -75,7 +75,7 @@ def test_the_result_is_complete(whole, tmp_path):
     assert comparison.decide_by == "top1"
     assert comparison.verdict is not None
     assert comparison.verdict.text.startswith("No verdict: two repeats cannot tell")
-    assert [method.name for method in comparison.methods] == list(METHODS)
+    assert [method.name for method in comparison.methods] == OF_CLASSES
     assert len(comparison.baseline) == 2
     assert comparison.total_seconds > 0
     assert comparison.versions["torch"] == torch.__version__
@@ -130,7 +130,7 @@ def test_events_tell_the_plan_and_every_training(whole):
         repeats=2,
         most_repeats=2,
         within=None,
-        methods=list(METHODS),
+        methods=OF_CLASSES,
         learning_rates=[1e-3, 3e-3, 1e-2],
         epochs=3,
         budget=None,
@@ -148,7 +148,7 @@ def test_events_tell_the_plan_and_every_training(whole):
     firsts = {done[i].method for i in range(0, 42, 7)}
     assert len(firsts) > 1
     for i in range(0, 42, 7):
-        assert {event.method for event in done[i : i + 7]} == set(METHODS)
+        assert {event.method for event in done[i : i + 7]} == set(OF_CLASSES)
         assert len({event.learning_rate for event in done[i : i + 7]}) == 1
     # when the rates are chosen, the other strengths are tried in the same repeats
     later = [(event.repeat, event.method, event.strength) for event in done[42:]]
