@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,8 @@ from anymax.lab.data.splits import SMALLEST_SPLIT_CLASS
 from anymax.lab.errors import DataError, Option
 
 MOST_LISTED = 5  # pairs of classes in one sentence
-MOST_CELLS = 1 << 28  # rows times labels that are held in memory
+MOST_CELLS = 1 << 26  # rows times labels that are held in memory
+SEPARATORS = (";", "|", ",")  # that may stand between labels
 YES, NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
@@ -89,9 +91,7 @@ def _labels_in_columns(cells: pd.DataFrame) -> Target:
         columns.append(has)
     values = np.stack(columns, axis=1)
     names = [str(name) for name in cells.columns]
-    whys = {
-        name: f"is a label, which {count_rows(int(has.sum()))} have" for name, has in zip(names, values.T, strict=True)
-    }
+    whys = {name: f"is a label: yes in {count_rows(int(has.sum()))}" for name, has in zip(names, values.T, strict=True)}
     return _of_labels(values, names, whys, [])
 
 
@@ -119,14 +119,14 @@ def _labels_in_lists(name: str, lists: list[list[str]], how: str) -> Target:
 def _checked_lists(name: str, column: pd.Series, is_list: np.ndarray) -> list[list[str]]:
     """The labels of each row as text; every cell has to be a list of plain values."""
 
-    def wrong(row: int, what: str) -> DataError:
+    def wrong(row: Any, what: str) -> DataError:
         return DataError(
             f"Target column {quoted(name)} holds {what} (row {row + 1}): expected a list of labels in each cell."
         )
 
     lists = []
-    for row, cell in enumerate(column):
-        if not is_list[row]:
+    for (row, cell), is_one in zip(column.items(), is_list, strict=True):
+        if not is_one:
             raise wrong(row, f"lists, and {quoted(cell)}")
         labels = list(cell)
         for label in labels:
@@ -158,7 +158,7 @@ def _label_notes(values: np.ndarray) -> list[str]:
             "column that names them more heads can take part."
         ]
     without = int((number == 0).sum())
-    return [f"{count_rows(without)} of {len(values)} have no label."] if without else []
+    return [f"{without} of {len(values)} rows {'has' if without == 1 else 'have'} no label."] if without else []
 
 
 def _classes(target: str, cells: pd.Series) -> Target:
@@ -183,7 +183,8 @@ def _classes(target: str, cells: pd.Series) -> Target:
             "validation and test part needs: expected two or more such classes."
         )
     ids = pd.Categorical(text, categories=names).codes.astype(np.int64)
-    return Target(ids, names, {target: f"holds {len(names)} classes"}, _alike_notes(names, "Classes", "class"))
+    notes = [*_alike_notes(names, "Classes", "class"), *_list_notes(names)]
+    return Target(ids, names, {target: f"holds {len(names)} classes"}, notes)
 
 
 def _too_long(target: str, name: str, what: str) -> DataError:
@@ -191,6 +192,19 @@ def _too_long(target: str, name: str, what: str) -> DataError:
         f"Target column {quoted(target)} holds a cell of {len(name)} characters ({quoted(name)}): "
         f"expected the names of {what}, of {LONGEST_NAME} characters at most."
     )
+
+
+def _list_notes(names: list[str]) -> list[str]:
+    """That classes may be lists: most hold a separator, and what it cuts out comes again."""
+    for sign in SEPARATORS:
+        held = [name for name in names if sign in name]
+        pieces = {piece.strip() for name in names for piece in name.split(sign)}
+        if 2 * len(held) >= len(names) > len(pieces):
+            return [
+                f"Classes such as {quoted(held[0])} look like lists: --target-separator {quoted(sign)} makes each part "
+                "a label, of which a row may have several."
+            ]
+    return []
 
 
 def _alike_notes(names: list[str], these: str, one: str) -> list[str]:

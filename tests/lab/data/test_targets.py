@@ -53,7 +53,7 @@ def test_all_ways_to_write_labels_are_read_alike(kind, tmp_path):
     assert sorted(info.class_names) == sorted(names)
     assert np.array_equal(dataset.classes[:, [info.class_names.index(name) for name in names]], has)
     assert info.class_counts == dataset.classes.sum(0).tolist()
-    assert "57 rows of 300 have no label." in info.notes
+    assert "57 of 300 rows have no label." in info.notes
     assert [column.name for column in info.columns if column.kind != "target"] == (
         [f"x{i}" for i in range(4)] if kind in ("arrays", "npz") else list("abcd")
     )
@@ -90,6 +90,14 @@ def test_labels_that_exclude_each_other_may_be_classes():
     frame = label_frame().assign(news=np.resize([1, 0], 300), sports=np.resize([0, 1], 300)).drop(columns="science")
     (note,) = [note for note in load(frame, target=("news", "sports")).info().notes if "exactly one" in note]
     assert note.startswith("Every row has exactly one label: ")
+
+
+def test_classes_that_look_like_lists_are_named():
+    joined = list_frame().assign(tags=list_frame().tags.map(";".join).replace("", "none"))
+    (note,) = [note for note in load(joined, target="tags").info().notes if "look like lists" in note]
+    assert note.startswith("Classes such as 'news;science' look like lists: --target-separator ';' makes each part")
+    names = joined.assign(tags=np.resize(["Smith; John", "Doe; Jane", "Roe; Richard", "x"], 300))
+    assert not [note for note in load(names, target="tags").info().notes if "look like lists" in note]
 
 
 def test_a_rare_label_is_named_and_not_measured():

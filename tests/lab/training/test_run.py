@@ -126,7 +126,7 @@ def test_the_result_is_complete(whole, tmp_path):
 def test_events_tell_the_plan_and_every_training(whole):
     _, events = whole
     assert events[0] == Planned(
-        trainings=2 * (3 * 7 + 2 * 2),
+        trainings=2 * (3 * len(OF_CLASSES) + 2 * 2),
         repeats=2,
         most_repeats=2,
         within=None,
@@ -140,18 +140,20 @@ def test_events_tell_the_plan_and_every_training(whole):
     )
     assert 0 < events[0].seconds < 60
     done = [event for event in events if isinstance(event, TrainingDone)]
-    assert [event.done for event in done] == list(range(1, 51))
-    assert len([event for event in events if isinstance(event, TrainingStarted)]) == 50
-    assert len([event for event in events if isinstance(event, EpochDone)]) == 150
+    heads = len(OF_CLASSES)
+    rated = 2 * 3 * heads  # of two repeats and three rates, before four strengths in each
+    assert [event.done for event in done] == list(range(1, rated + 9))
+    assert len([event for event in events if isinstance(event, TrainingStarted)]) == rated + 8
+    assert len([event for event in events if isinstance(event, EpochDone)]) == 3 * (rated + 8)
     assert [event for event in events if isinstance(event, RepeatDone)] == [RepeatDone(0), RepeatDone(1)]
     # methods alternate: nobody is always first
-    firsts = {done[i].method for i in range(0, 42, 7)}
+    firsts = {done[i].method for i in range(0, rated, heads)}
     assert len(firsts) > 1
-    for i in range(0, 42, 7):
-        assert {event.method for event in done[i : i + 7]} == set(OF_CLASSES)
-        assert len({event.learning_rate for event in done[i : i + 7]}) == 1
+    for i in range(0, rated, heads):
+        assert {event.method for event in done[i : i + heads]} == set(OF_CLASSES)
+        assert len({event.learning_rate for event in done[i : i + heads]}) == 1
     # when the rates are chosen, the other strengths are tried in the same repeats
-    later = [(event.repeat, event.method, event.strength) for event in done[42:]]
+    later = [(event.repeat, event.method, event.strength) for event in done[rated:]]
     assert sorted(later) == sorted(
         (repeat, name, strength)
         for repeat in range(2)
