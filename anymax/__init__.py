@@ -20,7 +20,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax.ops.gumbel.api import gumbel_softmax, sample
     from anymax.ops.imbalance.api import effective_number_weights, ldam_loss
     from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
-    from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
+    from anymax.ops.nce.api import nce_loss, negative_sampling_loss, sampled_softmax_loss
     from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
     from anymax.ops.truncation.api import keep_mask
 else:
@@ -56,6 +56,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "nce_loss",
+    "negative_sampling_loss",
     "nn",
     "noise",
     "probe",

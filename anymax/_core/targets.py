@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from anymax._core import checks
 from anymax._core.context import values_are_readable
@@ -52,6 +53,14 @@ def look_up(target: Tensor, num_classes: int, ignore_index: int, stand_in: Tenso
     counted = target != ignore_index
     inside = (target >= 0) & (target < num_classes)
     return Ids(torch.where(counted & inside, target, stand_in), counted, ~counted | inside)
+
+
+def first_of_each(ids: Tensor) -> Tensor:
+    """For each entry the position of the first entry with the same id."""
+    ordered, order = ids.sort(stable=True)
+    starts = pad(ordered[1:] != ordered[:-1], (1, 0), value=True)
+    start = torch.where(starts, torch.arange(ids.numel(), device=ids.device), 0).cummax(0).values
+    return torch.empty_like(order).scatter(0, order, order[start])
 
 
 def spoilt_unless(valid: Tensor, rows: Tensor) -> Tensor:

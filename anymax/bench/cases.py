@@ -97,7 +97,8 @@ def _all() -> Iterable[Case]:
     yield Case("gumbel_softmax", (8192, 1000), BACKWARD, variant="soft")
     yield from (Case("keep_mask", (2048, 32768), variant=variant) for variant in ("top_k", "top_p"))
     yield Case("linear_cross_entropy", (2048, 512, 32768), BACKWARD)
-    yield from (Case(op, (512, 128, 100_000), BACKWARD) for op in ("nce_loss", "sampled_softmax_loss"))
+    for op in ("nce_loss", "negative_sampling_loss", "sampled_softmax_loss"):
+        yield Case(op, (512, 128, 100_000), BACKWARD)
     yield from (Case(NOISE, (8192, 10_000_000), variant=law) for law in ("LogUniform", "Unigram"))
     for op in ("softmax", "log_softmax", "logsumexp", "cross_entropy", "gumbel_softmax"):
         variant = "soft" if op == "gumbel_softmax" else ""

@@ -2,7 +2,7 @@
 
 from anymax.nn.calibration import TemperatureScaling
 from anymax.nn.heads.binary import FocalHead, SigmoidHead
-from anymax.nn.heads.drawn import NCEHead, SampledSoftmaxHead
+from anymax.nn.heads.drawn import NCEHead, NegativeSamplingHead, SampledSoftmaxHead
 from anymax.nn.heads.gumbel import GumbelSoftmaxHead
 from anymax.nn.heads.softmax import SoftmaxHead
 from anymax.nn.heads.sparse import EntmaxHead, SparsemaxHead
@@ -15,6 +15,7 @@ from anymax.nn.losses import (
     LDAMLoss,
     LinearCrossEntropyLoss,
     NCELoss,
+    NegativeSamplingLoss,
     SampledSoftmaxLoss,
     SigmoidFocalLoss,
     SparsemaxLoss,
@@ -40,6 +41,8 @@ __all__ = [
     "LogSumExp",
     "NCEHead",
     "NCELoss",
+    "NegativeSamplingHead",
+    "NegativeSamplingLoss",
     "SampledSoftmaxHead",
     "SampledSoftmaxLoss",
     "SigmoidFocalLoss",

@@ -14,7 +14,7 @@ from anymax.ops.cross_entropy.api import cross_entropy
 from anymax.ops.entmax.api import entmax_loss, sparsemax_loss
 from anymax.ops.imbalance.api import ldam_loss
 from anymax.ops.linear.api import linear_cross_entropy
-from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
+from anymax.ops.nce.api import nce_loss, negative_sampling_loss, sampled_softmax_loss
 
 
 class CrossEntropyLoss(nn.Module):
@@ -373,7 +373,7 @@ class LDAMLoss(nn.Module):
 
 
 class _NoiseLoss(nn.Module):
-    """What NCE and sampled softmax share: a noise law and how to draw from it."""
+    """What NCE, negative sampling and sampled softmax share: a noise law and how to draw from it."""
 
     def __init__(
         self, noise: Noise, *, num_noise: int, shared: bool, sparse: bool, ignore_index: int, reduction: str
@@ -450,6 +450,59 @@ class NCELoss(_NoiseLoss):
 
     def extra_repr(self) -> str:
         return describe(self, "num_noise", "log_partition", "shared", "sparse", "ignore_index", "reduction")
+
+
+class NegativeSamplingLoss(_NoiseLoss):
+    """:func:`anymax.negative_sampling_loss` as a module that holds the noise law.
+
+    Args:
+        noise: a law of `anymax.noise`.
+        num_noise, shared, sparse, ignore_index, reduction: as in the function.
+
+    Example:
+        >>> loss = anymax.nn.NegativeSamplingLoss(anymax.noise.Uniform(10))
+        >>> loss(torch.zeros(2, 3), torch.zeros(10, 3), torch.tensor([1, 7]))
+        tensor(4.1589)
+    """
+
+    def __init__(
+        self,
+        noise: Noise,
+        *,
+        num_noise: int = 5,
+        shared: bool = True,
+        sparse: bool = False,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            noise, num_noise=num_noise, shared=shared, sparse=sparse, ignore_index=ignore_index, reduction=reduction
+        )
+
+    def forward(
+        self,
+        input: Tensor,
+        linear_weight: Tensor,
+        target: Tensor,
+        linear_bias: Tensor | None = None,
+        generator: Generator = None,
+    ) -> Tensor:
+        return negative_sampling_loss(
+            input,
+            linear_weight,
+            target,
+            self.noise,
+            num_noise=self.num_noise,
+            linear_bias=linear_bias,
+            shared=self.shared,
+            sparse=self.sparse,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            generator=generator,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "num_noise", "shared", "sparse", "ignore_index", "reduction")
 
 
 class SampledSoftmaxLoss(_NoiseLoss):

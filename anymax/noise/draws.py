@@ -176,6 +176,12 @@ def uniform(words: Tensor) -> Tensor:
     return ((words[..., 0] << 21) | (words[..., 1] >> 11)).double() * 2.0**-53
 
 
+def words_at(uniforms: Tensor) -> Tensor:
+    """The pair of words of each number in [0, 1), such that `uniform` gives back what lies below it on the grid."""
+    position = (uniforms * 2.0**53).long().clamp(0, 2**53 - 1)
+    return torch.stack([position >> 21, (position & (2**21 - 1)) << 11], -1)
+
+
 def _with_replacement(law: Law, shape: tuple[int, ...], seed: Tensor) -> tuple[Tensor, Tensor]:
     ids = law.ids_of(random.words(seed, (*shape, 2), law.device))
     return ids, law.log_q(ids) + math.log(shape[-1])

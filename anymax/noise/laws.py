@@ -1,31 +1,27 @@
-"""The noise laws: distributions over class ids that can be drawn from."""
+"""What a noise law is: a distribution over class ids that can be drawn from; and those in closed form."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from anymax._core import checks, random
 from anymax._core.context import values_are_readable
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.random import Generator
-from anymax._core.scores import INFINITY
-from anymax._core.start import moved_alone, restore
+from anymax._core.start import moved_alone
 from anymax._core.targets import as_ids
 from anymax.noise import cpu, draws
-from anymax.noise.draws import Candidates, can_branch
+from anymax.noise.draws import Candidates
 
 # the high half of a product of a 32-bit word and a number of classes must fit int64
 MOST_CLASSES = 2**31
 # Float64 probabilities that went through bfloat16 sum to 1 within this; unfilled memory does not.
 SUM_TOLERANCE = 1e-2
-# terms of a long sum that are summed on their own
-SUM_BLOCK = 4096
 
 
 class Noise(nn.Module):
@@ -51,7 +47,7 @@ class Noise(nn.Module):
         self.num_classes = num_classes
         self._support = num_classes if support is None else support
         # says where a law without a tensor of its own lives
-        self.register_buffer("_anchor", torch.empty(0, dtype=torch.uint8, device=_device_of_values()), persistent=False)
+        self.register_buffer("_anchor", torch.empty(0, dtype=torch.uint8, device=device_of_values()), persistent=False)
 
     @property
     def device(self) -> torch.device:
@@ -203,188 +199,13 @@ class LogUniform(Noise):
         return cpu.Form(1, math.log(math.log1p(self.num_classes))) if type(self) is LogUniform else None
 
 
-class Unigram(Noise):
-    r"""Probabilities in proportion to class counts, flattened or sharpened by a power.
-
-    .. math:: q_j = n_j^a / \sum_i n_i^a
-
-    Args:
-        counts: n >= 0, one per class: a tensor of any dtype, or a sequence of numbers; probabilities work too. A
-            class of count 0 is never drawn, so it must not be a target: smooth the counts where it may be.
-        power: a >= 0; 0.75 is word2vec's choice.
-
-    The probabilities are the law's state: `state_dict` holds them in float64, and loading one takes them over. Counts
-    on the meta device hold no values, so such a law can only be loaded; a sequence of numbers is kept even where
-    modules are built on the meta device.
-
-    Raises:
-        ValueError: counts that are negative, infinite, NaN, all 0, or not along one axis; an infinite power; a draw
-            from a law that was made without values and never loaded.
-
-    Example:
-        >>> anymax.noise.Unigram([3, 1, 0]).log_prob(torch.tensor([0, 1, 2])).exp()
-        tensor([0.7500, 0.2500, 0.0000], dtype=torch.float64)
-    """
-
-    probabilities: Tensor
-    _tables: _Tables | None
-    _tables_of: Tensor | None
-    _tables_state: tuple[int, int] | None
-
-    @named_after_class
-    def __init__(self, counts: Tensor | Sequence[float], power: float = 1.0) -> None:
-        checks.at_least_zero("power", power)
-        if math.isinf(power):
-            raise ValueError(f"{CALLER}: power must be finite, got {power}")
-        if not isinstance(counts, Tensor):
-            counts = torch.as_tensor(counts, dtype=torch.float64, device=_device_of_values())
-        counts = counts.detach().double()
-        if counts.ndim != 1 or counts.numel() == 0:
-            raise ValueError(f"{CALLER}: counts must have one entry per class, got shape {tuple(counts.shape)}")
-        if can_branch(counts) and not bool((counts.isfinite() & (counts >= 0)).all() & (counts > 0).any()):
-            raise ValueError(
-                f"{CALLER}: counts must be at least 0, finite, and not all 0, "
-                f"got values from {counts.min().item():g} to {counts.max().item():g}"
-            )
-        super().__init__(counts.numel())
-        self.power = power
-        # the largest is divided out before the power, which no finite power can then turn into infinity
-        log_weights = torch.where(counts > 0, power * torch.log(counts / counts.max()), -INFINITY)
-        probabilities = torch.softmax(log_weights, 0)
-        self._start = probabilities.clone()
-        self.register_buffer("probabilities", probabilities)
-        self._make_tables()
-
-    @property
-    def device(self) -> torch.device:
-        return self.probabilities.device
-
-    @property
-    def support(self) -> int:
-        return self._current().support
-
-    @named_after_class
-    def reset_parameters(self) -> None:
-        restore(self.probabilities, self._start, "counts")
-        self._make_tables()
-
-    def log_q(self, ids: Tensor) -> Tensor:
-        # not [ids]: Dynamo would read a 0-d index as a number
-        log_probs = self._current().log_probs
-        if ids.ndim == 1:
-            return log_probs.index_select(0, ids)
-        return log_probs.index_select(0, ids.flatten()).reshape(ids.shape)
-
-    def ids_of(self, words: Tensor) -> Tensor:
-        tables = self._current()
-        # right: the first entry above, so that an entry which adds nothing is never the one
-        point = draws.uniform(words) * tables.cumulative[-1]
-        return torch.minimum(torch.searchsorted(tables.cumulative, point, right=True), tables.last)
-
-    def form(self) -> cpu.Form | None:
-        return self._current().form if type(self) is Unigram else None
-
-    def _current(self) -> _Tables:
-        """The tables of the probabilities as they are now, whoever set them: some loaders call no hook.
-
-        Compiled code asks for the identity only, on which Dynamo guards. What cannot be kept (fake tensors, wrappers
-        of transforms) is made in place, as plain tensor arithmetic.
-        """
-        tables, probabilities = self._tables, self.probabilities
-        if (
-            tables is not None
-            and self._tables_of is probabilities
-            and (torch.compiler.is_compiling() or self._tables_state == _state_of(probabilities))
-        ):
-            return tables
-        if not can_branch(probabilities):
-            if probabilities.is_meta:
-                raise ValueError(_UNFILLED)
-            return _derived(probabilities, self.num_classes)
-        made = self._make_tables()
-        if made is None:
-            raise ValueError(_UNFILLED)
-        return made
-
-    def _make_tables(self) -> _Tables | None:
-        """Make and keep the tables; None where there are no probabilities yet."""
-        self._tables = self._tables_of = self._tables_state = None
-        if not can_branch(self.probabilities):
-            return None
-        tables = _derived(self.probabilities, int((self.probabilities > 0).sum()))
-        if bool(tables.log_probs[0].isnan()):
-            return None
-        guide = cpu.guide_of(tables.cumulative)
-        if guide is not None:
-            form = cpu.Form(2, 0.0, tables.cumulative, tables.log_probs, guide, tables.last)
-            tables = tables._replace(form=form)
-        self._tables, self._tables_of, self._tables_state = tables, self.probabilities, _state_of(self.probabilities)
-        return tables
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        super()._apply(fn, recurse)
-        # here and not at the next draw, which may be compiled
-        self._make_tables()
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        # another tensor, so that compiled code sees it
-        self.probabilities = self.probabilities.clone()
-        super()._load_from_state_dict(*args, **kwargs)
-        self._make_tables()
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, power={self.power}"
-
-
-_UNFILLED = (
-    f"{CALLER}: Unigram holds no probabilities: it was made on the meta device, or a loader left its memory unfilled; "
-    "load a state dict that has them, or call its reset_parameters()"
-)
-
-
-class _Tables(NamedTuple):
-    """What draws need, as derived from the probabilities."""
-
-    log_probs: Tensor
-    cumulative: Tensor
-    last: Tensor  # the last class that can be drawn
-    support: int
-    form: cpu.Form | None = None  # where a kernel would draw
-
-
-def _derived(probabilities: Tensor, support: int) -> _Tables:
-    """The tables; full of NaN if these are no probabilities."""
-    wide = probabilities.double()
-    total = wide.sum()
-    valid = (wide >= 0).all() & ((total - 1).abs() < SUM_TOLERANCE)
-    wide = wide * torch.where(valid, 1 / total, float("nan"))
-    classes = torch.arange(wide.shape[0], device=wide.device)
-    return _Tables(wide.log(), _cumulative(wide), torch.where(wide > 0, classes, 0).amax(), support)
-
-
-def _cumulative(terms: Tensor) -> Tensor:
-    """The cumulative sums of many terms: of blocks first, since one sum over 10^7 equal terms is off by 2.5e-10.
-
-    They never fall: the last of a block is the same sum of two numbers as where the next one starts.
-    """
-    blocks = pad(terms, (0, -terms.shape[0] % SUM_BLOCK)).reshape(-1, SUM_BLOCK).cumsum(1)
-    before = pad(blocks[:-1, -1].cumsum(0), (1, 0))
-    return (blocks + before.unsqueeze(-1)).flatten()[: terms.shape[0]]
-
-
-def _state_of(tensor: Tensor) -> tuple[int, int]:
-    """What changes when a tensor is written to, or given other memory."""
-    return 0 if tensor.is_inference() else tensor._version, tensor.data_ptr()
-
-
-def _device_of_values() -> str | None:
+def device_of_values() -> str | None:
     """None for torch's default device; the CPU where that is meta, on which values would be lost."""
     return "cpu" if torch.get_default_device().type == "meta" else None
 
 
 # Dynamo cannot trace what is no tensor; a constant is computed once, while tracing
-_device_of_values._dynamo_marked_constant = True  # type: ignore[attr-defined]
+device_of_values._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 class All(Noise):
@@ -416,6 +237,22 @@ class All(Noise):
             return torch.zeros_like(classes, dtype=torch.float64)
 
         return Candidates(ids, once(ids), target_log_expected_count=once, unique=True)
+
+
+def normalised(probabilities: Tensor) -> Tensor:
+    """Probabilities in float64 that sum to 1; NaN everywhere if these are none."""
+    wide = probabilities.double()
+    total = wide.sum()
+    valid = (wide >= 0).all() & ((total - 1).abs() < SUM_TOLERANCE)
+    return wide * torch.where(valid, 1 / total, float("nan"))
+
+
+def unfilled(law: Noise, held: str) -> ValueError:
+    """What to say of a law whose buffer `held` has no values."""
+    return ValueError(
+        f"{CALLER}: {type(law).__name__} holds no {held}: it was made on the meta device, or a loader left its memory "
+        "unfilled; load a state dict that has them, or call its reset_parameters()"
+    )
 
 
 def _shape(size: int | Sequence[int]) -> tuple[int, ...]:

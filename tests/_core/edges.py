@@ -145,10 +145,13 @@ def nce_family(scores, dim):
     count, law = scores.shape[dim] + 1, anymax.noise.Uniform(3000)
     target, table = torch.tensor([1, 2, 3]), torch.zeros(3000, 1, dtype=scores.dtype)
     features, few = scores.sum(dim).reshape(-1, 1), torch.zeros(3000, scores.shape[dim], dtype=scores.dtype)
+    # a row's own number is left out
+    yield anymax.nce_loss(features, table, target, anymax.noise.InBatch(law))
     for unique in (False, True):
         for size in (count, (3, count)):
             drawn = law.sample(size, unique=unique)
             yield anymax.nce_loss(features, table, target, drawn)
+            yield anymax.negative_sampling_loss(features, table, target, drawn)
             yield anymax.sampled_softmax_loss(features, table, target, drawn, correction="importance", reduction="none")
             with torch.no_grad():
                 wide = anymax.nce_loss(scores.T if dim == 0 else scores, few, target % 3, drawn)

@@ -1,6 +1,7 @@
 """Modules call the function of their name, and keep arguments as buffers, parameters and attributes."""
 
 import copy
+import math
 import pickle
 import typing
 from collections.abc import Callable
@@ -145,6 +146,11 @@ def test_noise_losses_call_their_function():
         nce(features, table, target, bias, seed),
         anymax.nce_loss(features, table, target, law, num_noise=4, log_partition=1.0, linear_bias=bias, generator=seed),
     )
+    negative = anymax.nn.NegativeSamplingLoss(law, num_noise=4)
+    assert torch.equal(
+        negative(features, table, target, bias, seed),
+        anymax.negative_sampling_loss(features, table, target, law, num_noise=4, linear_bias=bias, generator=seed),
+    )
     sampled = anymax.nn.SampledSoftmaxLoss(law, num_noise=4, correction="importance")
     assert torch.equal(
         sampled(features, table, target, bias, seed),
@@ -154,7 +160,7 @@ def test_noise_losses_call_their_function():
     )
 
 
-@pytest.mark.parametrize("loss", [anymax.nn.NCELoss, anymax.nn.SampledSoftmaxLoss])
+@pytest.mark.parametrize("loss", [anymax.nn.NCELoss, anymax.nn.NegativeSamplingLoss, anymax.nn.SampledSoftmaxLoss])
 def test_a_noise_loss_wants_a_law(loss):
     with pytest.raises(TypeError, match=f"{loss.__name__}: noise must be a law of anymax.noise .*type Tensor"):
         loss(torch.ones(5))
@@ -168,6 +174,7 @@ HEADS = {
     "sigmoid": lambda **options: anymax.nn.SigmoidHead(6, 12, **options),
     "focal": lambda **options: anymax.nn.FocalHead(6, 12, **options),
     "nce": lambda **options: anymax.nn.NCEHead(6, 12, **{"noise": noise.Uniform(12), **options}),
+    "negative": lambda **options: anymax.nn.NegativeSamplingHead(6, 12, **{"noise": noise.Uniform(12), **options}),
     "sampled": lambda **options: anymax.nn.SampledSoftmaxHead(
         6, 12, **{"noise": noise.Uniform(12), "num_noise": 5, **options}
     ),
@@ -275,6 +282,7 @@ def heads_with_a_state():
         "alpha-tensor": anymax.nn.EntmaxHead(6, 12, alpha=torch.tensor(1.25)),
         "tau-tensor": anymax.nn.GumbelSoftmaxHead(6, 12, tau=torch.full((1,), 0.25)),
         "nce": anymax.nn.NCEHead(6, 12, class_counts=COUNTS),
+        "negative": anymax.nn.NegativeSamplingHead(6, 12, noise=noise.LearnedUnigram(12)),
         "sampled": anymax.nn.SampledSoftmaxHead(6, 12, noise=noise.Unigram(COUNTS + 1, 0.5), num_noise=5),
     }
 
@@ -405,6 +413,8 @@ def test_counts_made_on_meta_are_missed_when_they_are_needed():
     with torch.device("meta"):
         head = anymax.nn.NCEHead(6, 12, class_counts=torch.arange(12))
     head.to_empty(device="cpu")
+    # memory may hold an earlier law
+    head.noise.probabilities.fill_(4.0)
     with pytest.raises(ValueError, match=r"NCEHead\.reset_parameters: there are no values in class_counts, made on"):
         head.reset_parameters()
     with pytest.raises(ValueError, match="Unigram holds no probabilities"):
@@ -448,6 +458,9 @@ def test_counts_set_where_the_bias_starts(make):
     head = make(**options)
     frequency = (counts + 1.0) / (counts + 1.0).sum()
     expected = frequency.logit() if isinstance(head, anymax.nn.SigmoidHead) else frequency.log()
+    if isinstance(head, anymax.nn.NegativeSamplingHead):
+        assert_close(head.log_prob(torch.zeros(6)), expected)
+        expected = expected - math.log(5 / 12)
     assert_close(head.bias.detach(), expected)
     with pytest.raises(ValueError, match=r"class_counts must have one entry per class, shape \(12,\), got \(3,\)"):
         make(class_counts=torch.ones(3))
@@ -460,7 +473,43 @@ def test_nce_starts_normalised_without_counts():
     assert_close(head.scores(torch.zeros(6)).logsumexp(0).item(), 2.0)
 
 
-@pytest.mark.parametrize("head", [anymax.nn.NCEHead, anymax.nn.SampledSoftmaxHead])
+def test_negative_sampling_gets_its_probabilities_back_from_its_noise():
+    law = noise.Unigram([0, *range(1, 12)], power=0.75)
+    head = anymax.nn.NegativeSamplingHead(6, 12, noise=law)
+    # a class that is never drawn is no target either
+    assert head.log_prob(torch.zeros(6)).exp().tolist() == pytest.approx([0.0] + [1 / 11] * 11)
+    truth = torch.log_softmax(scores(12), 0)
+    with torch.no_grad():
+        head.bias.copy_(torch.where(law.log_prob(COUNTS).isfinite(), truth - math.log(5) - law.log_prob(COUNTS), 3.0))
+    features = torch.zeros(2, 6)
+    expected = torch.log_softmax(truth.where(COUNTS > 0, -math.inf), 0)
+    assert_close(head.log_prob(features)[1], expected)
+    # the scores rank by another law
+    assert head.predict(features)[1][0] == truth[1:].argmax() + 1 != head(features)[0, 1:].argmax() + 1
+    ids = head.sample(features[0], 20_000, generator=torch.tensor(1))
+    share = ids.bincount(minlength=12) / 20_000
+    assert (share - expected.exp()).abs().max() < 4 * 0.5 / 20_000**0.5
+
+
+def test_negative_sampling_learns_a_law():
+    # 4 standard errors of the frequencies of 4,000 rows, and what is left of 400 steps, are below .05
+    truth = torch.tensor([0.55, 0.3, 0.1, 0.05])
+    torch.manual_seed(0)
+    head = anymax.nn.NegativeSamplingHead(1, 4, noise=noise.Unigram([4, 2, 1, 1]))
+    optimizer = torch.optim.Adam([head.bias], 0.05)
+    target = torch.multinomial(truth, 4000, replacement=True)
+    for _ in range(400):
+        optimizer.zero_grad()
+        head(torch.zeros(4000, 1), target).backward()
+        optimizer.step()
+    assert_close(head.log_prob(torch.zeros(1)).exp(), truth, rtol=0, atol=0.05)
+    # log-odds, where word2vec's code ends, or the scores alone would be seen
+    odds = truth / (1 - truth)
+    assert (odds / odds.sum() - truth).abs().max() > 0.08
+    assert (torch.softmax(head(torch.zeros(1)), 0) - truth).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("head", [anymax.nn.NCEHead, anymax.nn.NegativeSamplingHead, anymax.nn.SampledSoftmaxHead])
 def test_no_noise_law_is_a_default(head):
     with pytest.raises(ValueError, match=r"give noise= \(a law of anymax.noise\) or class_counts="):
         head(6, 12)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -152,6 +153,9 @@ def of_head(module: type[nn.Module], loss: Callable[..., Tensor], *, drawn: bool
 def start_of(head: nn.Module, smoothed: Tensor) -> Tensor:
     if isinstance(head, anymax.nn.SigmoidHead):
         return (smoothed / smoothed.sum()).logit()
+    if isinstance(head, anymax.nn.NegativeSamplingHead):
+        # log p - log k q, of a law that is p
+        return torch.full_like(smoothed, -math.log(head.num_noise))
     return (smoothed / smoothed.sum()).log()
 
 
@@ -246,6 +250,7 @@ SUBJECTS = {
         base={"class_counts": COUNTS[1:6]},
     ),
     "NCELoss": of_noise_loss(anymax.nn.NCELoss, anymax.nce_loss, log_partition=1.0),
+    "NegativeSamplingLoss": of_noise_loss(anymax.nn.NegativeSamplingLoss, anymax.negative_sampling_loss),
     "SampledSoftmaxLoss": of_noise_loss(
         anymax.nn.SampledSoftmaxLoss, anymax.sampled_softmax_loss, correction="importance", unique=False
     ),
@@ -275,6 +280,9 @@ SUBJECTS = {
         gamma=0.5,
     ),
     "NCEHead": of_head(anymax.nn.NCEHead, by_table(anymax.nce_loss), drawn=True, law=True, log_partition=1.0),
+    "NegativeSamplingHead": of_head(
+        anymax.nn.NegativeSamplingHead, by_table(anymax.negative_sampling_loss), drawn=True, law=True
+    ),
     "SampledSoftmaxHead": of_head(
         anymax.nn.SampledSoftmaxHead,
         by_table(anymax.sampled_softmax_loss),

@@ -21,11 +21,25 @@ from anymax.testing.inputs import seed
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 COUNTS = torch.tensor([5.0, 0.0, 1.0, 30.0, 0.25, 12.0, 0.0, 3.0, 3.0, 7.0])
+
+
+def learned() -> noise.LearnedUnigram:
+    law = noise.LearnedUnigram(10)
+    law.update(torch.arange(10).repeat_interleave(torch.arange(10)))
+    return law
+
+
+def mixture() -> noise.Mixture:
+    return noise.Mixture([noise.Unigram(COUNTS), noise.LogUniform(10), noise.Unigram(COUNTS.flip(0))], [2, 0.5, 1])
+
+
 LAWS = [
     pytest.param(lambda: noise.Uniform(12), id="Uniform"),
     pytest.param(lambda: noise.LogUniform(12), id="LogUniform"),
     pytest.param(lambda: noise.Unigram(COUNTS), id="Unigram"),
     pytest.param(lambda: noise.Unigram(COUNTS, power=0.75), id="Unigram-power"),
+    pytest.param(learned, id="LearnedUnigram"),
+    pytest.param(mixture, id="Mixture"),
 ]
 # For k = 2 more than 32 classes take the race by tries; a law this steep makes many of its rows fall short.
 STEEP = torch.arange(1, 41).double() ** -2.5
@@ -316,12 +330,16 @@ ZIPF, UNIFORM, STEEP_LAW, STEEPER_LAW = (
     noise.Unigram(STEEP),
     noise.Unigram(STEEP**2),
 )
+LEARNED, MIXTURE = noise.LearnedUnigram(5000), noise.Mixture([ZIPF, noise.Uniform(5000)], [3, 1])
 DRAWS = [
     pytest.param(lambda generator: ZIPF.sample((3, 4), generator=generator), id="replacement"),
     pytest.param(lambda generator: UNIFORM.sample(4, unique=True, generator=generator), id="all-run"),
     pytest.param(lambda generator: ZIPF.sample(4, unique=True, generator=generator), id="tries"),
     pytest.param(lambda generator: STEEPER_LAW.sample(2, unique=True, generator=generator), id="short"),
     pytest.param(lambda generator: STEEP_LAW.sample((6, 2), unique=True, generator=generator), id="rows"),
+    pytest.param(lambda generator: LEARNED.sample(4, unique=True, generator=generator), id="learned"),
+    pytest.param(lambda generator: MIXTURE.sample((3, 4), generator=generator), id="mixture"),
+    pytest.param(lambda generator: MIXTURE.sample(4, unique=True, generator=generator), id="mixture-tries"),
 ]
 
 
@@ -469,7 +487,13 @@ def test_laws_move_and_save_what_they_were_made_from(make):
     assert list(law.parameters()) == []
     if isinstance(law, noise.Unigram):
         assert_close(law.state_dict()["probabilities"], law_of(law))
-    assert list(law.state_dict()) == (["probabilities"] if isinstance(law, noise.Unigram) else [])
+    made_from = {
+        noise.Unigram: ["probabilities"],
+        noise.LearnedUnigram: ["counts"],
+        noise.Mixture: ["weights", "laws.0.probabilities", "laws.2.probabilities"],
+    }
+    assert list(law.state_dict()) == made_from.get(type(law), [])
+    assert all(tensor.dtype == torch.float64 for tensor in law.state_dict().values())
     assert law.device.type == "cpu"
     law.to("meta")
     assert law.device.type == "meta"

@@ -1,4 +1,4 @@
-"""nce_loss and sampled_softmax_loss: their formulas, rows of the table, derivatives, numbers and errors."""
+"""Losses over a few drawn classes: their formulas, rows of the table, derivatives, numbers and errors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from anymax.testing.inputs import randn, seed
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 INFINITY = float("inf")
-BOTH = pytest.mark.parametrize("loss", [anymax.nce_loss, anymax.sampled_softmax_loss])
+EACH = pytest.mark.parametrize("loss", [anymax.nce_loss, anymax.negative_sampling_loss, anymax.sampled_softmax_loss])
 CORRECTIONS = pytest.mark.parametrize("correction", ["ranking", "importance"])
 MODES = [
     pytest.param(anymax.nce_loss, {}, id="nce"),
+    pytest.param(anymax.negative_sampling_loss, {}, id="negative"),
     pytest.param(anymax.sampled_softmax_loss, {"correction": "ranking"}, id="ranking"),
     pytest.param(anymax.sampled_softmax_loss, {"correction": "ranking", "unique": False}, id="ranking-replacement"),
     pytest.param(anymax.sampled_softmax_loss, {"correction": "importance"}, id="importance"),
@@ -86,6 +87,20 @@ def test_nce_is_its_formula():
             expected = softplus(-(scores[row][target] - c - math.log(5 * q[target])))
             expected += sum(softplus(scores[row][j] - c - math.log(5 * q[j])) for j in candidates.ids.tolist())
         assert rows[row] == pytest.approx(expected, rel=1e-12)
+
+
+def test_negative_sampling_is_its_formula_with_all_draws():
+    features, table, bias = (tensor.detach() for tensor in problem())
+    candidates = LAW.sample(20, generator=seed(1))
+    rows = anymax.negative_sampling_loss(features, table, TARGET, candidates, linear_bias=bias, reduction="none")
+    # hits too
+    assert {3, 8} <= set(candidates.ids.tolist())
+    scores = (features @ table.T + bias).tolist()
+    for row, (found, target) in enumerate(zip(rows.tolist(), TARGET.tolist(), strict=True)):
+        expected = 0.0
+        if target != -100:
+            expected = softplus(-scores[row][target]) + sum(softplus(scores[row][j]) for j in candidates.ids.tolist())
+        assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("unique", [False, True])
@@ -181,7 +196,7 @@ def test_sparse_gradients_are_the_dense_ones(loss, options, shared):
         assert sparse.is_sparse
         assert_close(sparse.to_dense(), dense)
         # B + k rows, and one more arrival for unique sampled softmax
-        draws = (4 + (options.get("unique", loss is not anymax.nce_loss))) * (1 if shared else len(target))
+        draws = (4 + (options.get("unique", loss is anymax.sampled_softmax_loss))) * (1 if shared else len(target))
         assert sparse._nnz() == len(target) + draws
         touched = set(sparse.coalesce().indices()[0].tolist())
         assert len(touched) <= len(target) + draws < 300
@@ -282,7 +297,7 @@ def test_compiled_and_eager_code_draw_alike_after_one_seed():
     assert results[0] != results[1]
 
 
-@BOTH
+@EACH
 def test_a_generator_repeats_and_the_default_moves_on(loss):
     features, table, _ = problem(num_classes=300)
 
@@ -314,7 +329,7 @@ def test_half_types_are_computed_in_float32(loss, options, dtype):
         assert_close(mine.double(), right, rtol=torch.finfo(dtype).eps, atol=1e-5 * scale)
 
 
-@BOTH
+@EACH
 def test_autocast_returns_float32_of_full_precision(loss):
     features, table, bias = problem(num_classes=300, dtype=torch.float32)
     options = {"num_noise": 5, "linear_bias": bias, "generator": seed(3)}
@@ -328,7 +343,7 @@ def test_autocast_returns_float32_of_full_precision(loss):
 def test_ignored_rows_cost_nothing_and_are_not_read(loss, options):
     features, table, bias = problem()
     spoilt = torch.where((TARGET == -100).unsqueeze(-1), float("nan"), features.detach()).requires_grad_()
-    candidates = LAW.sample(4, unique=options.get("unique", loss is not anymax.nce_loss), generator=seed(2))
+    candidates = LAW.sample(4, unique=options.get("unique", loss is anymax.sampled_softmax_loss), generator=seed(2))
     keep = {name: value for name, value in options.items() if name != "unique"}
     counted = TARGET != -100
     value = loss(spoilt, table, TARGET, candidates, linear_bias=bias, **keep)
@@ -352,7 +367,7 @@ def test_a_mean_over_nothing_is_zero(loss, options, shared, law):
             assert bool((gradient == 0).all())
 
 
-@BOTH
+@EACH
 def test_scores_at_the_edge(loss):
     # scores of +-1e4 cost what they are where they disagree with the target, and nothing where they agree
     table = torch.tensor([[-1e4], [1e4], [-1e4]]).double()
@@ -361,9 +376,11 @@ def test_scores_at_the_edge(loss):
     )
     features = torch.ones(2, 1).double().requires_grad_()
     value = loss(features, table, torch.tensor([1, 2]), candidates, reduction="none")
-    assert_close(value, torch.tensor([0.0, 1e4 if loss is anymax.nce_loss else math.log(2)]).double())
+    assert_close(value, torch.tensor([0.0, 1e4 if loss is not anymax.sampled_softmax_loss else math.log(2)]).double())
     (gradient,) = gradients(value, (features,))
-    assert_close(gradient.flatten(), torch.tensor([0.0, 1e4 if loss is anymax.nce_loss else 0.0]).double())
+    assert_close(
+        gradient.flatten(), torch.tensor([0.0, 1e4 if loss is not anymax.sampled_softmax_loss else 0.0]).double()
+    )
     # a score of -inf is a class that is not there; as target it costs everything
     bias = torch.tensor([-INFINITY, 0.0, 0.0]).double()
     value = loss(features, table.abs(), torch.tensor([1, 2]), candidates, linear_bias=bias, reduction="none")
@@ -386,7 +403,7 @@ def test_nce_keeps_small_losses():
 # ------------------------------------------------------------------------------------------------------------- errors
 
 
-@BOTH
+@EACH
 def test_a_bad_target_spoils_its_own_row_where_values_cannot_be_read(loss):
     torch.compiler.reset()
     features, table, _ = problem(4)
@@ -435,7 +452,7 @@ def test_calls_as_in_tutorials_end_in_the_right_one(arguments):
     assert "\n" not in str(raised.value)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -463,7 +480,7 @@ def test_calls_as_in_tutorials_end_in_the_right_one(arguments):
         ({"linear_bias": torch.ones(4)}, ValueError, r"one entry per class, shape \(9,\), got \(4,\)"),
         ({"ignore_index": None}, TypeError, r"ignore_index must be an int, got None"),
         ({"generator": 3}, TypeError, r"generator must be a torch\.Generator, a 0-d int64 tensor"),
-        ({"noise": noise.All(9), "num_noise": 5}, ValueError, r"num_noise has no effect on All, which draws nothing"),
+        ({"noise": noise.All(9), "num_noise": 7}, ValueError, r"num_noise has no effect on All, which draws nothing"),
         ({"noise": noise.All(9), "shared": False}, ValueError, r"shared has no effect on All, which draws nothing"),
         ({"noise": noise.Uniform(9).sample(3)}, ValueError, r"num_noise has no effect on Candidates, which are drawn"),
     ],

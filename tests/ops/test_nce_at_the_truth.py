@@ -1,4 +1,4 @@
-"""nce_loss and sampled_softmax_loss: where their expected gradients vanish, and what they estimate."""
+"""Losses over a few drawn classes: where their expected gradients vanish, and what they estimate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy, linear, softplus
 from torch.testing import assert_close
 
 import anymax
@@ -20,7 +20,7 @@ TRUTH = torch.tensor([0.4, 0.05, 0.2, 0.1, 0.25]).double()
 COUNTS = torch.tensor([1.0, 4.0, 2.0, 2.0, 3.0])
 
 
-def expected_gradient(loss, count, shift=0.0, sign=1.0, **options) -> Tensor:
+def expected_gradient(loss, count, shift: float | Tensor = 0.0, sign=1.0, **options) -> Tensor:
     """The gradient in free scores at log p + shift, over every target and every draw with replacement."""
     law = noise.Unigram(COUNTS)
     num_classes = len(COUNTS)
@@ -56,6 +56,24 @@ def test_nce_rests_at_log_p_plus_c(count, c):
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_ranking_rests_at_log_p_plus_any_constant(count):
     gradient = expected_gradient(anymax.sampled_softmax_loss, count, shift=0.9)
+    assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-7)
+
+
+def without_hits(input, linear_weight, target, candidates, *, linear_bias, reduction) -> Tensor:
+    """word2vec's code: draws that hit the target are left out."""
+    of_noise = linear_bias[candidates.ids].masked_fill(candidates.ids == target.unsqueeze(-1), -math.inf)
+    return softplus(-linear_bias[target]) + softplus(of_noise).sum(-1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_negative_sampling_rests_at_log_p_minus_log_k_q(count):
+    log_count = (count * COUNTS.double() / COUNTS.sum()).log()
+    gradient = expected_gradient(anymax.negative_sampling_loss, count, shift=-log_count)
+    assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-7)
+    # the tests can tell log p from it, and where other code comes to rest
+    assert expected_gradient(anymax.negative_sampling_loss, count).abs().max() > 0.02
+    assert expected_gradient(without_hits, count, shift=-log_count).abs().max() > 0.02
+    gradient = expected_gradient(without_hits, count, shift=-log_count - (1 - TRUTH).log())
     assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-7)
 
 

@@ -20,6 +20,7 @@ LAW = noise.Unigram(torch.arange(1, CLASSES + 1).double() ** -1.0)
 LOSSES = {
     "nce": (anymax.nce_loss, {}),
     "nce, shifted": (anymax.nce_loss, {"log_partition": 2.5}),
+    "negative": (anymax.negative_sampling_loss, {}),
     "ranking": (anymax.sampled_softmax_loss, {}),
     "importance": (anymax.sampled_softmax_loss, {"correction": "importance"}),
 }

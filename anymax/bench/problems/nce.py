@@ -1,4 +1,4 @@
-"""nce_loss, sampled_softmax_loss, and the draws of noise laws."""
+"""nce_loss, negative_sampling_loss, sampled_softmax_loss, and the draws of noise laws."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ def _drawn(cumulative: Tensor, count: int) -> Tensor:
 
 
 def _sampled(case: Case) -> Problem:
-    """nce_loss and sampled_softmax_loss: a few draws that all rows share, and a sparse gradient of the class table."""
+    """The losses over a few drawn classes: draws that all rows share, and a sparse gradient of the class table."""
     rows, width, classes = case.shape
-    draws, is_nce = DRAWS[case.is_small], case.op == "nce_loss"
+    draws, is_softmax = DRAWS[case.is_small], case.op == "sampled_softmax_loss"
     features, table = torch.randn(rows, width), torch.randn(classes, width) / width**0.5
     target = torch.randint(classes, (rows,))
     law = anymax.noise.Unigram(_counts(classes))
     cumulative = _counts(classes).cumsum(0)
     log_expected = (_counts(classes) / cumulative[-1] * draws).log().float()
+    if case.op == "negative_sampling_loss":
+        log_expected = torch.zeros(classes)
     function: Callable[..., Tensor] = getattr(anymax, case.op)
     # as many options as say the same of both: draws with replacement
     options: dict[str, Any] = {"num_noise": draws, "sparse": case.work != FORWARD}
-    if not is_nce:
+    if is_softmax:
         options["unique"] = False
 
     def seeded(x: Tensor, w: Tensor) -> Tensor:
@@ -49,9 +51,9 @@ def _sampled(case: Case) -> Problem:
         rows_of = functional.embedding(torch.cat([target, ids]), w, sparse=case.work != FORWARD)
         true = (x * rows_of[:rows]).sum(1) - log_expected[target]
         noise = x @ rows_of[rows:].T - log_expected[ids]
-        if is_nce:
-            return (functional.softplus(-true) + functional.softplus(noise).sum(1)).mean()
-        return (torch.cat([true[:, None], noise], 1).logsumexp(1) - true).mean()
+        if is_softmax:
+            return (torch.cat([true[:, None], noise], 1).logsumexp(1) - true).mean()
+        return (functional.softplus(-true) + functional.softplus(noise).sum(1)).mean()
 
     return Problem(
         (features, table),
@@ -96,6 +98,7 @@ def _noise(case: Case) -> Problem:
 
 MAKERS: dict[str, Maker] = {
     "nce_loss": _sampled,
+    "negative_sampling_loss": _sampled,
     "sampled_softmax_loss": _sampled,
     NOISE: _noise,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -13,7 +14,8 @@ from anymax._core.random import Generator
 from anymax.nn._distributed import check_sparse
 from anymax.nn.heads.dense import DenseHead, DenseOptions, checked_counts, smoothed
 from anymax.noise import Noise, Unigram
-from anymax.ops.nce.api import nce_loss, sampled_softmax_loss
+from anymax.ops.nce.api import nce_loss, negative_sampling_loss, sampled_softmax_loss
+from anymax.ops.softmax.api import log_softmax
 
 
 class NoiseOptions(DenseOptions, total=False):
@@ -115,6 +117,74 @@ class NCEHead(_NoiseHead):
             num_noise=self.num_noise,
             linear_bias=self.bias,
             log_partition=self.log_partition,
+            sparse=self.sparse,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            generator=generator,
+        )
+
+
+class NegativeSamplingHead(_NoiseHead):
+    r"""Negative sampling as in word2vec: yes to each target, no to `num_noise` draws.
+
+    The scores end at :math:`s = \log p - \log(k q)`, for k draws from the law q, so they rank the classes by how much
+    more frequent they are than in the noise. `log_prob` brings probabilities back, as log_softmax(s + log q), with the
+    law as it is at the time; `predict` and `sample` follow from it. The bias starts where `log_prob` at features of 0
+    is the smoothed class frequency, uniform without counts.
+
+    Args:
+        noise: a law of `anymax.noise`; or
+        class_counts: (C,), which makes the law `Unigram(class_counts + 1)` and sets where the bias starts.
+        num_noise, sparse: as in :func:`anymax.negative_sampling_loss`, whose default of 5 draws holds here too.
+        in_features, num_classes, bias, reduction, ignore_index, device, dtype: as :class:`SoftmaxHead`.
+
+    Shape:
+        input (..., d), target (...) of class ids; without a target the scores, (..., C).
+
+    Example:
+        >>> head = anymax.nn.NegativeSamplingHead(3, 10, class_counts=torch.arange(10))
+        >>> head.log_prob(torch.zeros(3)).argmax()
+        tensor(9)
+
+    Source: Mikolov et al. 2013, arXiv 1310.4546.
+    """
+
+    @named_after_class
+    def __init__(self, in_features: int, num_classes: int, **options: Unpack[NoiseOptions]) -> None:
+        options.setdefault("num_noise", 5)
+        super().__init__(in_features, num_classes, **options)
+        self._reset_bias()
+
+    def _bias_start(self) -> float | Tensor:
+        if self.weight.is_meta or not hasattr(self, "noise"):
+            return 0.0
+        frequency = 1 / self.num_classes if self.class_counts is None else smoothed(self.class_counts)
+        log_noise = self._log_noise() + math.log(self.num_noise)
+        # a class that is never drawn has probability 0 whatever its score
+        drawn = log_noise.isfinite()
+        return torch.where(drawn, torch.as_tensor(frequency).to(log_noise).log() - log_noise, 0.0)
+
+    def _log_noise(self) -> Tensor:
+        return self.noise.log_q(torch.arange(self.num_classes, device=self.noise.device))
+
+    def log_prob(self, input: Tensor) -> Tensor:
+        """Exactly normalised log-probabilities (nats) of all classes, (..., C): log_softmax(scores + log q)."""
+        scores = self(input)
+        return log_softmax(scores + self._log_noise().to(scores.dtype), -1)
+
+    @named_after_class
+    def forward(self, input: Tensor, target: Tensor | None = None, generator: Generator = None) -> Tensor:
+        if target is None:
+            return self.scores(input)
+        if self.sparse:
+            check_sparse(self)
+        return negative_sampling_loss(
+            input,
+            self.weight,
+            target,
+            self.noise,
+            num_noise=self.num_noise,
+            linear_bias=self.bias,
             sparse=self.sparse,
             ignore_index=self.ignore_index,
             reduction=self.reduction,

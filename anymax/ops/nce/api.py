@@ -1,4 +1,4 @@
-"""nce_loss and sampled_softmax_loss: a target against a few drawn classes, without all the scores."""
+"""nce_loss, negative_sampling_loss and sampled_softmax_loss: a target against a few drawn classes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from anymax._core.errors import CALLER
 from anymax._core.random import Generator
 from anymax._core.scores import loss_dtype
 from anymax._core.targets import REDUCTIONS, as_int64, check_values, has_nan, is_integral
-from anymax.noise import All, Noise
+from anymax.noise import All, InBatch, Noise
 from anymax.noise.draws import Candidates
+from anymax.noise.in_batch import Others
 from anymax.ops.nce import cpu, reference
 from anymax.ops.nce.reference import Problem
 
 NUM_NOISE = 64
+NUM_NEGATIVES = 5
 CORRECTIONS = ("ranking", "importance")
 
 
@@ -56,7 +58,8 @@ def nce_loss(
         target: class ids, any integer dtype, (...).
         noise: a law of `anymax.noise`, drawn here with replacement; or `Candidates` drawn before, which decide for
             themselves: `law.sample(64, unique=True)` for unique draws. Every class that occurs as a target must have
-            a positive probability.
+            a positive probability. `All` and `InBatch` draw nothing: num_noise, shared and generator must be left
+            away.
         num_noise: k, how many classes to draw.
         linear_bias: b, (C,).
         log_partition: c, a number or a tensor that broadcasts against `target`; it may learn.
@@ -98,8 +101,66 @@ def nce_loss(
             )
     else:
         checks.number("log_partition", log_partition)
-    candidates = _candidates(problem, noise, num_noise, shared, False, False, generator)
+    candidates = _candidates(problem, noise, num_noise, shared, generator)
     loss = implementation("nce_loss")(problem, candidates, log_partition, reduction)
+    _check_values(problem, candidates, loss)
+    return loss.to(loss_dtype(input))
+
+
+@public(reference=reference.negative_sampling_loss, kernels=(cpu.NegativeSamplingLoss(),))
+def negative_sampling_loss(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor | None = None,
+    noise: Noise | Candidates | None = None,
+    *,
+    num_noise: int = NUM_NEGATIVES,
+    linear_bias: Tensor | None = None,
+    shared: bool = True,
+    sparse: bool = False,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    generator: Generator = None,
+) -> Tensor:
+    r"""Train scores to say yes to each target and no to drawn noise classes (word2vec's negative sampling).
+
+    .. math:: \ell = \mathrm{softplus}(-s_y) + \sum_{j \in S} \mathrm{softplus}(s_j)
+
+    with :math:`s`, S and :math:`e` as in :func:`anymax.nce_loss`, whose loss this is without the log counts. So the
+    scores are no log-probabilities: the expected gradient is zero where
+
+    .. math:: s_j = \log p_j - \log e_j, \quad \log p = \mathrm{log\_softmax}(s + \log e)
+
+    the log of how much more frequent j is here than in the noise, less log k: for words and their contexts the shifted
+    pointwise mutual information. The second formula brings probabilities back, as `NegativeSamplingHead.log_prob` does;
+    a softmax of s alone, or its argmax, ranks the classes by another law.
+
+    Draws that hit the target stay in S, as in the objective of the paper: with them the optimum is exact. word2vec's
+    code leaves them out, which moves it to :math:`\log p_j - \log(1 - p_j) - \log e_j`: the same for rare classes, and
+    far from it for a class that is likely.
+
+    Args:
+        input, linear_weight, target, noise, linear_bias, shared, sparse, ignore_index, reduction, generator: as in
+            :func:`anymax.nce_loss`. word2vec's law is `Unigram(counts, power=0.75)`.
+        num_noise: k, how many classes to draw: 5 to 20 for small data, 2 to 5 for large, in the words of the paper.
+
+    Returns:
+        As :func:`anymax.nce_loss`.
+
+    Raises:
+        As :func:`anymax.nce_loss`.
+
+    Example:
+        >>> features, target, table = torch.zeros(2, 3), torch.tensor([1, 7]), torch.zeros(10, 3)
+        >>> anymax.negative_sampling_loss(features, table, target, anymax.noise.Uniform(10))  # 6 log 2
+        tensor(4.1589)
+
+    Source: Mikolov et al. 2013, arXiv 1310.4546; Levy and Goldberg 2014 (the optimum).
+    """
+    problem, noise = _check(input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
+    checks.one_of("reduction", reduction, REDUCTIONS)
+    candidates = _candidates(problem, noise, num_noise, shared, generator, usual=NUM_NEGATIVES)
+    loss = implementation("negative_sampling_loss")(problem, candidates, reduction)
     _check_values(problem, candidates, loss)
     return loss.to(loss_dtype(input))
 
@@ -137,7 +198,7 @@ def sampled_softmax_loss(
     Args:
         input, linear_weight, target, num_noise, linear_bias, shared, sparse, ignore_index, reduction, generator: as
             in :func:`anymax.nce_loss`.
-        noise: a law of `anymax.noise`; or `Candidates` drawn before. `All(C)` gives the exact cross-entropy.
+        noise: as there. `All(C)` gives the exact cross-entropy.
         correction: "ranking" or "importance".
         unique: draw without replacement. As many unique draws as there are classes are an error: that is `All`.
 
@@ -157,7 +218,7 @@ def sampled_softmax_loss(
     problem, noise = _check(input, linear_weight, target, noise, linear_bias, ignore_index, sparse)
     checks.one_of("reduction", reduction, REDUCTIONS)
     checks.one_of("correction", correction, CORRECTIONS)
-    candidates = _candidates(problem, noise, num_noise, shared, unique, True, generator)
+    candidates = _candidates(problem, noise, num_noise, shared, generator, unique=unique)
     loss = implementation("sampled_softmax_loss")(problem, candidates, correction, reduction)
     _check_values(problem, candidates, loss)
     return loss.to(loss_dtype(input))
@@ -244,34 +305,52 @@ def _candidates(
     noise: Noise | Candidates,
     num_noise: int,
     shared: bool,
-    unique: bool,
-    unique_default: bool,
     generator: Generator,
+    *,
+    usual: int = NUM_NOISE,
+    unique: bool | None = None,
 ) -> Candidates:
-    """What to compare the targets with: drawn here, or given."""
+    """What to compare the targets with: drawn here, or given. `unique` is None for losses that keep hits."""
     checks.count("num_noise", num_noise)
     checks.flag("shared", shared)
-    checks.flag("unique", unique)
+    if unique is not None:
+        checks.flag("unique", unique)
     lead = tuple(problem.target.shape)
-    if isinstance(noise, Noise) and not isinstance(noise, All):
-        candidates = noise.draw(num_noise if shared else (*lead, num_noise), unique, generator)
+    if isinstance(noise, Noise) and not isinstance(noise, (All, InBatch)):
+        candidates = noise.draw(num_noise if shared else (*lead, num_noise), bool(unique), generator)
     else:
-        drawn = "All, which draws nothing" if isinstance(noise, All) else "Candidates, which are drawn already"
+        drawn = "Candidates, which are drawn already"
+        if isinstance(noise, Noise):
+            drawn = f"{type(noise).__name__}, which draws nothing"
         for name, value, default in (
-            ("num_noise", num_noise, NUM_NOISE),
+            ("num_noise", num_noise, usual),
             ("shared", shared, True),
-            ("unique", unique, unique_default),
+            ("unique", unique, unique if unique is None or isinstance(noise, InBatch) else True),
             ("generator", generator, None),
         ):
             if value is not default and value != default:
                 raise ValueError(f"{CALLER}: {name} has no effect on {drawn}, got {value!r}")
-        candidates = noise.sample(noise.num_classes) if isinstance(noise, All) else noise
-    _check_candidates(problem, candidates)
+        if isinstance(noise, InBatch):
+            candidates = Others(noise.popularity, problem.target, bool(unique), problem.ignore_index)
+        else:
+            candidates = noise.sample(noise.num_classes) if isinstance(noise, All) else noise
+    _check_candidates(problem, candidates, keeps_hits=unique is None)
     return candidates
 
 
-def _check_candidates(problem: Problem, candidates: Candidates) -> None:
+def _check_candidates(problem: Problem, candidates: Candidates, keeps_hits: bool) -> None:
     ids, target = candidates.ids, problem.target
+    if isinstance(candidates, Others):
+        if ids.shape[0] != target.numel():
+            raise ValueError(
+                f"{CALLER}: in-batch noise must be that of this batch of {target.numel()} targets, got "
+                f"{ids.shape[0]} draws; write law.of(target)"
+            )
+        if keeps_hits and candidates.unique:
+            raise ValueError(
+                f"{CALLER}: in-batch noise must be drawn with replacement here, where draws that hit the target stay; "
+                "write law.of(target)"
+            )
     if ids.ndim > 1 and ids.shape[:-1] != target.shape:
         raise ValueError(
             f"{CALLER}: noise must hold ids of shape (k,), shared by all rows, or {(*target.shape, 'k')}, "

@@ -1,14 +1,14 @@
-// nce_loss and sampled_softmax_loss: which rows of the class table are gathered, and the step from scores to a loss and
-// its gradient. Formulas: api.py. The definition: reference.py. The gather and the products between them are
-// torch's, but for the scores of a few rows that need no gradient.
+// nce_loss, negative_sampling_loss and sampled_softmax_loss: which rows of the class table are gathered, and the step
+// from scores to a loss and its gradient. Formulas: api.py. The definition: reference.py. The gather and the products
+// between them are torch's, but for the scores of a few rows that need no gradient.
 
 #include "../../_core/native/call.h"
 
 namespace {
 
-// HITS_GO: draws that hit the target are left out. RACE: the log counts are log-probabilities of the k + 1 arrivals of a
+// HITS_GO: draws that hit the target are left out. OWN_GOES: a row's draw of its own number is. RACE: the log counts are log-probabilities of the k + 1 arrivals of a
 // race, which `times` turn into those of the draws that remain. RANKING: the target is corrected too.
-enum Flag { NCE = 1, HITS_GO = 2, RACE = 4, RANKING = 8, MEAN = 16, SUM = 32 };
+enum Flag { NCE = 1, HITS_GO = 2, RACE = 4, RANKING = 8, MEAN = 16, SUM = 32, OWN_GOES = 64 };
 
 // rows of so many entries are worth a thread
 constexpr int64_t GRAIN = 16384;
@@ -203,6 +203,7 @@ struct Step {
         for (int64_t at = draws; at < end; ++at) scores[at] = -(C)INF;
         for (int64_t at = 0; hit && at < draws; ++at)
             if (drawn[at] == id) scores[at] = -(C)INF;
+        if (flags & OWN_GOES) scores[row] = -(C)INF;
         // the arrival after those that were asked for stands in for a hit
         if (flags & RACE && !hit) scores[draws - 1] = -(C)INF;
         const C own = of_target[row] - shift - (flags & (NCE | RANKING) ? (C)correction : 0);

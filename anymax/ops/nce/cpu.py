@@ -1,4 +1,4 @@
-"""The CPU kernels of nce_loss and sampled_softmax_loss (cpu.cpp): from scores to the loss and its gradient."""
+"""The CPU kernels of the losses over a few drawn classes (cpu.cpp): from scores to the loss and its gradient."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch.nn.functional import embedding
 from anymax._core.library import define
 from anymax._core.native import CpuKernel
 from anymax._core.scores import autocast_is_on, compute_dtype
-from anymax.noise.draws import Candidates, Race
+from anymax.noise.draws import Candidates, Race, Terms
+from anymax.noise.in_batch import Others
 from anymax.ops.nce import reference
 from anymax.ops.nce.reference import Problem
 
 # Flag in cpu.cpp
-NCE, HITS_GO, RACE, RANKING = 1, 2, 4, 8
+NCE, HITS_GO, RACE, RANKING, OWN_GOES = 1, 2, 4, 8, 64
 REDUCTIONS = {"none": 0, "mean": 16, "sum": 32}
 
 _STEP = (
@@ -81,23 +82,38 @@ class NceLoss(_Sampled):
     def __call__(
         self, problem: Problem, candidates: Candidates, log_partition: float | Tensor, reduction: str
     ) -> Tensor:
-        def counts(target: Tensor) -> Counts:
-            of_target = candidates.target_log_expected_count(target)
-            return Counts(candidates.ids, candidates.log_expected_count, of_target, of_target)
-
-        def again(of_target: Tensor, of_noise: Tensor) -> Tensor:
-            lookup = reference.look_up(problem, candidates)
-            return reference.nce_of_scores(
-                of_target, of_noise, lookup, candidates.for_nce(lookup.safe), log_partition, reduction
-            )
-
-        flags = NCE | REDUCTIONS[reduction]
-        return _stepped(problem, candidates, candidates.ids, counts, again, float(log_partition), flags)
+        return _binary(problem, candidates, log_partition, reduction, lambda terms: terms)
 
     def cannot(self, problem: Problem, candidates: Candidates, *options: Any) -> str | None:
         if isinstance(options[0], Tensor):
             return "it takes log_partition as a number, got a tensor"
         return super().cannot(problem, candidates)
+
+
+class NegativeSamplingLoss(_Sampled):
+    def __call__(self, problem: Problem, candidates: Candidates, reduction: str) -> Tensor:
+        return _binary(problem, candidates, 0.0, reduction, reference.uncorrected)
+
+
+def _binary(
+    problem: Problem,
+    candidates: Candidates,
+    log_partition: float | Tensor,
+    reduction: str,
+    corrected: Callable[[Terms], Terms],
+) -> Tensor:
+    def counts(target: Tensor) -> Counts:
+        of_target = candidates.target_log_expected_count(target)
+        terms = corrected(Terms(candidates.ids, candidates.log_expected_count, of_target, None))
+        return Counts(terms.ids, terms.log_count, terms.target_log_count, of_target)
+
+    def again(of_target: Tensor, of_noise: Tensor) -> Tensor:
+        lookup = reference.look_up(problem, candidates)
+        terms = corrected(candidates.for_nce(lookup.safe))
+        return reference.nce_of_scores(of_target, of_noise, lookup, terms, log_partition, reduction)
+
+    flags = NCE | REDUCTIONS[reduction] | (OWN_GOES if isinstance(candidates, Others) else 0)
+    return _stepped(problem, candidates, candidates.ids, counts, again, float(log_partition), flags)
 
 
 class SampledSoftmaxLoss(_Sampled):
@@ -121,6 +137,8 @@ class SampledSoftmaxLoss(_Sampled):
             flags |= RACE | HITS_GO
         elif remove_hits:
             flags |= HITS_GO
+        elif isinstance(candidates, Others):
+            flags |= OWN_GOES
         ids = candidates.arrivals if isinstance(candidates, Race) else candidates.ids
         return _stepped(problem, candidates, ids, counts, again, 0.0, flags)
 

@@ -1,4 +1,4 @@
-"""NCE and sampled softmax in pure torch. Formulas: api.py. Which counts and hits: draws.py.
+"""NCE, negative sampling and sampled softmax in pure torch. Formulas: api.py. Which counts and hits: draws.py.
 
 Precision policy: rows of the class table are gathered first, then everything is computed in at least float32, also
 under autocast; counts arrive as float64 logs. Gradients of a row that several targets share are summed before they
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, logsigmoid, pad
+from torch.nn.functional import embedding, logsigmoid
 
 from anymax._core import targets
 from anymax._core.scores import INFINITY, autocast_is_on, compute_dtype
-from anymax._core.targets import Ids, reduce, spoilt_unless
+from anymax._core.targets import Ids, first_of_each, reduce, spoilt_unless
 from anymax.noise.draws import Candidates, Terms
 
 
@@ -35,6 +35,18 @@ def nce_loss(problem: Problem, candidates: Candidates, log_partition: float | Te
     lookup = look_up(problem, candidates)
     terms = candidates.for_nce(lookup.safe)
     return nce_of_scores(*scores(problem, lookup, terms.ids), lookup, terms, log_partition, reduction)
+
+
+def negative_sampling_loss(problem: Problem, candidates: Candidates, reduction: str) -> Tensor:
+    lookup = look_up(problem, candidates)
+    terms = uncorrected(candidates.for_nce(lookup.safe))
+    return nce_of_scores(*scores(problem, lookup, terms.ids), lookup, terms, 0.0, reduction)
+
+
+def uncorrected(terms: Terms) -> Terms:
+    """The terms with log counts of 0; infinite stays what is no draw, and bad a target that cannot be drawn."""
+    log_count = torch.where(terms.log_count == INFINITY, INFINITY, 0.0)
+    return terms._replace(log_count=log_count, target_log_count=terms.target_log_count - terms.target_log_count)
 
 
 def nce_of_scores(
@@ -69,7 +81,8 @@ def sampled_softmax_of_scores(
 
 def look_up(problem: Problem, candidates: Candidates) -> Ids:
     # a class that was drawn stands in, so that no other row of a sparse gradient is touched
-    return targets.look_up(problem.target, problem.weight.shape[0], problem.ignore_index, candidates.ids[..., 0])
+    stand_in = candidates.ids[..., 0] if candidates.ids.shape[-1] else 0
+    return targets.look_up(problem.target, problem.weight.shape[0], problem.ignore_index, stand_in)
 
 
 def scores(problem: Problem, lookup: Ids, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +97,8 @@ def scores(problem: Problem, lookup: Ids, ids: Tensor) -> tuple[Tensor, Tensor]:
     if problem.bias is not None:
         bias = problem.bias.gather(0, gathered, sparse_grad=problem.sparse).to(dtype)
     if problem.weight.dtype != dtype:
-        first = _first_of_each(gathered)
+        # read through the first of each, a row of the table gets one gradient, summed in the compute dtype
+        first = first_of_each(gathered)
         rows, bias = rows[first], None if bias is None else bias[first]
     of_target_rows = rows[:count].reshape(*lookup.safe.shape, width)
     of_noise_rows = rows[count:].reshape(*ids.shape, width)
@@ -98,17 +112,6 @@ def scores(problem: Problem, lookup: Ids, ids: Tensor) -> tuple[Tensor, Tensor]:
         of_target = of_target + bias[:count].reshape(lookup.safe.shape)
         of_noise = of_noise + bias[count:].reshape(ids.shape)
     return of_target, of_noise * torch.where(in_table, 1.0, float("nan")).to(dtype)
-
-
-def _first_of_each(ids: Tensor) -> Tensor:
-    """For each entry the position of the first entry with the same id.
-
-    Read through these positions, a row of the table gets one gradient, summed in the compute dtype.
-    """
-    ordered, order = ids.sort(stable=True)
-    starts = pad(ordered[1:] != ordered[:-1], (1, 0), value=True)
-    start = torch.where(starts, torch.arange(ids.numel(), device=ids.device), 0).cummax(0).values
-    return torch.empty_like(order).scatter(0, order, order[start])
 
 
 def _reduced(rows: Tensor, lookup: Ids, terms: Terms, reduction: str) -> Tensor:
