@@ -14,6 +14,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax.inspect.probing import probe
     from anymax.inspect.watching import MisuseWarning, watch
     from anymax.ops.binary.api import asymmetric_loss, binary_cross_entropy_with_logits, sigmoid_focal_loss
+    from anymax.ops.contrast.api import info_nce
     from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
     from anymax.ops.entmax.api import entmax, entmax_loss, sparsemax, sparsemax_loss
     from anymax.ops.entropy.api import entropy
@@ -48,6 +49,7 @@ __all__ = [
     "explain",
     "explain_backend",
     "gumbel_softmax",
+    "info_nce",
     "keep_mask",
     "ldam_loss",
     "linear_cross_entropy",

@@ -10,6 +10,7 @@ from anymax._core.random import Generator
 from anymax.nn._arguments import describe, store
 from anymax.noise import Noise
 from anymax.ops.binary.api import asymmetric_loss, binary_cross_entropy_with_logits, sigmoid_focal_loss
+from anymax.ops.contrast.api import info_nce
 from anymax.ops.cross_entropy.api import cross_entropy
 from anymax.ops.entmax.api import entmax_loss, sparsemax_loss
 from anymax.ops.imbalance.api import ldam_loss
@@ -562,3 +563,44 @@ class SampledSoftmaxLoss(_NoiseLoss):
 
     def extra_repr(self) -> str:
         return describe(self, "num_noise", "correction", "unique", "shared", "sparse", "ignore_index", "reduction")
+
+
+class InfoNCELoss(nn.Module):
+    """:func:`anymax.info_nce` as a module; arguments as in the function.
+
+    Example:
+        >>> anymax.nn.InfoNCELoss(temperature=0.07)(torch.zeros(4, 8), torch.zeros(4, 8))
+        tensor(1.3863)
+    """
+
+    temperature: float | Tensor
+
+    def __init__(self, *, temperature: float | Tensor = 1.0, symmetric: bool = False, reduction: str = "mean") -> None:
+        super().__init__()
+        store(self, "temperature", temperature)
+        self.symmetric = symmetric
+        self.reduction = reduction
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        target: Tensor | None = None,
+        log_q: Tensor | None = None,
+        key_ids: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        return info_nce(
+            query,
+            key,
+            target,
+            temperature=self.temperature,
+            log_q=log_q,
+            key_ids=key_ids,
+            mask=mask,
+            symmetric=self.symmetric,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        return describe(self, "temperature", "symmetric", "reduction")

@@ -131,6 +131,18 @@ def linear_family(scores, dim):
         yield anymax.linear_cross_entropy(features, table, target, **options)
 
 
+def contrast(scores, dim):
+    """Three queries against as many keys as a row has entries, and each way with three."""
+    keys = scores.T if dim else scores
+    if len(keys) == 0:
+        return
+    target = torch.arange(3) * 7 % len(keys)
+    mask = torch.ones(3, len(keys), dtype=torch.bool)
+    yield anymax.info_nce(keys[:1].repeat(3, 1), keys, target, mask=mask, log_q=torch.zeros(len(keys)))
+    if len(keys) >= 3:
+        yield anymax.info_nce(keys[:3], keys[:3], symmetric=True, key_ids=target)
+
+
 def noise_family(scores, dim):
     """As many draws as a row has entries, and one more."""
     count = scores.shape[dim] + 1
@@ -175,6 +187,7 @@ FAMILIES = (
     focal_and_asymmetric,
     one_vs_rest,
     linear_family,
+    contrast,
     noise_family,
     nce_family,
 )

@@ -25,6 +25,10 @@ LOSSES = {
     "nce_loss": lambda ids, classes: anymax.nce_loss(
         randn(len(ids), 3), randn(classes, 3), ids, noise.Uniform(classes), generator=torch.tensor(1), reduction="none"
     ),
+    "negative_sampling_loss": lambda ids, classes: anymax.negative_sampling_loss(
+        randn(len(ids), 3), randn(classes, 3), ids, noise.Uniform(classes), generator=torch.tensor(1), reduction="none"
+    ),
+    "info_nce": lambda ids, classes: anymax.info_nce(randn(len(ids), 3), randn(classes, 3), ids, reduction="none"),
     "sampled_softmax_loss": lambda ids, classes: anymax.sampled_softmax_loss(
         randn(len(ids), 3), randn(classes, 3), ids, noise.All(classes), reduction="none"
     ),

@@ -21,7 +21,7 @@ NOT_MEASURED = {"softmin", "linear_log_prob", "one_vs_rest_loss", "gumbel_softma
 
 def small(case: Case) -> Case:
     shapes = {2: (12, 10), 3: (8, 4, 50), 4: (2, 3, 4, 5)}
-    special = {NOISE: (100, 1000), "keep_mask": (12, 100)}
+    special = {NOISE: (100, 1000), "keep_mask": (12, 100), "info_nce": (8, 4, 8)}
     return dataclasses.replace(case, shape=special.get(case.op, shapes[len(case.shape)]))
 
 

@@ -138,6 +138,16 @@ def test_linear_cross_entropy_loss_takes_the_state_of_torchs_module(bias):
     assert_close(chunked.linear.weight.grad, theirs.linear.weight.grad)
 
 
+def test_info_nce_learns_its_temperature():
+    query, key = scores(6, 4), scores(6, 4, seed=1)
+    module = anymax.nn.InfoNCELoss(temperature=nn.Parameter(torch.tensor(0.5)), symmetric=True)
+    loss = module(query, key)
+    assert torch.equal(loss, anymax.info_nce(query, key, temperature=module.temperature, symmetric=True))
+    loss.backward()
+    assert module.temperature.grad != 0
+    assert list(anymax.nn.InfoNCELoss(temperature=torch.tensor(0.5)).state_dict()) == ["temperature"]
+
+
 def test_noise_losses_call_their_function():
     features, table, bias = scores(6, 3), scores(20, 3, seed=1), scores(20, seed=2)
     target, seed, law = torch.randint(20, (6,), generator=generator(3)), torch.tensor(5), noise.Uniform(20)

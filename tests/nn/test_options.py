@@ -211,6 +211,18 @@ SUBJECTS = {
         {"mask": CLASS_MASK},
         SIZES,
     ),
+    "InfoNCELoss": Subject(
+        anymax.nn.InfoNCELoss,
+        lambda _, **options: anymax.info_nce(SQUARE, SQUARE.T, **options),
+        (SQUARE, SQUARE.T),
+        {"temperature": 0.5, "symmetric": True, "reduction": "sum"},
+        {
+            "target": torch.tensor([4, 3, 2, 1, 0]),
+            "log_q": PRIOR[:5],
+            "key_ids": torch.tensor([1, 1, 2, 3, 4]),
+            "mask": torch.arange(5) < torch.arange(1, 6)[:, None],
+        },
+    ),
     "BCEWithLogitsLoss": Subject(
         anymax.nn.BCEWithLogitsLoss,
         lambda _, **options: anymax.binary_cross_entropy_with_logits(SQUARE, SQUARE.sigmoid(), **options),

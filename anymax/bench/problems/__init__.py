@@ -5,6 +5,7 @@ import torch
 from anymax.bench.cases import Case
 from anymax.bench.problems import (
     binary,
+    contrast,
     cross_entropy,
     entmax,
     entropy,
@@ -28,6 +29,7 @@ _MAKERS: dict[str, Maker] = {
     **truncation.MAKERS,
     **linear.MAKERS,
     **nce.MAKERS,
+    **contrast.MAKERS,
 }
 
 

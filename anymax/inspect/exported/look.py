@@ -17,7 +17,15 @@ from anymax.inspect.exported.trace import Trace, call_of, trace
 from anymax.inspect.model_report import ModelFinding, ModelReport
 
 _OUR_LOSSES = frozenset(
-    {"cross_entropy", "binary_cross_entropy_with_logits", "linear_cross_entropy", "nce_loss", "sampled_softmax_loss"}
+    {
+        "cross_entropy",
+        "binary_cross_entropy_with_logits",
+        "linear_cross_entropy",
+        "nce_loss",
+        "negative_sampling_loss",
+        "sampled_softmax_loss",
+        "info_nce",
+    }
 )
 
 

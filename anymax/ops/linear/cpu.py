@@ -6,7 +6,7 @@ cross-entropy (ops/cross_entropy/cpu.cpp); the products are torch's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ class LinearCrossEntropy(CpuKernel):
         arguments = input, linear_weight, linear_bias, target, options, reduction, chunks, memory_budget
         if _needs_grad(input, linear_weight, linear_bias):
             return _Differentiable.apply(*arguments)
-        return _compute(*arguments, wanted=(False, False, False)).loss
+        return compute(*arguments, wanted=(False, False, False)).loss
 
     def cannot(
         self,
@@ -85,7 +85,7 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         input, linear_weight, linear_bias, target, options, *rest = arguments
-        found = _compute(*arguments, wanted=ctx.needs_input_grad[:3])
+        found = compute(*arguments, wanted=ctx.needs_input_grad[:3])
         vectors = options.weight, options.class_prior
         ctx.save_for_backward(input, linear_weight, linear_bias, target, *vectors, found.scale, *found.gradients)
         ctx.options, ctx.rest = options._replace(weight=None, class_prior=None), rest
@@ -120,7 +120,7 @@ def _needs_grad(*tensors: Tensor | None) -> bool:
 
 
 @torch.no_grad()
-def _compute(
+def compute(
     input: Tensor,
     linear_weight: Tensor,
     linear_bias: Tensor | None,
@@ -130,7 +130,9 @@ def _compute(
     chunks: int | None,
     memory_budget: int | None,
     wanted: tuple[bool, ...],
+    exclude: Callable[[Tensor, int, int], None] | None = None,
 ) -> _Found:
+    """`exclude` may write -inf into the scores of the rows from one number to another."""
     dtype = reference.product_dtype(input)
     wide = compute_dtype(dtype)
     features = (input.flatten(0, -2) if input.ndim > 1 else input.unsqueeze(0)).to(dtype)
@@ -158,6 +160,8 @@ def _compute(
             torch.mm(chunk, table.T, out=scores)
         else:
             torch.addmm(bias, chunk, table.T, out=scores)
+        if exclude is not None:
+            exclude(scores, first, last)
         rows[:, first:last] = IN_PLACE(
             scores,
             target[first:last],

@@ -2,6 +2,7 @@
 
 from anymax.testing.cases import (
     binary,
+    contrast,
     cross_entropy,
     entmax,
     entropy,
@@ -26,6 +27,7 @@ CASES: tuple[Case, ...] = (
     *imbalance.CASES,
     *linear.CASES,
     *nce.CASES,
+    *contrast.CASES,
     *tree.CASES,
 )
 
