@@ -22,6 +22,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax.ops.imbalance.api import effective_number_weights, ldam_loss
     from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
     from anymax.ops.nce.api import nce_loss, negative_sampling_loss, sampled_softmax_loss
+    from anymax.ops.rectified.api import relumax, softpick, taylor_softmax
     from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
     from anymax.ops.truncation.api import keep_mask
 else:
@@ -62,13 +63,16 @@ __all__ = [
     "nn",
     "noise",
     "probe",
+    "relumax",
     "sample",
     "sampled_softmax_loss",
     "sigmoid_focal_loss",
     "softmax",
     "softmin",
+    "softpick",
     "sparsemax",
     "sparsemax_loss",
+    "taylor_softmax",
     "use_backend",
     "watch",
 ]

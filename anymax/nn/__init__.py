@@ -21,7 +21,20 @@ from anymax.nn.losses import (
     SigmoidFocalLoss,
     SparsemaxLoss,
 )
-from anymax.nn.maps import Entmax, Entropy, GumbelSoftmax, LogSoftmax, LogSumExp, Softmax, Softmax2d, Softmin, Sparsemax
+from anymax.nn.maps import (
+    Entmax,
+    Entropy,
+    GumbelSoftmax,
+    LogSoftmax,
+    LogSumExp,
+    Relumax,
+    Softmax,
+    Softmax2d,
+    Softmin,
+    Softpick,
+    Sparsemax,
+    TaylorSoftmax,
+)
 
 __all__ = [
     "AdaptiveSoftmaxHead",
@@ -45,6 +58,7 @@ __all__ = [
     "NCELoss",
     "NegativeSamplingHead",
     "NegativeSamplingLoss",
+    "Relumax",
     "SampledSoftmaxHead",
     "SampledSoftmaxLoss",
     "SigmoidFocalLoss",
@@ -53,8 +67,10 @@ __all__ = [
     "Softmax2d",
     "SoftmaxHead",
     "Softmin",
+    "Softpick",
     "Sparsemax",
     "SparsemaxHead",
     "SparsemaxLoss",
+    "TaylorSoftmax",
     "TemperatureScaling",
 ]

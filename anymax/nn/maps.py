@@ -11,6 +11,7 @@ from anymax.nn._arguments import describe, store
 from anymax.ops.entmax.api import entmax, sparsemax
 from anymax.ops.entropy.api import entropy
 from anymax.ops.gumbel.api import gumbel_softmax
+from anymax.ops.rectified.api import relumax, softpick, taylor_softmax
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
 
 
@@ -204,6 +205,70 @@ class Entmax(nn.Module):
 
     def extra_repr(self) -> str:
         return describe(self, "dim", "alpha", "temperature")
+
+
+class Relumax(nn.Module):
+    """:func:`anymax.relumax` as a module.
+
+    Args:
+        dim, bias: as in the function. A Parameter learns, a tensor becomes a buffer.
+
+    Example:
+        >>> anymax.nn.Relumax(dim=1)(torch.tensor([[3.0, 1.0, -1.0]]))
+        tensor([[0.7500, 0.2500, 0.0000]])
+    """
+
+    bias: float | Tensor
+
+    def __init__(self, dim: Dim, *, bias: float | Tensor = 0.0) -> None:
+        super().__init__()
+        self.dim = dim
+        store(self, "bias", bias)
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return relumax(input, self.dim, bias=self.bias, mask=mask)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "bias")
+
+
+class Softpick(nn.Module):
+    """:func:`anymax.softpick` as a module; `dim` as in the function.
+
+    Example:
+        >>> anymax.nn.Softpick(dim=1)(torch.tensor([[1.0, 0.0]]))
+        tensor([[1., 0.]])
+    """
+
+    def __init__(self, dim: Dim) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return softpick(input, self.dim, mask=mask)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim")
+
+
+class TaylorSoftmax(nn.Module):
+    """:func:`anymax.taylor_softmax` as a module; `dim` and `order` as in the function.
+
+    Example:
+        >>> anymax.nn.TaylorSoftmax(dim=1)(torch.tensor([[0.0, 2.0]]))
+        tensor([[0.1667, 0.8333]])
+    """
+
+    def __init__(self, dim: Dim, *, order: int = 2) -> None:
+        super().__init__()
+        self.dim = dim
+        self.order = order
+
+    def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:
+        return taylor_softmax(input, self.dim, order=self.order, mask=mask)
+
+    def extra_repr(self) -> str:
+        return describe(self, "dim", "order")
 
 
 class GumbelSoftmax(nn.Module):

@@ -170,6 +170,16 @@ def nce_family(scores, dim):
             yield wide + scores.sum()
 
 
+def rectified_family(scores, dim):
+    mask = scores.detach() > -1
+    for function in (anymax.relumax, anymax.softpick, anymax.taylor_softmax):
+        for options in ({}, {"mask": mask}):
+            yield function(scores, dim, **options)
+    # a polynomial of any order, and terms too large for a sum
+    yield anymax.taylor_softmax(scores * 1e30, dim, order=6)
+    yield anymax.softpick(scores * 1e30, dim)
+
+
 NOISE_LAWS = (
     anymax.noise.Uniform(10**6),
     anymax.noise.LogUniform(10**6),
@@ -182,6 +192,7 @@ FAMILIES = (
     cross_entropy_family,
     entropy_family,
     binary_family,
+    rectified_family,
     gumbel_family,
     gumbel_blocks,
     focal_and_asymmetric,

@@ -174,6 +174,9 @@ SUBJECTS = {
     "Entropy": of_map(anymax.nn.Entropy, anymax.entropy, dim=0, temperature=2.0),
     "Sparsemax": of_map(anymax.nn.Sparsemax, anymax.sparsemax, dim=0, temperature=2.0),
     "Entmax": of_map(anymax.nn.Entmax, anymax.entmax, dim=0, alpha=1.25, temperature=2.0),
+    "Relumax": of_map(anymax.nn.Relumax, anymax.relumax, dim=0, bias=1.0),
+    "Softpick": of_map(anymax.nn.Softpick, anymax.softpick, dim=0),
+    "TaylorSoftmax": of_map(anymax.nn.TaylorSoftmax, anymax.taylor_softmax, dim=0, order=4),
     "LogSumExp": of_map(anymax.nn.LogSumExp, anymax.logsumexp, dim=0, keepdim=True, sink=1.0),
     "Softmax2d": Subject(
         anymax.nn.Softmax2d, lambda _: anymax.softmax(SQUARE.expand(2, 5, 5), -3), (SQUARE.expand(2, 5, 5),), {}

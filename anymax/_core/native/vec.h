@@ -291,6 +291,20 @@ INLINE V polynomial(V x, Number first, Numbers... others) {
 // The polynomials are minimax fits (Remez) of what follows the first terms of the series; their own error is below
 // 3.1e-9 and 3.7e-18 of the result for exp, 7.5e-10 and 2.5e-18 for log.
 
+// e^r - 1 for |r| <= log(2) / 2
+INLINE Vec<float> short_expm1(Vec<float> r) {
+    const Vec<float> series = polynomial(r, 0.0013814594548132013895f, 0.0083687168471789230615f,
+                                         0.041668388113343670472f, 0.16666520632184688933f, 0.4999999344758046035f);
+    return series * (r * r) + r;
+}
+INLINE Vec<double> short_expm1(Vec<double> r) {
+    const Vec<double> series = polynomial(r, 2.5000065640933666027e-8, 2.7630247994217181316e-7,
+                                          2.7557586355300824144e-6, 0.000024801493100165902052,
+                                          0.00019841269506607012425, 0.0013888888943628698753, 0.0083333333334944446412,
+                                          0.041666666666530164707, 0.16666666666666412556, 0.50000000000000106263);
+    return series * (r * r) + r;
+}
+
 // e^x for x <= 88 (709 in double); 0 below the smallest normal number, where a denormal would cost 150 cycles; NaN stays.
 // The power of 2 is a factor: added to the bits of a NaN, the end of its payload could make a number of it.
 // With SCALE the result is 2^SCALE e^x, and so much smaller x have one.
@@ -302,9 +316,7 @@ INLINE Vec<float> exp(Vec<float> x) {
     const Vec<float> power = shifted - to_integer;
     Vec<float> r = x - power * 0.693145751953125f;  // log 2 in two parts, the first with zeros at its end
     r = r - power * 1.428606765330187045e-06f;
-    const Vec<float> series = polynomial(r, 0.0013814594548132013895f, 0.0083687168471789230615f,
-                                         0.041668388113343670472f, 0.16666520632184688933f, 0.4999999344758046035f);
-    const Vec<float> result = (series * (r * r) + r) + 1.0f;
+    const Vec<float> result = short_expm1(r) + 1.0f;
     const Vec<float> scaled = result * (Vec<float>)((Bits<float>)shifted << 23);
     return x < all(-87.3365447505531f - SCALE * 0.693147180559945309f) ? Vec<float>{} : scaled;
 }
@@ -336,11 +348,7 @@ INLINE Vec<double> exp(Vec<double> x) {
     const Vec<double> power = shifted - to_integer;
     Vec<double> r = x - power * 0.69314718055966295651160180568695068359375;
     r = r - power * 2.8235290563031577122588448175013436025525412068e-13;
-    const Vec<double> series = polynomial(r, 2.5000065640933666027e-8, 2.7630247994217181316e-7,
-                                          2.7557586355300824144e-6, 0.000024801493100165902052,
-                                          0.00019841269506607012425, 0.0013888888943628698753, 0.0083333333334944446412,
-                                          0.041666666666530164707, 0.16666666666666412556, 0.50000000000000106263);
-    const Vec<double> result = (series * (r * r) + r) + 1.0;
+    const Vec<double> result = short_expm1(r) + 1.0;
     const Vec<double> scaled = result * (Vec<double>)((Bits<double>)shifted << 52);
     return x < all(-708.3964185322641 - SCALE * 0.693147180559945309) ? Vec<double>{} : scaled;
 }
@@ -348,6 +356,30 @@ INLINE Vec<double> exp(Vec<double> x) {
 template <int SCALE = 0>
 INLINE Vec<double> quick_exp(Vec<double> x) {
     return exp<SCALE>(x);
+}
+
+// e^x - 1 with all its digits where x is small; no number, infinity or NaN, where e^x is too large for one. NaN stays.
+INLINE Vec<float> expm1(Vec<float> x) {
+    const Vec<float> to_integer = all(12583039.0f);
+    x = larger(all(-87.0f), x);
+    x = x > all(89.0f) ? all(89.0f) : x;
+    const Vec<float> shifted = x * 1.44269504088896341f + to_integer;
+    const Vec<float> power = shifted - to_integer;
+    const Vec<float> r = (x - power * 0.693145751953125f) - power * 1.428606765330187045e-06f;
+    const Vec<float> scale = (Vec<float>)((Bits<float>)shifted << 23);
+    return short_expm1(r) * scale + (scale - 1.0f);
+}
+
+INLINE Vec<double> expm1(Vec<double> x) {
+    const Vec<double> to_integer = all(6755399441056767.0);
+    x = larger(all(-708.0), x);
+    x = x > all(710.0) ? all(710.0) : x;
+    const Vec<double> shifted = x * 1.44269504088896341 + to_integer;
+    const Vec<double> power = shifted - to_integer;
+    const Vec<double> r = (x - power * 0.69314718055966295651160180568695068359375) -
+                          power * 2.8235290563031577122588448175013436025525412068e-13;
+    const Vec<double> scale = (Vec<double>)((Bits<double>)shifted << 52);
+    return short_expm1(r) * scale + (scale - 1.0);
 }
 
 // log x for normal x > 0, from x = 2^power * (1 + f) with 1 + f between the roots of 1/2 and 2; the caller answers for
