@@ -86,6 +86,9 @@ def _all() -> Iterable[Case]:
         for shape in ((8192, 1000), (512, 32768)):
             yield from (Case(op, shape, work) for work in (FORWARD, BACKWARD))
         yield Case(f"{op}_loss", (8192, 1000), BACKWARD)
+    for op in ("relumax", "softpick", "taylor_softmax"):
+        yield from (Case(op, shape) for shape in WIDE)
+        yield Case(op, (8192, 1000), BACKWARD)
     for shape in ROWS:
         yield Case("cross_entropy", shape, BACKWARD)
     for op in ("binary_cross_entropy_with_logits", "sigmoid_focal_loss", "asymmetric_loss"):

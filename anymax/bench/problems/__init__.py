@@ -13,6 +13,7 @@ from anymax.bench.problems import (
     imbalance,
     linear,
     nce,
+    rectified,
     softmax,
     truncation,
 )
@@ -22,6 +23,7 @@ _MAKERS: dict[str, Maker] = {
     **softmax.MAKERS,
     **entropy.MAKERS,
     **entmax.MAKERS,
+    **rectified.MAKERS,
     **cross_entropy.MAKERS,
     **binary.MAKERS,
     **imbalance.MAKERS,
