@@ -56,6 +56,7 @@ def assert_as_on_the_page(name, text):
 
 def test_every_example_has_a_test():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "attention.py",
         "beside_baycomp.py",
         "calibration.py",
         "compare_readers.py",
@@ -82,6 +83,26 @@ def test_softmax_and_dim(shown):
     assert numbers(text, "3-D, dim=2:") == pytest.approx([0.1438, 0.3336, 0.3570, 0.1656], abs=1e-4)
     assert numbers(text, "sums over classes:") == [1] * 6
     assert "as a pattern:      True" in text
+
+
+def test_attention(shown, monkeypatch):
+    """A few steps; what the maps are like shows at once."""
+    maps = ("softmax", "sink", "entmax", "softpick")
+    monkeypatch.setattr("sys.argv", ["attention.py", f"--maps={','.join(maps)}", "--steps=12", "--seeds=1"])
+    text = shown("attention.py")
+    rows = {name: numbers(text, name) for name in maps}
+    for seed, loss, first, largest, total, zeros in rows.values():
+        assert seed == 0
+        # fewer nats than even odds of a hundred characters leave
+        assert 2 < loss < math.log(100)
+        assert 0 < first <= largest < total <= 1
+        assert 0 <= zeros < 1
+    assert rows["softmax"][4:] == [1, 0]
+    assert rows["sink"][4] < 1
+    assert rows["sink"][5] == 0
+    assert rows["entmax"][4] == 1
+    assert rows["softpick"][4] < 1
+    assert rows["softpick"][5] > 0.05
 
 
 def figures(text, row):

@@ -18,6 +18,8 @@ MAPS = {
     "log_softmax": anymax.log_softmax,
     "logsumexp": anymax.logsumexp,
     "entropy": anymax.entropy,
+    "sparsemax": anymax.sparsemax,
+    "entmax": anymax.entmax,
     "relumax": partial(anymax.relumax, bias=0.5),
     "softpick": anymax.softpick,
     "taylor_softmax": partial(anymax.taylor_softmax, order=4),
