@@ -11,7 +11,8 @@ from anymax.testing.laws import Refused, compiles_whole, holds
 RICHEST_CASES = [next(case for case in reversed(CASES) if case.op == op) for op in sorted({c.op for c in CASES})]
 # automatic choice takes torch's own op for these
 PLAIN_CASES = [case for case in CASES if OPS[case.op].plain and case.name in ("last", "ids")]
-INDUCTOR_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+# float64 goes the way of float32, and float16 that of bfloat16
+INDUCTOR_DTYPES = (torch.float32, torch.bfloat16)
 
 
 @pytest.mark.parametrize("op", sorted(OPS))
@@ -51,4 +52,4 @@ def test_inductor_agrees(case, dtype):
 
 
 def test_inductor_compiles_stay_few():
-    assert len(RICHEST_CASES) * len(INDUCTOR_DTYPES) < 120
+    assert len(RICHEST_CASES) * len(INDUCTOR_DTYPES) < 80

@@ -102,6 +102,8 @@ def _all() -> Iterable[Case]:
     yield Case("linear_cross_entropy", (2048, 512, 32768), BACKWARD)
     for op in ("nce_loss", "negative_sampling_loss", "sampled_softmax_loss"):
         yield Case(op, (512, 128, 100_000), BACKWARD)
+    for op in ("adaptive_softmax_loss", "hierarchical_softmax_loss"):
+        yield Case(op, (512, 128, 100_000), BACKWARD)
     yield from (Case("info_nce", (2048, 256, 2048), BACKWARD, variant=variant) for variant in ("", "symmetric"))
     yield from (Case(NOISE, (8192, 10_000_000), variant=law) for law in ("LogUniform", "Unigram"))
     for op in ("softmax", "log_softmax", "logsumexp", "cross_entropy", "gumbel_softmax"):

@@ -16,7 +16,14 @@ from anymax.bench.contenders import as_tensors, compiled, worked
 from anymax.bench.errors import BenchError
 
 # As another op with its sign turned, as a loss with a reduction of its own, or inside a head.
-NOT_MEASURED = {"softmin", "linear_log_prob", "one_vs_rest_loss", "gumbel_softmax_loss"}
+NOT_MEASURED = {
+    "softmin",
+    "linear_log_prob",
+    "one_vs_rest_loss",
+    "gumbel_softmax_loss",
+    "adaptive_log_prob",
+    "hierarchical_log_prob",
+}
 
 
 def small(case: Case) -> Case:

@@ -15,6 +15,7 @@ from anymax.bench.problems import (
     nce,
     rectified,
     softmax,
+    tree,
     truncation,
 )
 from anymax.bench.problems.problem import COPY, FLOORS, Function, Maker, Problem
@@ -32,6 +33,7 @@ _MAKERS: dict[str, Maker] = {
     **linear.MAKERS,
     **nce.MAKERS,
     **contrast.MAKERS,
+    **tree.MAKERS,
 }
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import embedding, linear, pad
 from anymax._core.context import is_eager
 from anymax._core.dims import Dims
 from anymax._core.dispatch import implementation
-from anymax._core.scores import INFINITY, compute_dtype
+from anymax._core.scores import INFINITY, compute_dtype, mean_of
 from anymax._core.targets import look_up, reduce, spoilt_unless
 from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.tree.structure import Tree
@@ -52,7 +52,8 @@ def _path_losses(
     slots = torch.arange(tree.widest, device=input.device)
     rows = tree.first_row[upper].unsqueeze(-1) + torch.where(slots[:-1] < last, slots[:-1], 0)
     rows = torch.where(last > 0, rows, 0)
-    scores = torch.einsum("...d,...lkd->...lk", features, embedding(rows, linear_weight, sparse=sparse).to(features))
+    # not a product of matrices, whose gradient of the rows would lie the other way round
+    scores = (embedding(rows, linear_weight, sparse=sparse).to(features) * features[..., None, None, :]).sum(-1)
     if linear_bias is not None:
         scores = scores + linear_bias.gather(0, rows.flatten(), sparse_grad=sparse).reshape(rows.shape)
     scores = torch.where(slots < last, pad(scores, (0, 1)), torch.where(slots == last, 0.0, -INFINITY))
@@ -107,20 +108,25 @@ def adaptive_softmax_loss(
     of_head = torch.where(place < ends[0], place, ends[0])
     for end in ends[1:-1]:
         of_head = of_head + (place >= end)
-    rows = _linear_loss(features, head_weight, head_bias, torch.where(counted, of_head, IGNORED))
+    # sums where they will do, since their gradient is made in the forward pass
+    each = "none" if reduction == "none" else "sum"
+    loss = _linear_loss(features, head_weight, head_bias, torch.where(counted, of_head, IGNORED), each)
     for tail, (begin, end) in zip(tails, pairwise(ends), strict=True):
         inside = counted & (place >= begin) & (place < end)
         if is_eager() and not isinstance(inside, FakeTensor) and not inside.is_meta:
             chosen = inside.nonzero().squeeze(-1)
             hidden = linear(features.index_select(0, chosen), tail.projection)
-            part = _linear_loss(hidden, tail.weight, tail.bias, place.index_select(0, chosen) - begin)
-            rows = rows.index_add(0, chosen, part)
+            part = _linear_loss(hidden, tail.weight, tail.bias, place.index_select(0, chosen) - begin, each)
+            loss = loss.index_add(0, chosen, part) if each == "none" else loss + part
         else:
             # how many rows there are cannot be asked: all go through the cluster
             hidden = linear(features, tail.projection)
-            rows = rows + _linear_loss(hidden, tail.weight, tail.bias, torch.where(inside, place - begin, IGNORED))
-    rows = spoilt_unless(ids.valid, rows.reshape(target.shape))
-    return reduce(torch.where(ids.counted, rows, 0.0), reduction, ids.counted)
+            of_tail = torch.where(inside, place - begin, IGNORED)
+            loss = loss + _linear_loss(hidden, tail.weight, tail.bias, of_tail, each)
+    if reduction == "none":
+        return spoilt_unless(ids.valid, loss.reshape(target.shape))
+    loss = spoilt_unless(ids.valid.all(), loss)
+    return mean_of(loss, counted.sum()) if reduction == "mean" else loss
 
 
 def adaptive_log_prob(
@@ -141,10 +147,12 @@ def _ends(head_weight: Tensor, tails: tuple[Tail, ...]) -> tuple[int, ...]:
     return tuple(accumulate([len(head_weight) - len(tails), *(len(tail.weight) for tail in tails)]))
 
 
-def _linear_loss(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor) -> Tensor:
+def _linear_loss(
+    input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, reduction: str
+) -> Tensor:
     options = Options(ignore_index=IGNORED)
     loss = implementation("linear_cross_entropy")
-    return loss(input, linear_weight, linear_bias, target, options, "none", None, None)
+    return loss(input, linear_weight, linear_bias, target, options, reduction, None, None)
 
 
 def _log_softmax(scores: Tensor) -> Tensor:
