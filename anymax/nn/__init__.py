@@ -7,20 +7,12 @@ from anymax.nn.heads.gumbel import GumbelSoftmaxHead
 from anymax.nn.heads.softmax import SoftmaxHead
 from anymax.nn.heads.sparse import EntmaxHead, SparsemaxHead
 from anymax.nn.heads.trees import AdaptiveSoftmaxHead, HierarchicalSoftmaxHead
-from anymax.nn.losses import (
-    AsymmetricLoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    EntmaxLoss,
-    InfoNCELoss,
-    LDAMLoss,
-    LinearCrossEntropyLoss,
-    NCELoss,
-    NegativeSamplingLoss,
-    SampledSoftmaxLoss,
-    SigmoidFocalLoss,
-    SparsemaxLoss,
-)
+from anymax.nn.losses.binary import AsymmetricLoss, BCEWithLogitsLoss, SigmoidFocalLoss
+from anymax.nn.losses.contrast import InfoNCELoss
+from anymax.nn.losses.cross_entropy import CrossEntropyLoss, LinearCrossEntropyLoss
+from anymax.nn.losses.drawn import NCELoss, NegativeSamplingLoss, SampledSoftmaxLoss
+from anymax.nn.losses.imbalance import LDAMLoss
+from anymax.nn.losses.sparse import EntmaxLoss, SparsemaxLoss
 from anymax.nn.maps import (
     Entmax,
     Entropy,
