@@ -18,7 +18,7 @@ if TYPE_CHECKING or sys.modules.get("torch"):
     from anymax.ops.cross_entropy.api import LogProb, cross_entropy, log_prob
     from anymax.ops.entmax.api import entmax, entmax_loss, sparsemax, sparsemax_loss
     from anymax.ops.entropy.api import entropy
-    from anymax.ops.gumbel.api import gumbel_softmax, sample
+    from anymax.ops.gumbel.api import GumbelTopK, gumbel_softmax, gumbel_topk, sample
     from anymax.ops.imbalance.api import effective_number_weights, ldam_loss
     from anymax.ops.linear.api import linear_cross_entropy, linear_log_prob
     from anymax.ops.nce.api import nce_loss, negative_sampling_loss, sampled_softmax_loss
@@ -34,6 +34,7 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "GumbelTopK",
     "ImplicitDimWarning",
     "LogProb",
     "MissingKernelsWarning",
@@ -50,6 +51,7 @@ __all__ = [
     "explain",
     "explain_backend",
     "gumbel_softmax",
+    "gumbel_topk",
     "info_nce",
     "keep_mask",
     "ldam_loss",

@@ -11,6 +11,7 @@ from anymax.nn._arguments import describe, store
 from anymax.ops.entmax.api import entmax, sparsemax
 from anymax.ops.entropy.api import entropy
 from anymax.ops.gumbel.api import gumbel_softmax
+from anymax.ops.gumbel.reference import STRAIGHT_THROUGH
 from anymax.ops.rectified.api import relumax, softpick, taylor_softmax
 from anymax.ops.softmax.api import log_softmax, logsumexp, softmax, softmin
 
@@ -279,7 +280,7 @@ class GumbelSoftmax(nn.Module):
     Args:
         tau: temperature. A number becomes a buffer, so that a schedule can move it (`module.tau.fill_(0.5)`) and
             `state_dict` keeps it; a Parameter learns.
-        hard, dim: as in the function.
+        hard, dim, estimator, num_samples: as in the function.
 
     Example:
         >>> module = anymax.nn.GumbelSoftmax(hard=True, dim=1)
@@ -291,14 +292,33 @@ class GumbelSoftmax(nn.Module):
 
     tau: Tensor
 
-    def __init__(self, tau: float | Tensor = 1.0, hard: bool = False, dim: Dim | None = None) -> None:
+    def __init__(
+        self,
+        tau: float | Tensor = 1.0,
+        hard: bool = False,
+        dim: Dim | None = None,
+        *,
+        estimator: str = STRAIGHT_THROUGH,
+        num_samples: int | None = None,
+    ) -> None:
         super().__init__()
         store(self, "tau", tau if isinstance(tau, Tensor) else torch.tensor(float(tau)))
         self.hard = hard
         self.dim = dim
+        self.estimator = estimator
+        self.num_samples = num_samples
 
     def forward(self, logits: Tensor, mask: Tensor | None = None, generator: Generator = None) -> Tensor:
-        return gumbel_softmax(logits, self.tau, self.hard, dim=self.dim, mask=mask, generator=generator)
+        return gumbel_softmax(
+            logits,
+            self.tau,
+            self.hard,
+            dim=self.dim,
+            mask=mask,
+            generator=generator,
+            estimator=self.estimator,
+            num_samples=self.num_samples,
+        )
 
     def extra_repr(self) -> str:
-        return describe(self, "tau", "hard", "dim")
+        return describe(self, "tau", "hard", "dim", "estimator", "num_samples")

@@ -16,6 +16,7 @@ from anymax._core.dims import Dim, Dims
 from anymax._core.dispatch import MISSING, Choice, Plain, hand_on, implementation, public, state
 from anymax._core.errors import CALLER
 from anymax._core.native import FEWEST_WITH_GRADIENT, native, torch_is_faster
+from anymax._core.results import made_of_parts
 from anymax._core.scores import PLAIN_DTYPES, compute_dtype, loss_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values, class_axis
 from anymax.ops.cross_entropy import cpu, reference
@@ -31,18 +32,7 @@ class LogProb(NamedTuple):
     entropy: Tensor
 
 
-_from_fields = LogProb.__new__
-
-
-def _from_fields_or_parts(cls: type[LogProb], log_prob: Any, *fields: Any, **named: Any) -> LogProb:
-    """Make one of its fields, or of one iterable: so torch rebuilds a tuple when an input is a tensor subclass."""
-    if fields or named or isinstance(log_prob, Tensor):
-        return _from_fields(cls, log_prob, *fields, **named)
-    return _from_fields(cls, *log_prob)
-
-
-# A named tuple cannot have a `__new__` in its body, and a subclass would be none for pytree and Dynamo.
-LogProb.__new__ = _from_fields_or_parts
+made_of_parts(LogProb)
 
 
 def _around(general: Callable[..., Tensor], choice: Choice) -> Callable[..., Tensor]:

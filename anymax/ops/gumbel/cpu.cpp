@@ -1,4 +1,4 @@
-// gumbel_softmax and sample, with the random words made where they are used. Formulas: api.py. The definition:
+// gumbel_softmax, gumbel_topk and sample, with the random words made where they are used. Formulas: api.py. The definition:
 // reference.py.
 //
 // The word of an element follows from its index in the order of the logical axes, so rows are taken in that order however
@@ -14,7 +14,7 @@
 
 namespace {
 
-enum { INDEX, INPUT, MASK, TEMPERATURE, RESULT, OPERANDS };
+enum { INDEX, INPUT, MASK, TEMPERATURE, RESULT, GRAD, HARD_SAMPLE, OPERANDS };
 enum Flag { HAS_MASK = 1, HAS_TEMPERATURE = 2, HARD = 4, WIDE = 8 };
 
 // e^(x - top) is taken times 2^42, so that a quotient by an E as small as 1e-10 is only 0 where the sample is.
@@ -99,6 +99,58 @@ INLINE Vec<C> one_hot(int64_t at, int64_t winner) {
     return lane == Bits<C>{} + (BitsLane<C>)(is_here ? wanted : -1) ? all((C)1) : Vec<C>{};
 }
 
+// The largest values of a row and which entries they are, of equal ones the first: a heap, with the least on top.
+template <class C>
+struct Largest {
+    C* values;
+    int64_t *entries, size;
+
+    void clear() {
+        for (int64_t at = 0; at < size; ++at) {
+            values[at] = -(C)INF;
+            entries[at] = -1;
+        }
+    }
+    // entries come in rising order
+    void add(C value, int64_t entry) {
+        if (value > values[0]) sink(value, entry, size);
+    }
+    // with the largest first
+    void sort() {
+        for (int64_t last = size - 1; last > 0; --last) {
+            const C value = values[last];
+            const int64_t entry = entries[last];
+            values[last] = values[0];
+            entries[last] = entries[0];
+            sink(value, entry, last);
+        }
+    }
+
+   private:
+    static bool is_less(C value, int64_t entry, C other, int64_t other_entry) {
+        return value < other || (value == other && entry > other_entry);
+    }
+    // in place of the top of the first `count`
+    NOT_INLINED void sink(C value, int64_t entry, int64_t count) {
+        int64_t at = 0;
+        for (int64_t child = 1; child < count; child = 2 * at + 1) {
+            if (child + 1 < count && is_less(values[child + 1], entries[child + 1], values[child], entries[child]))
+                ++child;
+            if (!is_less(values[child], entries[child], value, entry)) break;
+            values[at] = values[child];
+            entries[at] = entries[child];
+            at = child;
+        }
+        values[at] = value;
+        entries[at] = entry;
+    }
+};
+
+template <class C>
+INLINE bool any(Bits<C> is_so) {
+    return largest_of_lanes<C>(is_so ? all((C)1) : Vec<C>{}) > 0;
+}
+
 // ---- rows ----
 
 // A temperature that is not positive spoils its row.
@@ -118,7 +170,7 @@ struct Draw {
     using Start = int64_t[OPERANDS];
 
     Layout<OPERANDS> layout;
-    Operand<C, OPERANDS> input, result;
+    Operand<C, OPERANDS> input, result, grad, hard_sample;
     const Philox philox;
     const C* temperatures = nullptr;  // one per row
     C temperature = 1;
@@ -130,14 +182,16 @@ struct Draw {
         : layout(operands, axes),
           input(layout, INPUT, operands[INPUT]),
           result(layout, RESULT, operands[RESULT]),
+          grad(layout, GRAD, operands[GRAD]),
+          hard_sample(layout, HARD_SAMPLE, operands[HARD_SAMPLE]),
           philox(seed),
           temperature(checked((C)number)),
           numel(layout.rows * layout.length),
           ahead(input.is_plain() && input.rows_are_contiguous() ? layout.neighbours().strides[INPUT] : 0),
           stream(numel * (int64_t)sizeof(C) >= PAST_THE_CACHE) {
         if (flags & HAS_MASK) {
-            input.mask = operands[MASK].at<bool>();
-            input.mask_index = MASK;
+            input.mask = grad.mask = operands[MASK].at<bool>();
+            input.mask_index = grad.mask_index = MASK;
             input.absent = -(C)INF;
         }
         if (flags & HAS_TEMPERATURE) {
@@ -341,6 +395,268 @@ struct Draw {
             first = before + end;
         }
         return true;
+    }
+
+    // What is drawn first: ids (rows, size), of which the last is that of the threshold, and the thresholds. -1 where
+    // there are no more; -1 and NaN in a row from which all but the last cannot be drawn.
+    struct Drawn {
+        int64_t* ids;
+        C* thresholds;
+        int64_t size;
+    };
+
+    bool largest_rows(int64_t first, int64_t last, const Drawn& drawn) const {
+        const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
+        const Scratch scratch((padded + drawn.size) * sizeof(C) + drawn.size * sizeof(int64_t) + 64);
+        C* const room = scratch.as<C>();
+        if (!room) return false;
+        // the ids first, which need the most room each
+        Largest<C> largest_ones{room + padded, nullptr, drawn.size};
+        Words words(*this, last * length);
+        each_row(first, last, [&](const Start& start) {
+            const C* const scores = input.row(start, room);
+            const Vec<C> top = all(largest(scores, length));
+            largest_ones.entries = drawn.ids + start[RESULT] * drawn.size;
+            largest_ones.clear();
+            Vec<C> sum{};
+            each_vector(
+                words, start[INDEX],
+                [&](const uint32_t* found, int64_t at, int64_t count, int) INLINED {
+                    prefetch(scores + ahead + at);
+                    const Vec<C> value = competitor<false>(load_some(scores + at, count, -(C)INF), top, found);
+                    sum += value;
+                    if (any<C>(value > all(largest_ones.values[0])))
+                        for (int lane = 0; lane < LANES<C>; ++lane) largest_ones.add(value[lane], at + lane);
+                },
+                []() INLINED {});
+            finish(drawn, start[RESULT], largest_ones, top[0], sum_of_lanes<C>(sum));
+        });
+        return true;
+    }
+    static void finish(const Drawn& drawn, int64_t row, Largest<C>& largest_ones, C top, C sum) {
+        largest_ones.sort();
+        const int64_t k = drawn.size - 1;
+        const bool is_sound = sum == sum && largest_ones.entries[k - 1] >= 0;
+        if (!is_sound) largest_ones.clear();
+        // the variates are 1 / log 2 times as large
+        drawn.thresholds[row] = is_sound ? largest_ones.values[k] + (C)0.36651292058166433 + top : (C)NOT_A_NUMBER;
+    }
+
+    bool largest_columns(const Tiling<C>& tiling, int64_t first, int64_t last, const Drawn& drawn) const {
+        const int64_t step = layout.neighbours().strides[RESULT], size = drawn.size;
+        const Scratch scratch(size * tiling.width * sizeof(C));
+        C* const values = scratch.as<C>();
+        if (!values) return false;
+        return each_columns(tiling, first, last, [&](const Columns& columns, const Start& start) {
+            const auto of_column = [&](int64_t at) {
+                return Largest<C>{values + at * size, drawn.ids + (start[RESULT] + at * step) * size, size};
+            };
+            clear_bests(columns);
+            for (int64_t at = 0; at < columns.count; ++at) of_column(at).clear();
+            // the least of each column stands among the bests
+            each_number(columns, start[INDEX], [&](C* number, const uint32_t* found, int64_t at, int64_t entry) INLINED {
+                const Vec<C> value = competitor<false>(load(number), load(columns.tops + at), found);
+                store(columns.sums + at, load(columns.sums + at) + value);
+                if (!any<C>(value > load(columns.bests + at))) return;
+                for (int lane = 0; lane < LANES<C> && at + lane < columns.count; ++lane) {
+                    Largest<C> largest_ones = of_column(at + lane);
+                    largest_ones.add(value[lane], entry);
+                    columns.bests[at + lane] = largest_ones.values[0];
+                }
+            });
+            for (int64_t at = 0; at < columns.count; ++at) {
+                Largest<C> largest_ones = of_column(at);
+                finish(drawn, start[RESULT] + at * step, largest_ones, columns.tops[at], columns.sums[at]);
+            }
+        });
+    }
+
+    // ---- the gradient of a hard sample by an estimator ----
+
+    // Some rows together, so that few words are made in vain. Each row has its entries side by side in every field.
+    struct Group {
+        int64_t length, padded, count = 0;
+        C *weights, *grads, *hard, *sums, *soft, *rooms;
+        uint32_t* words;
+        Start starts[MOST_ROWS];
+        C totals[MOST_ROWS], divisors[MOST_ROWS];
+        const C* scores[MOST_ROWS];
+
+        static constexpr int64_t SPARE = WORDS_OF_BLOCK + WORDS_AT_ONCE + WordStream::MOST;
+        static int64_t rows(int64_t length) { return length == 0 ? 1 : rows_of_group(length); }
+        static size_t size(int64_t length) {
+            const int64_t padded = (length / LANES<C> + 2) * LANES<C>;
+            return (5 * rows(length) + 1) * padded * sizeof(C) + (rows(length) * length + SPARE) * sizeof(uint32_t);
+        }
+        Group(C* room, int64_t length) : length(length), padded((length / LANES<C> + 2) * LANES<C>) {
+            const int64_t all_rows = rows(length) * padded;
+            weights = room;
+            grads = weights + all_rows;
+            hard = grads + all_rows;
+            sums = hard + all_rows;
+            rooms = sums + all_rows;
+            soft = rooms + all_rows;
+            words = (uint32_t*)(soft + padded);
+        }
+    };
+
+    // `samples` is 0 for ReinMax, else that of Gumbel-Rao
+    template <bool PLAIN>
+    bool estimated_rows(int64_t first, int64_t last, int64_t samples) const {
+        const Scratch scratch(Group::size(layout.length));
+        if (!scratch.as<C>()) return false;
+        Group group(scratch.as<C>(), layout.length);
+        for (int64_t at = first, most = Group::rows(layout.length); at < last; at += most) {
+            group.count = 0;
+            each_row(at, last - at < most ? last : at + most, [&](const Start& start) { take(group, start); });
+            for (int64_t sample = 1; sample <= samples; ++sample) {
+                const uint32_t* const words = words_of(group, sample);
+                for (int64_t row = 0; row < group.count; ++row) add_sample<PLAIN>(group, row, words + row * group.length);
+            }
+            for (int64_t row = 0; row < group.count; ++row) {
+                if (samples == 0) reinmax<PLAIN>(group, row);
+                put(group, row, samples == 0 ? (C)1 : 1 / (group.divisors[row] * (C)samples));
+            }
+        }
+        return true;
+    }
+
+    // the row's e^(x - top), their sum, and what the estimators are made of
+    void take(Group& group, const Start& start) const {
+        const int64_t row = group.count++, length = group.length, from = row * group.padded;
+        memcpy(group.starts[row], start, sizeof(Start));
+        const C* const scores = input.row(start, group.rooms + from);
+        group.scores[row] = scores;
+        const Vec<C> top = all(largest(scores, length));
+        C* const weights = group.weights + from;
+        group.totals[row] = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+            const Vec<C> weight = exp(load_some(scores + at, count, -(C)INF) - top);
+            store(weights + at, weight);
+            return weight;
+        });
+        group.divisors[row] = temperature_of(start);
+        copy(grad.row(start, group.grads + from), group.grads + from, length);
+        copy(hard_sample.row(start, group.hard + from), group.hard + from, length);
+        write_over(group.sums + from, length, false, [&](int64_t, int64_t) INLINED { return Vec<C>{}; });
+    }
+    static void copy(const C* from, C* to, int64_t length) {
+        if (from != to) memcpy(to, from, length * sizeof(C));
+    }
+
+    // the words of the group's rows for a sample, one row after the other
+    const uint32_t* words_of(const Group& group, int64_t sample) const {
+        const int64_t before = sample * numel, length = group.length;
+        if (layout.row_is_contiguous(INDEX)) {
+            const int64_t from = before + group.starts[0][INDEX], skipped = from % WORDS_OF_BLOCK;
+            philox.run((uint64_t)(from - skipped), group.count * length + skipped, group.words);
+            return group.words + skipped;
+        }
+        int64_t indices[WordStream::MOST];
+        for (int64_t row = 0; row < group.count; ++row)
+            for (int64_t entry = 0; entry < length; entry += WordStream::MOST) {
+                const int64_t rest = length - entry, count = rest < WordStream::MOST ? rest : WordStream::MOST;
+                for (int64_t at = 0; at < count; ++at)
+                    indices[at] = before + group.starts[row][INDEX] + layout.offset_of(entry + at, INDEX);
+                for (int64_t at = count; at % PHILOX_LANES; ++at) indices[at] = 0;
+                philox.pick(indices, count, group.words + row * length + entry);
+            }
+        return group.words;
+    }
+
+    // y * (g - <y, g>) of a soft sample y whose noise is drawn given the hard one. With E of the winner and p of the
+    // others, which E_j / p_j + E has taken the place of E_j / p_j in, y_j is (p_j E / (E_j + p_j E))^(1/T) of the winner's.
+    template <bool PLAIN>
+    void add_sample(const Group& group, int64_t row, const uint32_t* words) const {
+        const int64_t length = group.length, from = row * group.padded;
+        const C *const weights = group.weights + from, *const grads = group.grads + from, *const hard = group.hard + from;
+        const C *const scores = group.scores[row], total = group.totals[row];
+        const int64_t winner = place_of_one(hard, length);
+        if (winner < 0) return;
+        const Vec<C> share = all(1 / total), divisor = all(group.divisors[row]);
+        const Vec<C> inverse = all(1 / exponential(words + winner, (C)0)[0]);
+        const Vec<C> log_z = all(scores[winner] - log_of(weights[winner] / total));
+        C product = 0;
+        const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+            const Vec<C> p = load_some(weights + at, count, (C)0) * share;
+            const Vec<C> variate = exponential(words + at, (C)0) * inverse + p;
+            Vec<C> y;
+            if (PLAIN) {
+                y = ratio<C>(p, variate);
+            } else {
+                const Vec<C> log_p = load_some(scores + at, count, -(C)INF) - log_z;
+                y = exp(quotient<C>(log_p - log(variate), divisor));
+            }
+            y = load_some(hard + at, count, (C)0) > 0 ? all((C)1) : y;
+            store(group.soft + at, y);
+            return y;
+        });
+        product = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+            return load(group.soft + at) * load_some(grads + at, count, (C)0);
+        });
+        const Vec<C> factor = all(1 / sum), mean = all(product / sum);
+        C* const sums = group.sums + from;
+        write_over(sums, length, false, [&](int64_t at, int64_t count) INLINED {
+            const Vec<C> slope = load_some(grads + at, count, (C)0) - mean;
+            return load_some(sums + at, count, (C)0) + load(group.soft + at) * factor * slope;
+        });
+    }
+    static int64_t place_of_one(const C* hard, int64_t length) {
+        for (int64_t at = 0; at < length; at += LANES<C>) {
+            const int64_t count = length - at < LANES<C> ? length - at : LANES<C>;
+            const Vec<C> some = load_some(hard + at, count, (C)0);
+            if (any<C>(some > 0))
+                for (int64_t lane = 0; lane < count; ++lane)
+                    if (some[lane] > 0) return at + lane;
+        }
+        return -1;
+    }
+
+    // with s the sum of the hard sample and softmax(x / T), and p of softmax(x): s (g - <s, g> / 2) - p (g - <p, g>) / 2
+    template <bool PLAIN>
+    void reinmax(const Group& group, int64_t row) const {
+        const int64_t length = group.length, from = row * group.padded;
+        const C *const weights = group.weights + from, *const grads = group.grads + from, *const hard = group.hard + from;
+        const C* const scores = group.scores[row];
+        const Vec<C> share = all(1 / group.totals[row]), divisor = all(group.divisors[row]);
+        const Vec<C> top = all(PLAIN ? (C)0 : largest(scores, length));
+        Vec<C> share_of_tempered = share;
+        if (!PLAIN)
+            share_of_tempered = all(1 / sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+                const Vec<C> difference = load_some(scores + at, count, -(C)INF) - top;
+                const Vec<C> weight = exp(quotient<C>(difference, divisor));
+                store(group.soft + at, weight);
+                return weight;
+            }));
+        const auto probability = [&](int64_t at, int64_t count) INLINED {
+            return load_some(weights + at, count, (C)0) * share;
+        };
+        const C product = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+            return probability(at, count) * load_some(grads + at, count, (C)0);
+        });
+        const C product_of_sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+            const Vec<C> tempered =
+                PLAIN ? probability(at, count) : load(group.soft + at) * share_of_tempered;
+            const Vec<C> sum = load_some(hard + at, count, (C)0) + tempered;
+            store(group.soft + at, sum);
+            return sum * load_some(grads + at, count, (C)0);
+        });
+        const Vec<C> mean = all(product), half_mean = all(product_of_sum / 2);
+        write_over(group.sums + from, length, false, [&](int64_t at, int64_t count) INLINED {
+            const Vec<C> slope = load_some(grads + at, count, (C)0);
+            return load(group.soft + at) * (slope - half_mean) - probability(at, count) * (slope - mean) / 2;
+        });
+    }
+
+    void put(Group& group, int64_t row, C factor) const {
+        const int64_t from = row * group.padded, length = group.length;
+        const Start& start = group.starts[row];
+        const C divisor = group.divisors[row];
+        if (!(group.totals[row] == group.totals[row]) || !(divisor == divisor)) return odd_row(start);
+        C* const to = result.place(start, group.soft);
+        write_over(to, length, false, [&](int64_t at, int64_t count) INLINED {
+            return load_some(group.sums + from + at, count, (C)0) * factor;
+        });
+        result.put_row(start, to);
     }
 
     // e^((x - top) / T)
@@ -577,6 +893,24 @@ struct Draw {
             return sampled_columns(tiles, first, last, samples, ids);
         });
     }
+    const char* run_largest(const Drawn& drawn) const {
+        if (layout.rows == 0) return nullptr;
+        if (!in_columns())
+            return in_parallel(layout.rows, GRAIN / 8 / (layout.length + 1),
+                               [&](int64_t first, int64_t last) { return largest_rows(first, last, drawn); });
+        const Tiling<C> tiles = tiling();
+        return in_parallel(blocks(tiles), GRAIN / 8 / (layout.length * tiles.width), [&](int64_t first, int64_t last) {
+            return largest_columns(tiles, first, last, drawn);
+        });
+    }
+
+    const char* run_estimate(int64_t samples) const {
+        if (numel == 0) return nullptr;
+        return in_parallel(
+            layout.rows, GRAIN / 8 / (layout.length * (samples + 1)), [&](int64_t first, int64_t last) {
+                return plain ? estimated_rows<true>(first, last, samples) : estimated_rows<false>(first, last, samples);
+            });
+    }
     int64_t blocks(const Tiling<C>& tiles) const { return layout.rows / layout.neighbours().size * tiles.blocks; }
 };
 
@@ -601,10 +935,58 @@ const char* gumbel_softmax(Call& call) {
     const Tensor result = call.result_like(input, flags & WIDE ? wide : input.dtype);
     if (!result.handle) return NO_MEMORY;
     int64_t strides[MOST_DIMS];
-    const Tensor operands[] = {indices_of(input, strides), input, mask, tau, result};
+    const Tensor operands[] = {indices_of(input, strides), input, mask, tau, result, input, input};
     return as_computed(input, [&](auto tag) {
         const Draw<typename decltype(tag)::type> draw(operands, axes, flags, *seed.at<uint64_t>(), number);
         return draw.plain ? draw.template run<true>(flags & HARD) : draw.template run<false>(flags & HARD);
+    });
+}
+
+// the number of a row, as an operand, and how many there are
+Tensor rows_of(const Tensor& tensor, int64_t axes, int64_t (&strides)[MOST_DIMS], int64_t& rows) {
+    rows = 1;
+    for (int64_t at = tensor.ndim; at-- > 0;) {
+        const bool competes = axes >> at & 1;
+        strides[at] = competes ? 0 : rows;
+        if (!competes) rows *= tensor.sizes[at];
+    }
+    Tensor numbers = tensor;
+    numbers.strides = strides;
+    return numbers;
+}
+
+// (grad, hard sample, input, mask, tau, seed, number, axes, samples, flags): as above; `samples` is 0 for ReinMax.
+const char* estimate(Call& call) {
+    const Tensor grad = call.tensor(0), hard = call.tensor(1), input = call.tensor(2), mask = call.tensor(3);
+    const Tensor tau = call.tensor(4), seed = call.tensor(5);
+    const double number = call.number(6);
+    const int64_t axes = call.integer(7), samples = call.integer(8), flags = call.integer(9);
+    const Tensor result = call.result_like(input, input.dtype);
+    if (!result.handle) return NO_MEMORY;
+    int64_t strides[MOST_DIMS];
+    const Tensor operands[] = {indices_of(input, strides), input, mask, tau, result, grad, hard};
+    return as_computed(input, [&](auto tag) {
+        const Draw<typename decltype(tag)::type> draw(operands, axes, flags, *seed.at<uint64_t>(), number);
+        return draw.run_estimate(samples);
+    });
+}
+
+// (input, mask, seed, axes, k, flags): as above. The ids as (rows, k + 1), and the thresholds.
+const char* topk(Call& call) {
+    const Tensor input = call.tensor(0), mask = call.tensor(1), seed = call.tensor(2);
+    const int64_t axes = call.integer(3), size = call.integer(4) + 1, flags = call.integer(5);
+    int64_t rows, strides[MOST_DIMS], row_strides[MOST_DIMS];
+    const Tensor place = rows_of(input, axes, row_strides, rows);
+    const int64_t sizes[] = {rows, size}, steps[] = {size, 1};
+    const int32_t wide = input.dtype == aoti_torch_dtype_float64() ? input.dtype : aoti_torch_dtype_float32();
+    const Tensor ids = call.result(2, sizes, steps, aoti_torch_dtype_int64());
+    const Tensor thresholds = call.result(1, sizes, steps + 1, wide);
+    if (!ids.handle || !thresholds.handle) return NO_MEMORY;
+    const Tensor operands[] = {indices_of(input, strides), input, mask, input, place, input, input};
+    return as_computed(input, [&](auto tag) {
+        using C = typename decltype(tag)::type;
+        const Draw<C> draw(operands, axes, flags, *seed.at<uint64_t>(), 1.0);
+        return draw.run_largest({ids.at<int64_t>(), thresholds.at<C>(), size});
     });
 }
 
@@ -613,19 +995,12 @@ const char* sample(Call& call) {
     const Tensor input = call.tensor(0), mask = call.tensor(1), temperature = call.tensor(2), seed = call.tensor(3);
     const double number = call.number(4);
     const int64_t axes = call.integer(5), samples = call.integer(6), flags = call.integer(7);
-    int64_t rows = 1, strides[MOST_DIMS], row_strides[MOST_DIMS];
-    for (int64_t at = input.ndim; at-- > 0;) {
-        const bool competes = axes >> at & 1;
-        row_strides[at] = competes ? 0 : rows;
-        if (!competes) rows *= input.sizes[at];
-    }
+    int64_t rows, strides[MOST_DIMS], row_strides[MOST_DIMS];
+    const Tensor place = rows_of(input, axes, row_strides, rows);
     const int64_t sizes[] = {samples, rows}, steps[] = {rows, 1};
     const Tensor ids = call.result(2, sizes, steps, aoti_torch_dtype_int64());
     if (!ids.handle) return NO_MEMORY;
-    // where a row's id is, as an operand
-    Tensor place = input;
-    place.strides = row_strides;
-    const Tensor operands[] = {indices_of(input, strides), input, mask, temperature, place};
+    const Tensor operands[] = {indices_of(input, strides), input, mask, temperature, place, input, input};
     return as_computed(input, [&](auto tag) {
         const Draw<typename decltype(tag)::type> draw(operands, axes, flags, *seed.at<uint64_t>(), number);
         return draw.run_samples(samples, ids.at<int64_t>());
@@ -639,6 +1014,8 @@ const char* sample(Call& call) {
 
 extern "C" __attribute__((visibility("hidden"))) int32_t NAMED(anymax_gumbel_, ISA)(LibraryHandle library) {
     int32_t failed = torch_library_impl(library, "anymax::gumbel_softmax", boxed<gumbel_softmax>, TORCH_VERSION);
+    failed |= torch_library_impl(library, "anymax::gumbel_estimate", boxed<estimate>, TORCH_VERSION);
+    failed |= torch_library_impl(library, "anymax::gumbel_topk", boxed<topk>, TORCH_VERSION);
     failed |= torch_library_impl(library, "anymax::gumbel_sample", boxed<sample>, TORCH_VERSION);
     return failed;
 }
