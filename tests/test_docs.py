@@ -119,6 +119,7 @@ OF_HEADS = {
 }
 # They name a result or a warning, or are what the laws derive from: there is nothing to call.
 WITHOUT_EXAMPLE = {
+    "anymax.GumbelTopK",
     "anymax.ImplicitDimWarning",
     "anymax.LogProb",
     "anymax.MissingKernelsWarning",

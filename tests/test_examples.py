@@ -60,6 +60,7 @@ def test_every_example_has_a_test():
         "beside_baycomp.py",
         "calibration.py",
         "compare_readers.py",
+        "estimators_figure.py",
         "gumbel_exploration.py",
         "gumbel_softmax_lightning.py",
         "make_data.py",
@@ -223,6 +224,28 @@ def test_make_data(shown, monkeypatch, tmp_path):
     docstrings = lab.load(tmp_path / "docstrings.csv", target="package")
     assert {column.name for column in docstrings.columns if column.kind == "text"} == {"docstring"}
     assert len(docstrings.class_names) == 12
+
+
+def test_estimators_figure(shown, monkeypatch, tmp_path):
+    """Fewer draws than on the page: biases within five of their standard errors, variances within 15 %."""
+    page = (EXAMPLES.parent / "docs" / "gumbel-estimators.md").read_text(encoding="utf-8")
+    (shown_there,) = re.findall(r"^\$ python examples/estimators_figure.py\n(.*?)^```", page, re.M | re.S)
+    monkeypatch.setattr("sys.argv", ["estimators_figure.py", "--fast", f"--svg={tmp_path / 'figure.svg'}"])
+    text = shown("estimators_figure.py")
+    there, here = (part.partition("\n\n")[0].splitlines()[2:] for part in (shown_there, text))
+    labels = [re.split(r"\s{2,}", line)[0] for line in here]
+    assert labels == [re.split(r"\s{2,}", line)[0] for line in there]
+    assert len(labels) == 15
+    for label in labels:
+        mine, theirs = numbers(text, label), numbers(shown_there, label)
+        for at in (0, 3, 6):
+            allowed = 5 * (mine[at + 1] + theirs[at + 1]) + 1e-4
+            assert mine[at] == pytest.approx(theirs[at], abs=allowed), label
+            assert mine[at + 2] == pytest.approx(theirs[at + 2], rel=0.15, abs=1e-4), label
+    without, with_bias = numbers(text, "a model without a bias per context"), numbers(text, "with a bias per context")
+    assert without[0] > without[1] > 0.005
+    assert with_bias[0] > 0.001 > 1e-5 > with_bias[1]
+    assert "<svg" in (tmp_path / "figure.svg").read_text()
 
 
 def test_nce_and_negative_sampling(shown):

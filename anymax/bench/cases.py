@@ -96,8 +96,10 @@ def _all() -> Iterable[Case]:
     yield Case("ldam_loss", (8192, 1000), BACKWARD)
     for shape in WIDE:
         yield from (Case("gumbel_softmax", shape, FORWARD, variant=variant) for variant in ("soft", "hard"))
+        yield Case("gumbel_topk", shape)
         yield Case("sample", shape)
-    yield Case("gumbel_softmax", (8192, 1000), BACKWARD, variant="soft")
+    for variant in ("soft", "hard", "reinmax", "rao"):
+        yield Case("gumbel_softmax", (8192, 1000), BACKWARD, variant=variant)
     yield from (Case("keep_mask", (2048, 32768), variant=variant) for variant in ("top_k", "top_p"))
     yield Case("linear_cross_entropy", (2048, 512, 32768), BACKWARD)
     for op in ("nce_loss", "negative_sampling_loss", "sampled_softmax_loss"):

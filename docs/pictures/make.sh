@@ -11,3 +11,4 @@ anymax explain "softmax(x: 2,2,2,3, 'batch points [height width]')" --svg docs/p
 anymax explain "softmax(x: 1,2,3,3, 'batch heads queries [keys]')" --svg docs/pictures/attention.svg
 anymax explain "softmax(x: 4,1, 'batch [score]')" --svg docs/pictures/one-score.svg
 anymax explain "softmax(x: 2,3, '[batch] classes')" --svg docs/pictures/over-the-batch.svg
+python examples/estimators_figure.py --svg docs/pictures/estimators.svg

@@ -80,6 +80,14 @@ def gumbel_family(scores, dim):
         for hard in (False, True):
             yield anymax.gumbel_softmax(scores, tau, hard, dim=dim, generator=seed)
             yield anymax.gumbel_softmax(scores, tau, hard, dim=dim, mask=mask, generator=seed)
+    for tau in (1.0, 1.5):
+        for options in ({"estimator": "reinmax"}, {"estimator": "rao", "num_samples": 2}):
+            yield anymax.gumbel_softmax(scores, tau, True, dim=dim, generator=seed, **options)
+            yield anymax.gumbel_softmax(scores, tau, True, dim=dim, mask=mask, generator=seed, **options)
+    for k in {1, scores.shape[dim] // 2, scores.shape[dim]} - {0}:
+        if k <= scores.shape[dim]:
+            drawn = anymax.gumbel_topk(scores.nan_to_num(0, 0, 0), k, dim, generator=seed)
+            yield drawn.log_probs + drawn.threshold
     if scores.shape[dim]:
         yield scores.sum() + anymax.sample(scores, dim, num_samples=2, generator=seed).sum()
 
@@ -93,6 +101,8 @@ def gumbel_blocks(scores, dim):
             yield anymax.gumbel_softmax(inner, tau, hard, dim=1, generator=torch.tensor(5))
     if length:
         yield scores.sum() + anymax.sample(inner.nan_to_num(0, 0, 0), 1, generator=torch.tensor(5)).sum()
+        drawn = anymax.gumbel_topk(inner.nan_to_num(0, 0, 0), (length + 1) // 2, 1, generator=torch.tensor(5))
+        yield drawn.log_probs + drawn.threshold
 
 
 def focal_and_asymmetric(scores, dim):

@@ -35,6 +35,7 @@ ROWS, WIDTH, CLASSES = 6, 4, 12
 
 SQUARE = 2 * randn(5, 5, at=0)
 MOSTLY_RIGHT = torch.cat([SQUARE.argmax(1)[:3], SQUARE.argmin(1)[3:]])
+LEARNT_SQUARE = SQUARE.clone().requires_grad_()
 FEATURES, TABLE, BIAS = randn(ROWS, WIDTH, at=1), randn(CLASSES, WIDTH, at=2), randn(CLASSES, at=3)
 TARGET = torch.tensor([3, 0, 7, 11, 0, 5])
 SEED, OTHER_SEED = torch.tensor(5), torch.tensor(6)
@@ -183,11 +184,17 @@ SUBJECTS = {
     ),
     "GumbelSoftmax": Subject(
         anymax.nn.GumbelSoftmax,
-        lambda _, **options: anymax.gumbel_softmax(SQUARE, **options),
-        (SQUARE,),
-        {"tau": 0.5, "hard": True, "dim": 0},
+        lambda _, **options: anymax.gumbel_softmax(LEARNT_SQUARE, **options),
+        (LEARNT_SQUARE,),
+        {
+            "tau": 0.5,
+            "hard": False,
+            "dim": 0,
+            "estimator": "reinmax",
+            "num_samples": {"estimator": "rao", "num_samples": 3},
+        },
         {"mask": torch.arange(5) != 2, "generator": OTHER_SEED},
-        {"dim": 1},
+        {"dim": 1, "hard": True},
         {"generator": SEED},
     ),
     "CrossEntropyLoss": Subject(
