@@ -1,4 +1,4 @@
-"""The CPU kernels of gumbel_softmax and sample against the reference, at every edge of a vector and of a block."""
+"""The CPU kernels of the Gumbel family against the reference, at every edge of a vector and of a block."""
 
 import functools
 
@@ -50,6 +50,92 @@ def agree_on_ids(x, dim, **options):
     for number in (None, 3):
         mine = run("cpu", anymax.sample, x, dim, num_samples=number, **options)
         assert torch.equal(mine, run("reference", anymax.sample, x, dim, num_samples=number, **options))
+
+
+def agree_on_estimates(x, dim, **options):
+    """The gradients of hard samples by ReinMax and Gumbel-Rao are those of the reference in float64."""
+    upstream = scores(*x.shape, spread=1.0).to(x.dtype)
+    for estimator in ({"estimator": "reinmax"}, {"estimator": "rao", "num_samples": 2}):
+        for tau in (1.0, 1.7):
+            mine, theirs = (
+                gradients(backend, leaf, upstream.to(leaf.dtype), dim, tau, hard=True, **estimator, **options)[0]
+                for backend, leaf in (("cpu", x), ("reference", x.double()))
+            )
+            tolerance = 2 * TOLERANCES[x.dtype]
+            assert_close(mine, theirs.to(x.dtype), rtol=tolerance, atol=tolerance)
+
+
+def agree_on_the_largest(x, dim, **options):
+    size = x.shape[dim]
+    for k in {1, min(3, size), (size + 1) // 2, size}:
+        mine = run("cpu", anymax.gumbel_topk, x, k, dim, **options)
+        theirs = run("reference", anymax.gumbel_topk, x.double(), k, dim, **options)
+        # neighbours that differ by a rounding may have changed places, and nothing else
+        assert (mine.indices == theirs.indices).double().mean() > 0.99
+        assert_close(mine.indices.sort(dim).values, theirs.indices.sort(dim).values)
+        assert_close(mine.threshold, theirs.threshold.to(x.dtype), rtol=TOLERANCES[x.dtype], atol=2e-6)
+        same = mine.indices == theirs.indices
+        assert_close(mine.log_probs[same], theirs.log_probs[same].to(x.dtype), rtol=2 * TOLERANCES[x.dtype], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_length_of_estimators_and_of_the_largest(dtype):
+    for length in LENGTHS:
+        for rows in (1, 5):
+            x = scores(rows, length, dtype=dtype)
+            agree_on_estimates(x, 1)
+            agree_on_the_largest(x, 1)
+        # few rows side by side, and enough for blocks of them
+        for x in (scores(length, 5, dtype=dtype), scores(length, 40, dtype=dtype)):
+            agree_on_estimates(x, 0)
+            agree_on_the_largest(x, 0)
+
+
+def test_layouts_of_estimators_and_of_the_largest():
+    whole = scores(4, 6, 9, 40)
+    mask = torch.rand(whole.shape, generator=torch.Generator().manual_seed(1)) > 0.1
+    for x, takes_part in (
+        (whole, mask),
+        (whole.permute(2, 0, 3, 1), mask.permute(2, 0, 3, 1)),
+        (whole[:, ::2, ::3, 1::2], mask[:, ::2, ::3, 1::2]),
+        (whole[:, :1].expand(4, 6, 9, 40), mask),
+        (whole.contiguous(memory_format=torch.channels_last), mask),
+    ):
+        for dim in (0, 1, 2, 3, (0, 1), (0, 3), (1, 2, 3)):
+            agree_on_estimates(x, dim)
+            agree_on_estimates(x, dim, mask=takes_part)
+        for dim in range(4):
+            agree_on_the_largest(x, dim)
+            some = takes_part.clone()
+            some.narrow(dim, 0, 1).fill_(True)
+            mine, theirs = (run(backend, anymax.gumbel_topk, x, 1, dim, mask=some) for backend in ("cpu", "reference"))
+            for one, other in zip(mine, theirs, strict=True):
+                assert_close(one, other)
+
+
+def test_estimates_and_the_largest_have_the_same_bits_for_any_threads_and_any_number_of_rows():
+    before = torch.get_num_threads()
+    x, inner = scores(300, 70), scores(20, 30, 400)
+
+    def answers(x, backward):
+        found = list(run("cpu", anymax.gumbel_topk, x, 5, 1))
+        for estimator in ("reinmax", "rao") if backward else ():
+            upstream = torch.linspace(-1, 1, x.shape[1]).reshape(1, -1, *[1] * (x.ndim - 2)).expand(x.shape)
+            found += gradients("cpu", x, upstream, 1, 1.5, hard=True, estimator=estimator)
+        return found
+
+    try:
+        for whole, few in ((x, 41), (inner, 3)):
+            torch.set_num_threads(1)
+            one = answers(whole, True)
+            torch.set_num_threads(2)
+            for mine, theirs in zip(answers(whole, True), one, strict=True):
+                assert torch.equal(mine, theirs)
+            # the words of further samples begin behind those of all rows
+            for mine, theirs in zip(answers(whole[:few], False), one, strict=False):
+                assert torch.equal(mine, theirs[:few])
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -313,5 +399,7 @@ def test_a_few_lengths(dtype):
         for tau in (1.0, 0.7):
             agree(scores(3, length, dtype=dtype), 1, tau=tau)
             agree(scores(length, 70, dtype=dtype), 0, tau=tau)
-        agree_on_ids(scores(3, length, dtype=dtype), 1)
-        agree_on_ids(scores(length, 70, dtype=dtype), 0)
+        for x, dim in ((scores(3, length, dtype=dtype), 1), (scores(length, 70, dtype=dtype), 0)):
+            agree_on_ids(x, dim)
+            agree_on_estimates(x, dim)
+            agree_on_the_largest(x, dim)
