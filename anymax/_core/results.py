@@ -11,10 +11,10 @@ def made_of_parts(kind: type) -> None:
     """Let a named tuple be made of its fields, or of one iterable: so torch rebuilds it for a tensor subclass."""
     from_fields = kind.__new__
 
-    def from_fields_or_parts(cls: type, first: Any, *fields: Any, **named: Any) -> Any:
-        if fields or named or isinstance(first, Tensor):
-            return from_fields(cls, first, *fields, **named)
-        return from_fields(cls, *first)
+    def from_fields_or_parts(cls: type, *fields: Any, **named: Any) -> Any:
+        if len(fields) == 1 and not named and not isinstance(fields[0], Tensor):
+            (fields,) = fields
+        return from_fields(cls, *fields, **named)
 
     # A named tuple cannot have a `__new__` in its body, and a subclass would be none for pytree and Dynamo.
     kind.__new__ = from_fields_or_parts  # type: ignore[method-assign]
