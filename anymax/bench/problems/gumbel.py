@@ -42,7 +42,7 @@ _ESTIMATORS: dict[str, Callable[[Tensor], Tensor]] = {"reinmax": _reinmax, "rao"
 
 def _gumbel_softmax(case: Case) -> Problem:
     hard = case.variant != "soft"
-    options = {"estimator": case.variant} if case.variant in _ESTIMATORS else {}
+    options: dict[str, Any] = {"estimator": case.variant} if case.variant in _ESTIMATORS else {}
 
     def seeded(x: Tensor) -> Tensor:
         return anymax.gumbel_softmax(x, hard=hard, dim=1, generator=SEED, **options)
