@@ -407,10 +407,9 @@ struct Draw {
 
     bool largest_rows(int64_t first, int64_t last, const Drawn& drawn) const {
         const int64_t length = layout.length, padded = (length / LANES<C> + 2) * LANES<C>;
-        const Scratch scratch((padded + drawn.size) * sizeof(C) + drawn.size * sizeof(int64_t) + 64);
+        const Scratch scratch((padded + drawn.size) * sizeof(C));
         C* const room = scratch.as<C>();
         if (!room) return false;
-        // the ids first, which need the most room each
         Largest<C> largest_ones{room + padded, nullptr, drawn.size};
         Words words(*this, last * length);
         each_row(first, last, [&](const Start& start) {
@@ -575,7 +574,6 @@ struct Draw {
         const Vec<C> share = all(1 / total), divisor = all(group.divisors[row]);
         const Vec<C> inverse = all(1 / exponential(words + winner, (C)0)[0]);
         const Vec<C> log_z = all(scores[winner] - log_of(weights[winner] / total));
-        C product = 0;
         const C sum = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
             const Vec<C> p = load_some(weights + at, count, (C)0) * share;
             const Vec<C> variate = exponential(words + at, (C)0) * inverse + p;
@@ -590,7 +588,7 @@ struct Draw {
             store(group.soft + at, y);
             return y;
         });
-        product = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
+        const C product = sum_over<C>(length, [&](int64_t at, int64_t count) INLINED {
             return load(group.soft + at) * load_some(grads + at, count, (C)0);
         });
         const Vec<C> factor = all(1 / sum), mean = all(product / sum);
