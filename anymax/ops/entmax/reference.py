@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anymax._core.context import values_are_readable
+from anymax._core import library
+from anymax._core.context import is_exporting, transforms_active, values_are_readable
 from anymax._core.dims import Dims, join, reduced_shape, split
 from anymax._core.scores import INFINITY, along, scores_of, times
 from anymax._core.targets import Ids, look_up, reduce, simplex_rows, spoilt_unless
@@ -231,11 +232,27 @@ def _log_top(z: Tensor, a: Tensor, alpha: Number, axis: int) -> Tensor:
 def _solved(z: Tensor, a: Tensor, alpha: Number, axis: int) -> Tensor:
     """log P, by Newton's method where it converges, for alpha <= 2, and else by bisection."""
     if not isinstance(alpha, Tensor):
-        return _newton(z, a, axis) if alpha <= 2 else _bisection(z, a, axis)
-    # a shorter way, not another answer
-    if values_are_readable(alpha) and bool((a <= 1).all()):
-        return _newton(z, a, axis)
-    return torch.where(a > 1, _bisection(z, a.clamp(min=1.0), axis), _newton(z, a.clamp(max=1.0), axis))
+        kind = "newton" if alpha <= 2 else "bisection"
+    else:
+        # a shorter way, not another answer
+        kind = "newton" if values_are_readable(alpha) and bool((a <= 1).all()) else "either"
+    if torch.compiler.is_compiling() and not (is_exporting() or transforms_active()):
+        # one op, since a compiler takes minutes for so many steps; there is no derivative to look for in them
+        return _SOLVE(z, a, axis, kind)
+    return _solve(z, a, axis, kind)
+
+
+def _solve(z: Tensor, a: Tensor, axis: int, kind: str) -> Tensor:
+    if kind == "either":
+        return torch.where(a > 1, _bisection(z, a.clamp(min=1.0), axis), _newton(z, a.clamp(max=1.0), axis))
+    return _newton(z, a, axis) if kind == "newton" else _bisection(z, a, axis)
+
+
+_SOLVE = library.define(
+    "entmax_solve(Tensor z, Tensor a, int axis, str kind) -> Tensor",
+    lambda z, a, axis, kind: z.new_empty([1 if at == axis else size for at, size in enumerate(z.shape)]),
+)
+library.LIBRARY.impl("entmax_solve", _solve, "CompositeExplicitAutograd")
 
 
 def _newton(z: Tensor, a: Tensor, axis: int) -> Tensor:
