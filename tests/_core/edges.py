@@ -74,6 +74,28 @@ def entropy_family(scores, dim):
             yield torch.stack(anymax.log_prob(scores, target, dim=dim, **options))
 
 
+def entmax_family(scores, dim):
+    classes = scores.shape[dim]
+    mask, target = scores.detach() > -1, torch.arange(3) * 7 % max(classes, 1)
+    target[0] = -100
+    for alpha in (2.0, 1.5, 1.25):
+        for options in ({}, {"mask": mask, "temperature": 2.0}):
+            yield anymax.entmax(scores, dim, alpha=alpha, **options)
+            if not classes:
+                continue
+            for weight in (None, torch.ones(classes)):
+                yield anymax.entmax_loss(scores, target, dim=dim, alpha=alpha, weight=weight, **options)
+            loss = anymax.entmax_loss(scores.detach(), target, dim=dim, alpha=alpha, reduction="none", **options)
+            yield loss.requires_grad_()
+
+
+def entmax_columns(scores, dim):
+    """A strip of columns and some behind it, whose rows have as many entries as a row has."""
+    inner = scores.sum() + torch.zeros(2, scores.shape[dim], 33 + scores.shape[dim], dtype=scores.dtype)
+    for alpha in (2.0, 1.5, 1.25):
+        yield anymax.entmax(inner, 1, alpha=alpha)
+
+
 def gumbel_family(scores, dim):
     mask, seed = scores.detach() > -1, torch.tensor(5)
     for tau in (1.0, 0.5, torch.tensor(2.0, requires_grad=True)):
@@ -201,6 +223,8 @@ FAMILIES = (
     truncation,
     cross_entropy_family,
     entropy_family,
+    entmax_family,
+    entmax_columns,
     binary_family,
     rectified_family,
     gumbel_family,

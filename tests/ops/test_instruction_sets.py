@@ -21,6 +21,7 @@ CHOSEN = {
     "_core/test_random_cpu.py": "reference",
     "ops/test_binary_cpu.py": "size or layout or extreme or bits or past or one_vs_rest or focal",
     "ops/test_cross_entropy_cpu.py": "length or layout or extreme or alone or blocks",
+    "ops/test_entmax_cpu.py": "a_few_lengths",
     "ops/test_entropy_cpu.py": "length or layout or extreme or alone or blocks or digits",
     "ops/test_gumbel_cpu.py": "a_few_lengths",
     "ops/test_rectified_cpu.py": "length or extreme or roundings or share",

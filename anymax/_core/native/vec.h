@@ -179,6 +179,71 @@ INLINE void store_part(C* to, Vec<C> value, int64_t count) {
 #endif
 }
 
+// ---- lanes that are chosen, a bit for each ----
+
+// those that are not below `bound`, as NaN is not
+template <class C>
+INLINE unsigned not_below(Vec<C> value, Vec<C> bound) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(C) == 4)
+        return _mm512_cmp_ps_mask((__m512)value, (__m512)bound, _CMP_NLT_UQ);
+    else
+        return _mm512_cmp_pd_mask((__m512d)value, (__m512d)bound, _CMP_NLT_UQ);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(C) == 4)
+        return _mm256_movemask_ps(_mm256_cmp_ps((__m256)value, (__m256)bound, _CMP_NLT_UQ));
+    else
+        return _mm256_movemask_pd(_mm256_cmp_pd((__m256d)value, (__m256d)bound, _CMP_NLT_UQ));
+#elif defined(__SSE2__)
+    if constexpr (sizeof(C) == 4)
+        return _mm_movemask_ps(_mm_cmpnlt_ps((__m128)value, (__m128)bound));
+    else
+        return _mm_movemask_pd(_mm_cmpnlt_pd((__m128d)value, (__m128d)bound));
+#else
+    unsigned lanes = 0;
+    for (int lane = 0; lane < LANES<C>; ++lane) lanes |= (unsigned)!(value[lane] < bound[lane]) << lane;
+    return lanes;
+#endif
+}
+
+// Stores the chosen lanes one behind the other, and anything in the rest of a whole vector. How many were chosen.
+template <class C>
+INLINE int64_t store_chosen(C* to, Vec<C> value, unsigned lanes) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(C) == 4)
+        store(to, (Vec<C>)_mm512_maskz_compress_ps((__mmask16)lanes, (__m512)value));
+    else
+        store(to, (Vec<C>)_mm512_maskz_compress_pd((__mmask8)lanes, (__m512d)value));
+#else
+    C from[LANES<C>];
+    store(from, value);
+    for (unsigned left = lanes; left; left &= left - 1) *to++ = from[__builtin_ctz(left)];
+#endif
+    return __builtin_popcount(lanes);
+}
+
+// ---- numbers as doubles, as many as a vector of those has ----
+
+template <class C>
+struct HalfOf {
+    typedef C type __attribute__((vector_size(BYTES / 2)));
+};
+template <>
+struct HalfOf<double> {
+    using type = Vec<double>;
+};
+template <class C>
+INLINE Vec<double> load_as_double(const C* from) {
+    typename HalfOf<C>::type value;
+    memcpy(&value, from, sizeof value);
+    return __builtin_convertvector(value, Vec<double>);
+}
+template <class C>
+INLINE void store_double_as(C* to, Vec<double> value) {
+    const auto narrow = __builtin_convertvector(value, typename HalfOf<C>::type);
+    memcpy(to, &narrow, sizeof narrow);
+}
+
 // ---- over the lanes, halves onto halves, so that the order is the same wherever a row lies ----
 
 template <class C>
@@ -224,6 +289,26 @@ INLINE float largest_of_lanes<float>(Vec<float> value) {
     __m128 low = _mm_max_ps(_mm256_castps256_ps128(top), _mm256_extractf128_ps(top, 1));
     low = _mm_max_ps(low, _mm_movehl_ps(low, low));
     return _mm_cvtss_f32(_mm_max_ss(low, _mm_movehdup_ps(low)));
+}
+template <>
+INLINE double sum_of_lanes<double>(Vec<double> value) {
+#if defined(__AVX512F__)
+    __m256d sum = _mm256_add_pd(_mm512_castpd512_pd256((__m512d)value), _mm512_extractf64x4_pd((__m512d)value, 1));
+#else
+    __m256d sum = (__m256d)value;
+#endif
+    __m128d low = _mm_add_pd(_mm256_castpd256_pd128(sum), _mm256_extractf128_pd(sum, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(low, _mm_unpackhi_pd(low, low)));
+}
+template <>
+INLINE double largest_of_lanes<double>(Vec<double> value) {
+#if defined(__AVX512F__)
+    __m256d top = _mm256_max_pd(_mm512_castpd512_pd256((__m512d)value), _mm512_extractf64x4_pd((__m512d)value, 1));
+#else
+    __m256d top = (__m256d)value;
+#endif
+    __m128d low = _mm_max_pd(_mm256_castpd256_pd128(top), _mm256_extractf128_pd(top, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(low, _mm_unpackhi_pd(low, low)));
 }
 #endif
 
@@ -425,6 +510,29 @@ INLINE C log_of(C x) {
 template <class C>
 INLINE C exp_of(C x) {
     return exp(all(x))[0];
+}
+
+template <class C>
+INLINE Vec<C> square_root(Vec<C> x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(C) == 4)
+        return (Vec<C>)_mm512_sqrt_ps((__m512)x);
+    else
+        return (Vec<C>)_mm512_sqrt_pd((__m512d)x);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(C) == 4)
+        return (Vec<C>)_mm256_sqrt_ps((__m256)x);
+    else
+        return (Vec<C>)_mm256_sqrt_pd((__m256d)x);
+#elif defined(__SSE2__)
+    if constexpr (sizeof(C) == 4)
+        return (Vec<C>)_mm_sqrt_ps((__m128)x);
+    else
+        return (Vec<C>)_mm_sqrt_pd((__m128d)x);
+#else
+    for (int lane = 0; lane < LANES<C>; ++lane) x[lane] = (C)__builtin_sqrt(x[lane]);
+    return x;
+#endif
 }
 
 // a / b to two units in the last place, where 1 / b is a normal number: of a vector of 64 bytes a quotient takes as long

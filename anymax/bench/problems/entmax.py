@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+
 import torch
 from torch import Tensor
 
 import anymax
 from anymax.bench.cases import Case
-from anymax.bench.problems.problem import Maker, Problem, by_reference, scores
+from anymax.bench.problems.problem import Function, Maker, Problem, by_reference, scores
 
 
 def _sorted_sparsemax(x: Tensor) -> Tensor:
@@ -30,55 +33,61 @@ def _sorted_entmax(x: Tensor) -> Tensor:
     return torch.relu(z - thresholds.gather(1, count - 1)).square()
 
 
-def _sparsemax(case: Case) -> Problem:
+SORTED = {"sparsemax": _sorted_sparsemax, "entmax": _sorted_entmax}
+# the same in the package of the authors of entmax
+PACKAGE, NAMES = "entmax", {"sparsemax": "sparsemax", "entmax": "entmax15"}
+
+
+def _rivals(in_torch: Function, name: str, argument: object) -> dict[str, Function]:
+    """The sort, and the package where it is installed; its losses are one per row."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        return {"torch": in_torch}
+    function = getattr(importlib.import_module(PACKAGE), name)
+
+    def package(x: Tensor) -> Tensor:
+        result = function(x, argument)
+        return result.mean() if name.endswith("_loss") else result
+
+    return {"torch": in_torch, f"{PACKAGE}'s {name}": package}
+
+
+def _map(case: Case) -> Problem:
+    function = getattr(anymax, case.op)
+
     def ours(x: Tensor) -> Tensor:
-        return anymax.sparsemax(x, 1)
+        return function(x, 1)
 
     return Problem(
-        (scores(case),), ours, {"torch": _sorted_sparsemax}, exact=by_reference(ours), batch_axis=0, copied=True
+        (scores(case),),
+        ours,
+        _rivals(SORTED[case.op], NAMES[case.op], 1),
+        exact=by_reference(ours),
+        batch_axis=0,
+        copied=True,
     )
 
 
-def _entmax(case: Case) -> Problem:
-    def ours(x: Tensor) -> Tensor:
-        return anymax.entmax(x, 1)
-
-    return Problem(
-        (scores(case),), ours, {"torch": _sorted_entmax}, exact=by_reference(ours), batch_axis=0, copied=True
-    )
-
-
-def _sparsemax_loss(case: Case) -> Problem:
+def _loss(case: Case) -> Problem:
+    function, of_map = getattr(anymax, case.op), case.op.removesuffix("_loss")
+    alpha = {"sparsemax": 2.0, "entmax": 1.5}[of_map]
     target = torch.randint(case.shape[1], case.shape[:1])
 
     def ours(x: Tensor) -> Tensor:
-        return anymax.sparsemax_loss(x, target)
+        return function(x, target)
 
     def composed(x: Tensor) -> Tensor:
-        probs = _sorted_sparsemax(x)
-        own = x.gather(1, target[:, None])
-        return ((probs * (x - own)).sum(1) + (1 - probs.square().sum(1)) / 2).mean()
+        # the gradient of the loss is p - y, so that nobody needs that of the sort
+        probs = SORTED[of_map](x.detach())
+        entropy = (1 - probs.pow(alpha).sum(1)) / (alpha * (alpha - 1))
+        return ((probs * (x - x.gather(1, target[:, None]))).sum(1) + entropy).mean()
 
-    return Problem((scores(case),), ours, {"torch": composed}, exact=by_reference(ours), copied=True)
-
-
-def _entmax_loss(case: Case) -> Problem:
-    target = torch.randint(case.shape[1], case.shape[:1])
-
-    def ours(x: Tensor) -> Tensor:
-        return anymax.entmax_loss(x, target)
-
-    def composed(x: Tensor) -> Tensor:
-        probs = _sorted_entmax(x)
-        own = x.gather(1, target[:, None])
-        return ((probs * (x - own)).sum(1) + (1 - probs.pow(1.5).sum(1)) / 0.75).mean()
-
-    return Problem((scores(case),), ours, {"torch": composed}, exact=by_reference(ours), copied=True)
+    rivals = _rivals(composed, f"{NAMES[of_map]}_loss", target)
+    return Problem((scores(case),), ours, rivals, exact=by_reference(ours), copied=True)
 
 
 MAKERS: dict[str, Maker] = {
-    "sparsemax": _sparsemax,
-    "entmax": _entmax,
-    "sparsemax_loss": _sparsemax_loss,
-    "entmax_loss": _entmax_loss,
+    "sparsemax": _map,
+    "entmax": _map,
+    "sparsemax_loss": _loss,
+    "entmax_loss": _loss,
 }

@@ -11,11 +11,11 @@ from anymax._core.dispatch import implementation, public
 from anymax._core.errors import CALLER
 from anymax._core.scores import compute_dtype, loss_dtype, map_dtype
 from anymax._core.targets import REDUCTIONS, as_target, check_shape, check_values, class_axis
-from anymax.ops.entmax import reference
+from anymax.ops.entmax import cpu, reference
 from anymax.ops.entmax.reference import Options
 
 
-@public(reference=reference.sparsemax)
+@public(reference=reference.sparsemax, kernels=(cpu.Sparsemax(),))
 def sparsemax(
     input: Tensor,
     dim: Dim,
@@ -55,7 +55,7 @@ def sparsemax(
     return implementation("sparsemax")(input, dims, temperature, mask).to(map_dtype(input))
 
 
-@public(reference=reference.entmax)
+@public(reference=reference.entmax, kernels=(cpu.Entmax(),))
 def entmax(
     input: Tensor,
     dim: Dim,
@@ -102,7 +102,7 @@ def entmax(
     return implementation("entmax")(input, dims, alpha, temperature, mask).to(map_dtype(input))
 
 
-@public(reference=reference.sparsemax_loss)
+@public(reference=reference.sparsemax_loss, kernels=(cpu.SparsemaxLoss(),))
 def sparsemax_loss(
     input: Tensor,
     target: Tensor,
@@ -137,7 +137,7 @@ def sparsemax_loss(
     return loss.to(loss_dtype(input))
 
 
-@public(reference=reference.entmax_loss)
+@public(reference=reference.entmax_loss, kernels=(cpu.EntmaxLoss(),))
 def entmax_loss(
     input: Tensor,
     target: Tensor,
