@@ -32,12 +32,15 @@ class TemperatureScaling(nn.Module):
 
     The loss is convex in 1 / T, so the fit has no learning rate and no start to choose: its slope is followed to 0
     inside a bracket. Answers do not change, confidences do: T > 1 flattens them, T < 1 sharpens them. Scores may be
-    log-probabilities, such as a head's `log_prob`; the temperature is the same.
+    log-probabilities, such as a head's `log_prob`; the temperature is the same. With `alpha` above 1 the map is entmax
+    and the loss its own, :func:`anymax.entmax_loss`, which is convex in 1 / T too; then only scores will do.
 
     Args:
         dim: the class axis of the scores. None: axis 1, or 0 for a single axis, as in :func:`anymax.cross_entropy`.
         ignore_index: rows with this target take no part in the fit.
         coldest, hottest: the ends of the temperatures that are searched.
+        alpha: of the map that makes probabilities of the scores, at least 1, as in :func:`anymax.entmax`: 1 is softmax,
+            2 sparsemax.
 
     Attributes:
         temperature: T, a float64 scalar in the state dict, which casts leave as it is; 1 before a fit.
@@ -72,6 +75,7 @@ class TemperatureScaling(nn.Module):
         ignore_index: int = -100,
         coldest: float = COLDEST,
         hottest: float = HOTTEST,
+        alpha: float = 1.0,
     ) -> None:
         super().__init__()
         checks.integer("ignore_index", ignore_index)
@@ -79,10 +83,14 @@ class TemperatureScaling(nn.Module):
         checks.number("hottest", hottest)
         if not 0 < coldest < hottest < math.inf:
             raise ValueError(f"{CALLER}: expected 0 < coldest < hottest < inf, got {coldest} and {hottest}")
+        checks.number("alpha", alpha)
+        if not 1 <= alpha < math.inf:
+            raise ValueError(f"{CALLER}: alpha must be at least 1 and finite, got {alpha}; 1 is softmax, 2 sparsemax")
         self.dim = dim
         self.ignore_index = ignore_index
         self.coldest = coldest
         self.hottest = hottest
+        self.alpha = alpha
         self.register_buffer("temperature", torch.ones((), dtype=torch.float64))
         self.register_buffer("at_bound", torch.zeros((), dtype=torch.bool))
 
@@ -107,7 +115,7 @@ class TemperatureScaling(nn.Module):
 
     @torch.no_grad()
     def _fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> TemperatureScaling:
-        found = fit_temperature(batches, self.coldest, self.hottest)
+        found = fit_temperature(batches, self.coldest, self.hottest, self.alpha)
         if found is None:
             raise NotFinite(
                 f"{CALLER}: expected rows whose loss is finite at some temperature, and no row is left, or a target's "
@@ -145,7 +153,7 @@ class TemperatureScaling(nn.Module):
 
     def extra_repr(self) -> str:
         fitted = f"temperature={self.temperature.item():.4g}, at_bound={bool(self.at_bound)}"
-        options = describe(self, "dim", "ignore_index", "coldest", "hottest")
+        options = describe(self, "dim", "ignore_index", "coldest", "hottest", "alpha")
         return f"{fitted}, {options}"
 
 

@@ -468,10 +468,12 @@ def test_counts_set_where_the_bias_starts(make):
     head = make(**options)
     frequency = (counts + 1.0) / (counts + 1.0).sum()
     expected = frequency.logit() if isinstance(head, anymax.nn.SigmoidHead) else frequency.log()
-    if isinstance(head, anymax.nn.NegativeSamplingHead):
+    if not isinstance(head, anymax.nn.SigmoidHead):
         assert_close(head.log_prob(torch.zeros(6)), expected)
+    if isinstance(head, anymax.nn.NegativeSamplingHead):
         expected = expected - math.log(5 / 12)
-    assert_close(head.bias.detach(), expected)
+    if not isinstance(head, anymax.nn.SparsemaxHead | anymax.nn.EntmaxHead):
+        assert_close(head.bias.detach(), expected)
     with pytest.raises(ValueError, match=r"class_counts must have one entry per class, shape \(12,\), got \(3,\)"):
         make(class_counts=torch.ones(3))
 
@@ -582,6 +584,18 @@ def test_an_alpha_of_a_head_learns_and_starts_again():
         module.alpha.detach().fill_(2.0)
         module.reset_parameters()
         assert module.alpha == start
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1.25, 3.0])
+@pytest.mark.parametrize("made", [lambda alpha: alpha, torch.tensor, lambda alpha: nn.Parameter(torch.tensor(alpha))])
+def test_entmax_starts_at_the_class_frequencies_whatever_its_alpha(alpha, made):
+    counts = torch.arange(12)
+    head = anymax.nn.EntmaxHead(6, 12, alpha=made(alpha), class_counts=counts)
+    for _ in range(2):
+        assert_close(head.log_prob(torch.zeros(6)).exp(), (counts + 1.0) / (counts + 1.0).sum())
+        if isinstance(head.alpha, torch.Tensor):
+            head.alpha.detach().fill_(2.0)
+        head.reset_parameters()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])

@@ -157,6 +157,10 @@ def start_of(head: nn.Module, smoothed: Tensor) -> Tensor:
     if isinstance(head, anymax.nn.NegativeSamplingHead):
         # log p - log k q, of a law that is p
         return torch.full_like(smoothed, -math.log(head.num_noise))
+    if isinstance(head, anymax.nn.SparsemaxHead):
+        return smoothed / smoothed.sum() - 1
+    if isinstance(head, anymax.nn.EntmaxHead):
+        return 2 * (smoothed / smoothed.sum()).sqrt() - 2
     return (smoothed / smoothed.sum()).log()
 
 
@@ -243,7 +247,7 @@ SUBJECTS = {
         lambda **options: anymax.nn.TemperatureScaling(**options).fit(SQUARE, MOSTLY_RIGHT),
         lambda module, **options: SQUARE / module.temperature,
         (SQUARE,),
-        {"dim": 0, "ignore_index": 0, "coldest": 50.0, "hottest": 2.0},
+        {"dim": 0, "ignore_index": 0, "coldest": 50.0, "hottest": 2.0, "alpha": 2.0},
     ),
     "SigmoidFocalLoss": Subject(
         anymax.nn.SigmoidFocalLoss,

@@ -12,11 +12,27 @@ from anymax._core.errors import named_after_class
 from anymax._core.scores import INFINITY, compute_dtype
 from anymax._core.start import restore
 from anymax.nn._arguments import describe, store
-from anymax.nn.heads.dense import DenseHead, DenseOptions
+from anymax.nn.heads.dense import DenseHead, DenseOptions, smoothed
 from anymax.ops.entmax.api import entmax, entmax_loss, sparsemax, sparsemax_loss
 
 
 class _SparseHead(DenseHead):
+    """The bias starts where the map of it is the smoothed class frequency."""
+
+    @property
+    @abstractmethod
+    def _map_alpha(self) -> float | Tensor:
+        """What entmax the map is."""
+
+    def _bias_start(self) -> float | Tensor:
+        if self.class_counts is None or self.weight.is_meta:
+            return 0.0
+        frequency = smoothed(self.class_counts)
+        # one number, also of an alpha that differs between rows
+        power = torch.as_tensor(self._map_alpha).detach().to(frequency).mean() - 1
+        # any shift would do; the limit of this one at 0 is the logarithm
+        return torch.where(power == 0, frequency.log(), (frequency**power - 1) / power)
+
     @abstractmethod
     def _probs(self, scores: Tensor) -> Tensor:
         """The map of the head."""
@@ -45,7 +61,8 @@ class SparsemaxHead(_SparseHead):
 
     `log_prob` is the log of the map's probabilities, exactly: -inf for every class outside the support. So held-out
     log-likelihood is -inf as soon as one target has no chance; compare by the Brier score, or by accuracy. `sample`
-    draws from these probabilities, to the power 1 / temperature, and never a class outside the support.
+    draws from these probabilities, to the power 1 / temperature, and never a class outside the support. With class
+    counts the bias starts where the map gives the smoothed class frequencies.
 
     Args:
         in_features, num_classes, bias, class_counts, reduction, ignore_index, device, dtype: as
@@ -68,6 +85,10 @@ class SparsemaxHead(_SparseHead):
             return scores
         return sparsemax_loss(scores, target, dim=-1, ignore_index=self.ignore_index, reduction=self.reduction)
 
+    @property
+    def _map_alpha(self) -> float:
+        return 2.0
+
     def _probs(self, scores: Tensor) -> Tensor:
         return sparsemax(scores, -1)
 
@@ -75,7 +96,7 @@ class SparsemaxHead(_SparseHead):
 class EntmaxHead(_SparseHead):
     """Entmax over all classes, trained by its own loss: between softmax (alpha = 1) and sparsemax (alpha = 2).
 
-    `log_prob`, `sample` and what they mean for held-out data are as in :class:`SparsemaxHead`.
+    `log_prob`, `sample`, what they mean for held-out data and the start of the bias are as in :class:`SparsemaxHead`.
 
     Args:
         alpha: as in :func:`anymax.entmax`; a Parameter learns, a tensor becomes a buffer. The loss is the smaller the
@@ -107,14 +128,15 @@ class EntmaxHead(_SparseHead):
         super().__init__(in_features, num_classes, **options)
         store(self, "alpha", alpha)
         self._alpha_start = alpha.detach().clone() if isinstance(alpha, Tensor) else alpha
+        self._reset_bias()
 
     @named_after_class
     def reset_parameters(self) -> None:
-        super().reset_parameters()
-        # nn.Linear's constructor comes here before there is an alpha
+        # nn.Linear's constructor comes here before there is an alpha, on which the start of the bias depends
         alpha = getattr(self, "alpha", None)
         if isinstance(alpha, Tensor):
             restore(alpha, self._alpha_start, "alpha")
+        super().reset_parameters()
 
     def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:
         scores = self.scores(input)
@@ -123,6 +145,10 @@ class EntmaxHead(_SparseHead):
         return entmax_loss(
             scores, target, dim=-1, ignore_index=self.ignore_index, reduction=self.reduction, alpha=self.alpha
         )
+
+    @property
+    def _map_alpha(self) -> float | Tensor:
+        return getattr(self, "alpha", 1.0)
 
     def _probs(self, scores: Tensor) -> Tensor:
         return entmax(scores, -1, alpha=self.alpha)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from anymax.ops.entmax.api import entmax
+
 TOLERANCE = 1e-7  # of log T
 MOST_STEPS = 100  # halving alone needs 27 for the usual range
 CHUNK = 1 << 21  # scores that are held in float64 at a time
@@ -24,17 +26,21 @@ class Fitted(NamedTuple):
     at_bound: bool
 
 
-def fit_temperature(batches: Iterable[tuple[Tensor, Tensor]], coldest: float, hottest: float) -> Fitted | None:
-    """The temperature with the least cross-entropy; None where that is finite at none, or there are no rows.
+def fit_temperature(
+    batches: Iterable[tuple[Tensor, Tensor]], coldest: float, hottest: float, alpha: float = 1.0
+) -> Fitted | None:
+    """The temperature with the least loss; None where that is finite at none, or there are no rows.
 
-    With b = 1 / T, the mean cross-entropy of softmax(b z) is convex in b: its derivative is the mean of
-    <p, z> - z_target, and the derivative of that the mean variance of z under p, which is at least 0. So the root is
-    bracketed, and there is none only where the derivative has one sign over the whole range: where colder is always
-    better (every row is right) or hotter is (the scores point away from the targets).
+    With b = 1 / T and p = entmax(b z), the mean loss is convex in b: its derivative is the mean of <p, z> - z_target,
+    and the derivative of that the mean of sum q (z - m)^2, which is at least 0, with q = p^(2 - alpha) on the support
+    and m the mean of z under q. So the root is bracketed, and there is none only where the derivative has one sign over
+    the whole range: where colder is always better (every row is right) or hotter is (the scores point away from the
+    targets).
 
     Args:
         batches: scores (rows, C) and class ids (rows,), gone through once for each step of the search.
         coldest, hottest: the ends of the range.
+        alpha: of the map and its loss: 1 is softmax and cross-entropy.
     """
 
     def slope(log_b: float) -> tuple[float, float]:
@@ -43,13 +49,14 @@ def fit_temperature(batches: Iterable[tuple[Tensor, Tensor]], coldest: float, ho
             size = max(1, CHUNK // max(1, scores.shape[-1]))
             for z, ids in zip(scores.split(size), target.split(size), strict=True):
                 z = z.double()
-                p = (b * z).softmax(-1)
+                p = (b * z).softmax(-1) if alpha == 1 else entmax(b * z, -1, alpha=alpha)
                 # 0 times a score of -inf, a masked class, is 0
                 finite = torch.where(p > 0, z, 0.0)
-                mean = (p * finite).sum(-1, keepdim=True)
+                q = torch.where(p > 0, p ** (2 - alpha), 0.0)
+                mean = (q * finite).sum(-1, keepdim=True) / q.sum(-1, keepdim=True)
                 rows += len(ids)
-                first += float((mean - z.gather(-1, ids[:, None])).sum())
-                second += float((p * (finite - mean).square()).sum())
+                first += float(((p * finite).sum(-1) - z.gather(-1, ids[:, None])[:, 0]).sum())
+                second += float((q * (finite - mean).square()).sum())
         return (first / rows, b * second / rows) if rows else (math.nan, math.nan)
 
     return _root(slope, -math.log(hottest), -math.log(coldest))
