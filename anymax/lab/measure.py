@@ -46,6 +46,8 @@ class Measure:
     higher_is_better: bool
     tasks: tuple[Task, ...]  # that report it
     needs_law: bool = False  # it is taken from probabilities over the classes
+    of_log: bool = False  # it is infinite as soon as a true class has probability 0
+    of_zeros: bool = False  # it is taken of methods alone that give probability 0
     from_scores: bool = False  # it ranks the classes of an item or the items of a class, so it needs the head's scores
     may_decide: bool = True
     by_ratio: bool = False  # two values are compared by their ratio: differences are taken between logarithms
@@ -111,10 +113,11 @@ MEASURES: dict[str, Measure] = {
             False,
             _ALL,
             needs_law=True,
+            of_log=True,
             relative_margin=True,
             legend="NLL: negative log-likelihood in nats.",
         ),
-        Measure("perplexity", "perplexity", "perplexity", False, _TEXT, needs_law=True, by_ratio=True),
+        Measure("perplexity", "perplexity", "perplexity", False, _TEXT, needs_law=True, of_log=True, by_ratio=True),
         Measure(
             "perplexity_known",
             "perplexity without <unk>",
@@ -122,6 +125,7 @@ MEASURES: dict[str, Measure] = {
             False,
             _TEXT,
             needs_law=True,
+            of_log=True,
             may_decide=False,
             by_ratio=True,
         ),
@@ -136,6 +140,17 @@ MEASURES: dict[str, Measure] = {
             needs_law=True,
             may_decide=False,
             legend="ECE: calibration error.",
+        ),
+        Measure(
+            "impossible",
+            "share of rows whose true class has probability 0",
+            "p = 0",
+            False,
+            _CLASSES,
+            needs_law=True,
+            of_zeros=True,
+            may_decide=False,
+            legend="p = 0: the share of rows whose true class has probability 0.",
         ),
     )
 }

@@ -171,6 +171,7 @@ class MethodInfo:
     defines_law: bool
     note: str | None = None
     strength: str | None = None  # the name of its strength, where it has one
+    gives_zeros: bool = False  # as probabilities, so that it has no measure of their logarithm
 
 
 @dataclass
@@ -419,6 +420,10 @@ class Comparison:
         """
         if MEASURES[key].needs_law and not method.defines_law:
             return "no probabilities" if spread else NONE
+        if MEASURES[key].of_log and method.gives_zeros:
+            return "may be infinite" if spread else "-"
+        if MEASURES[key].of_zeros and not method.gives_zeros:
+            return ""
         values = self.values(method.name, key)
         summary = summarise(values)
         if summary is None:

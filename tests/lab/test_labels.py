@@ -32,6 +32,12 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def of_all(source):
+    """A comparison of all heads of labels."""
+    return compare(source, **OPTIONS, methods=list(LABEL_LOSSES), seeds=3)
+
+
+@pytest.fixture(scope="module")
 def made(source, tmp_path_factory):
     """The comparison, and its folder."""
     folder = tmp_path_factory.mktemp("labels") / "run"
@@ -42,7 +48,10 @@ def test_average_precision_decides_among_the_heads_of_labels(made):
     comparison, _ = made
     assert comparison.decide_by == "average_precision"
     assert [method.name for method in comparison.methods] == ["sigmoid", "weighted"]
-    assert {left.why for left in comparison.left_out} == {"the labels of a row do not exclude each other"}
+    others = {
+        left.method for left in comparison.left_out if left.why != "the labels of a row do not exclude each other"
+    }
+    assert others == {"focal", "asymmetric"}
     assert comparison.verdict.reference == "sigmoid"
     frequencies = np.mean([each.measures["average_precision"] for each in comparison.baseline])
     for name in ("sigmoid", "weighted"):
@@ -60,7 +69,7 @@ def test_what_the_text_says_is_of_labels(made, capsys):
     for text in (said, page):
         assert "3 labels" in text
         assert "Label by label" in text
-        assert "and smoothed left out: the labels of a row do not exclude each other" in " ".join(text.split())
+        assert "and entmax left out: the labels of a row do not exclude each other" in " ".join(text.split())
         assert " class " not in text
     for absent in ("After temperature scaling", "takes for what", "can the scores", "time to quality"):
         assert absent.casefold() not in page.casefold()
@@ -111,13 +120,24 @@ def test_the_winner_is_taken_home(made, source):
 
 
 @pytest.mark.parametrize("pick", list(LABEL_LOSSES))
-def test_the_code_trains_the_winner(made, pick, monkeypatch, source):
-    comparison, _ = made
+def test_the_code_trains_the_winner(of_all, pick, monkeypatch):
+    comparison = of_all
     monkeypatch.setattr(comparison.verdict, "pick", pick)
     done = subprocess.run([sys.executable, "-c", code_of(comparison)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     reached = float(done.stdout.splitlines()[0].removeprefix("average precision on the test part: "))
     assert reached == pytest.approx(np.mean(comparison.values(pick, "average_precision")), abs=0.1)
+
+
+def test_heads_that_are_not_calibrated_say_so(of_all):
+    for name in ("focal", "asymmetric"):
+        (note,) = [method.note for method in of_all.methods if method.name == name]
+        assert note.endswith("they are not calibrated.")
+        assert np.mean(of_all.values(name, "nll")) > np.mean(of_all.values("sigmoid", "nll"))
+        assert note in html.unescape(render(of_all))
+    # the asymmetric loss says more labels
+    said = {name: of_all.predictions_frame().filter(like=f"{name}: ").to_numpy().mean() for name in LABEL_LOSSES}
+    assert said["asymmetric"] > said["sigmoid"]
 
 
 def test_there_is_code_for_every_head_of_labels():

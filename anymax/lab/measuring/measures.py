@@ -31,6 +31,7 @@ class Law:
     nll: np.ndarray  # -log of the target's probability, nats
     brier: np.ndarray  # squared distance between the probabilities and the truth
     confidence: np.ndarray  # the probability of the answer, the largest one where the head answers by its probabilities
+    has_zeros: bool = False  # probabilities are made by a map that gives 0, so that nll may be infinite
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def observe(
     predict: Callable[[Tensor], tuple[Tensor, Tensor]],
     scores: Callable[[Tensor], Tensor] | None = None,
     ranks: bool = False,
+    alpha: float = 1.0,
+    has_log_z: bool = True,
 ) -> Outcome:
     """Apply a head to the features (items, d) of a part, a few rows at a time.
 
@@ -69,8 +72,13 @@ def observe(
         predict: the head's `predict`, whose first class is its answer.
         scores: the head's `scores`, for the measures that need them; None leaves those out.
         ranks: whether to keep what average precision needs, in the memory of all scores.
+        alpha: of the entmax that makes the law of the scores: 1 is softmax.
+        has_log_z: whether the log-probabilities are the scores less one number for each item.
     """
-    ranking = _ranking(targets, features, log_prob, scores, ranks) if scores else (None, None, None)
+    in_top5 = log_z = ranked_by = None
+    if scores:
+        in_top5, log_z, ranked_by = _ranking(targets, features, log_prob, scores, ranks, alpha)
+    ranking = in_top5, log_z if has_log_z else None, ranked_by
     if log_prob is None:
         predictions = torch.cat([predict(rows)[1][..., 0] for rows in features.split(1 << 14)])
         return Outcome(targets.cpu().numpy(), predictions.cpu().numpy(), None, *ranking)
@@ -79,7 +87,7 @@ def observe(
         for rows, row_targets in _chunks(features, targets, log_prob)
     ]
     predictions, nll, brier, confidence = (torch.cat(column).cpu().numpy() for column in zip(*seen, strict=True))
-    return Outcome(targets.cpu().numpy(), predictions, Law(nll, brier, confidence), *ranking)
+    return Outcome(targets.cpu().numpy(), predictions, Law(nll, brier, confidence, alpha > 1), *ranking)
 
 
 def _chunks(features: Tensor, targets: Tensor, scores: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -94,11 +102,13 @@ def _ranking(
     log_prob: Callable[[Tensor], Tensor] | None,
     scores: Callable[[Tensor], Tensor],
     ranks: bool,
+    alpha: float,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """What `Outcome` holds of the scores.
 
     A law's scores may move with the item without changing its probabilities, so its items are ranked by
-    log-probability; without a law the scores themselves rank them.
+    log-probability, or by what continues a power of the probability below 0; without a law the scores themselves rank
+    them.
     """
     num_classes = scores(features[:1]).shape[-1]
     in_top5, log_z, ranked_by = [], [], []
@@ -109,9 +119,17 @@ def _ranking(
         if log_prob is not None:
             log_z.append(row_scores.double().logsumexp(-1))
         if ranks and len(targets) * num_classes <= MOST_RANKED:
-            ranked_by.append(row_scores if log_prob is None else log_prob(rows))
+            ranked_by.append(row_scores if log_prob is None else _comparable(row_scores, log_prob(rows), alpha))
     columns = (torch.cat(column).cpu().numpy() if column else None for column in (in_top5, log_z, ranked_by))
     return tuple(columns)  # type: ignore[return-value]
+
+
+def _comparable(scores: Tensor, log_probs: Tensor, alpha: float) -> Tensor:
+    """Of a map with zeros p^(alpha - 1) / (alpha - 1), where it is 0 how far the score is below that; else log p."""
+    if alpha == 1:
+        return log_probs
+    power = alpha - 1
+    return scores - scores.amax(-1, keepdim=True) + (power * log_probs.amax(-1, keepdim=True)).exp() / power
 
 
 def of_log_probs(targets: Tensor, log_probs: Tensor, *, scores: bool, ranks: bool) -> Outcome:
@@ -190,6 +208,10 @@ def value(outcome: Outcome, key: str, measured_ids: Sequence[int], unknown_class
         )
     if outcome.law is None:
         return None
+    if outcome.law.has_zeros and MEASURES[key].of_log:
+        return None  # one repeat in which it happens to be finite is not to be compared
+    if key == "impossible":
+        return float(np.mean(np.isinf(outcome.law.nll))) if outcome.law.has_zeros else None
     if key == "nll":
         return _finite(float(np.mean(outcome.law.nll)))
     if key == "perplexity":
@@ -243,8 +265,10 @@ def has_rare_class(class_counts: Sequence[int], measured_ids: Sequence[int]) -> 
 def values(
     outcome: Outcome, task: Task, measured_ids: Sequence[int], unknown_class: int | None = None
 ) -> dict[str, float | None]:
-    """Every measure that the task has."""
-    return {key: value(outcome, key, measured_ids, unknown_class) for key in measured(task)}
+    """Every measure that the task has, and those of probabilities of 0 where there are any."""
+    has_zeros = outcome.law is not None and outcome.law.has_zeros
+    keys = [key for key in measured(task) if has_zeros or not MEASURES[key].of_zeros]
+    return {key: value(outcome, key, measured_ids, unknown_class) for key in keys}
 
 
 def of_test_part(
@@ -359,7 +383,7 @@ def by_item(outcome: Outcome, task: Task, measured_ids: Sequence[int]) -> dict[s
         scores, classes = ranking
         adds["average_precision"] = influence.mean_average_precision(scores, outcome.targets, classes)
     if outcome.law is not None:
-        adds |= {"nll": outcome.law.nll, "brier": outcome.law.brier}
+        adds |= {"nll": None if outcome.law.has_zeros else outcome.law.nll, "brier": outcome.law.brier}
     found = {key: numbers for key, numbers in adds.items() if numbers is not None and np.isfinite(numbers).all()}
     # exact to 1e-7 of an item's number, far below what chance does to it
     return {key: numbers if numbers.dtype == bool else numbers.astype(np.float32) for key, numbers in found.items()}

@@ -13,6 +13,7 @@ from anymax.lab.data.preparation import Preparation
 from anymax.lab.data.readings import TableReading
 from anymax.lab.data.table import TableDataset
 from anymax.lab.measure import Task
+from anymax.lab.measuring.calibration import log_probs
 from anymax.lab.model.recipe import NotKept, Recipe
 from anymax.lab.training import backbones, machine, trial
 from anymax.lab.training.methods import METHODS, LabelHead
@@ -74,7 +75,8 @@ class Kept:
             columns: as they were read by the reading of the model.
         """
         self.model.eval()
-        head, classes, probabilities = self.model.head, [], []
+        method, head = METHODS[self.facts.recipe.method], self.model.head
+        classes, probabilities = [], []
         for inputs in self.preparation.transform(columns).split(trial.EVALUATION_ROWS):
             features = self.model.backbone(trial.taken_by(self.model, inputs))
             if isinstance(head, LabelHead):
@@ -84,8 +86,8 @@ class Kept:
                 continue
             classes.append(head.predict(features)[1][:, 0])  # pyright: ignore[reportCallIssue]: every head has it
             if self.defines_law:
-                log_probs = head.log_prob(features).double()  # pyright: ignore[reportCallIssue]
-                probabilities.append((log_probs / (self.facts.recipe.temperature or 1.0)).softmax(-1))
+                scores = method.to_scale(head)(features).double() / (self.facts.recipe.temperature or 1.0)
+                probabilities.append(log_probs(scores, method.alpha).exp())
         return torch.cat(classes).numpy(), torch.cat(probabilities).numpy() if probabilities else None
 
 

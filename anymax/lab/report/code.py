@@ -33,6 +33,10 @@ HEADS = {
     "sigmoid": f"SigmoidHead({_COUNTED})",
     "prior": "SoftmaxHead(width, len(counts), class_prior=frequencies**{strength})",
     "smoothed": f"SoftmaxHead({_COUNTED}, label_smoothing={{strength}})",
+    "negative": f"NegativeSamplingHead({_DRAWN})",
+    "focal": f"FocalHead({_COUNTED}, alpha=None)",
+    "sparsemax": f"SparsemaxHead({_COUNTED})",
+    "entmax": f"EntmaxHead({_COUNTED})",
 }
 # What is minimised where rows have labels.
 LABEL_LOSSES = {
@@ -40,7 +44,18 @@ LABEL_LOSSES = {
     "weighted": "binary_cross_entropy_with_logits(\n"
     '            head(network(inputs[rows])), labels[rows], reduction="none", pos_weight=(-log_odds).exp()\n'
     "        ).sum(-1).mean()",
+    "focal": "sigmoid_focal_loss(head(network(inputs[rows])), labels[rows], alpha=None).sum(-1).mean()",
+    "asymmetric": 'asymmetric_loss(head(network(inputs[rows])), labels[rows], reduction="none").sum(-1).mean()',
 }
+MAPS = ("sparsemax", "entmax")  # methods whose probabilities are made by the function of their name
+_IMPORTED = (
+    "asymmetric_loss",
+    "binary_cross_entropy_with_logits",
+    "entmax",
+    "noise",
+    "sigmoid_focal_loss",
+    "sparsemax",
+)
 _NAME = r"[^\W\d]\w*"
 
 
@@ -71,6 +86,8 @@ def code_of(comparison: Comparison) -> str | None:
         head = "SigmoidHead(width, len(counts))"
     else:
         head = head_of(recipe.method, comparison.data.num_classes, recipe.strength)
+    label_loss = LABEL_LOSSES[recipe.method] if has_labels else None
+    map_ = recipe.method if recipe.method in MAPS and recipe.temperature is not None else None
     asked = str(comparison.asked.get("data", comparison.data.name))
     is_file = asked not in ("DataFrame", "tuple")
     printed: list[type[nn.Module]] = [backbones.LevelEmbedding] if "category" in kinds else []
@@ -95,11 +112,12 @@ def code_of(comparison: Comparison) -> str | None:
         most_numbers=None if own else backbones.MOST_NUMBERS,
         head=head,
         has_labels=has_labels,
-        label_loss=LABEL_LOSSES[recipe.method] if has_labels else None,
+        label_loss=label_loss,
+        map=map_,
+        imported=[name for name in _IMPORTED if re.search(rf"\b{name}[.(]", f"{head} {label_loss} {map_}(")],
         is_weighted=recipe.method == "weighted",
         has_prior=recipe.method == "prior",
         head_class=head.partition("(")[0],
-        uses_noise="noise." in head,
         own=own.groups() if own else None,
         backbone=own[2] if own else backbones.FeatureBackbone.__name__,
         networks=networks,

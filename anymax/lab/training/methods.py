@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import anymax.nn as heads
-from anymax import binary_cross_entropy_with_logits, log_softmax, noise
+from anymax import asymmetric_loss, binary_cross_entropy_with_logits, log_softmax, noise, sigmoid_focal_loss
 from anymax._core.sentences import quoted
 from anymax.lab.errors import MethodError
 from anymax.lab.measure import MEASURES, Task
@@ -55,14 +55,30 @@ class Method:
     # (in_features, rows of each label, rows) -> head, where a row may have several labels; None where it does not fit
     make_for_labels: Callable[[int, Tensor, int], LabelHead] | None = None
     label_note: str | None = None  # what `note` is to that
+    alpha: float = 1.0  # its probabilities are entmax of this alpha: 1 is softmax, above it some are exactly 0
+    shifted: bool = False  # its scores are log-probabilities of classes less something that differs between these
 
     def has_law(self, task: Task) -> bool:
         """Whether it has probabilities: over the classes, or one for each label."""
         return self.defines_law or task == "multilabel"
 
+    @property
+    def gives_zeros(self) -> bool:
+        """Whether classes get probability 0, true ones too, so that the log of it is infinite."""
+        return self.alpha > 1
+
+    @property
+    def has_log_z(self) -> bool:
+        """Whether its log-probabilities are its scores less one number for each item."""
+        return not (self.gives_zeros or self.shifted)
+
     def note_on(self, task: Task) -> str | None:
         """What a reader of its numbers must know."""
         return self.label_note if task == "multilabel" else self.note
+
+    def to_scale(self, head: nn.Module) -> Callable[[Tensor], Tensor]:
+        """What a temperature divides: scores, or log-probabilities, which do as well unless they are -inf."""
+        return head.scores if self.gives_zeros else head.log_prob  # type: ignore[return-value]
 
     def label_head(self, in_features: int, label_counts: Tensor, rows: int) -> LabelHead:
         """A head for labels, of which so many rows of so many have each."""
@@ -97,6 +113,18 @@ def _sampled(in_features: int, class_counts: Tensor) -> nn.Module:
     return heads.SampledSoftmaxHead(in_features, num_classes, class_counts=class_counts, num_noise=NUM_NOISE)
 
 
+def _negative(in_features: int, class_counts: Tensor) -> nn.Module:
+    return heads.NegativeSamplingHead(in_features, len(class_counts), class_counts=class_counts, num_noise=NUM_NOISE)
+
+
+def _sparsemax(in_features: int, class_counts: Tensor) -> nn.Module:
+    return heads.SparsemaxHead(in_features, len(class_counts), class_counts=class_counts)
+
+
+def _entmax(in_features: int, class_counts: Tensor) -> nn.Module:
+    return heads.EntmaxHead(in_features, len(class_counts), class_counts=class_counts)
+
+
 def _adaptive(in_features: int, class_counts: Tensor) -> nn.Module:
     return heads.AdaptiveSoftmaxHead(in_features, len(class_counts), class_counts=class_counts)
 
@@ -107,6 +135,10 @@ def _hierarchical(in_features: int, class_counts: Tensor) -> nn.Module:
 
 def _sigmoid(in_features: int, class_counts: Tensor) -> nn.Module:
     return heads.SigmoidHead(in_features, len(class_counts), class_counts=class_counts)
+
+
+def _focal(in_features: int, class_counts: Tensor) -> nn.Module:
+    return heads.FocalHead(in_features, len(class_counts), class_counts=class_counts, alpha=None)
 
 
 class _PriorHead(heads.SoftmaxHead):
@@ -202,6 +234,20 @@ def _weighted(in_features: int, label_counts: Tensor, rows: int) -> LabelHead:
     return LabelHead(in_features, label_counts, rows, loss, shift)
 
 
+def _focal_of_labels(in_features: int, label_counts: Tensor, rows: int) -> LabelHead:
+    def loss(scores: Tensor, targets: Tensor) -> Tensor:
+        return sigmoid_focal_loss(scores, targets, alpha=None).sum(-1).mean()
+
+    return LabelHead(in_features, label_counts, rows, loss)
+
+
+def _asymmetric(in_features: int, label_counts: Tensor, rows: int) -> LabelHead:
+    def loss(scores: Tensor, targets: Tensor) -> Tensor:
+        return asymmetric_loss(scores, targets, reduction="none").sum(-1).mean()
+
+    return LabelHead(in_features, label_counts, rows, loss)
+
+
 def _draws_all(num_classes: int) -> bool:
     return num_classes <= NUM_NOISE
 
@@ -218,7 +264,7 @@ def _why_not_tree(case: Case) -> str | None:
     return None
 
 
-def _why_not_gumbel(case: Case) -> str | None:
+def _why_not_aimless(case: Case) -> str | None:
     return None if case.named else "its objective aims at none of the measures; --methods takes it"
 
 
@@ -230,11 +276,20 @@ def _why_not_prior(case: Case) -> str | None:
     return None
 
 
+def _why_not_sparse(case: Case) -> str | None:
+    return None if case.named else "it says of classes that they are impossible; --methods takes it"
+
+
 def _why_not_smoothed(case: Case) -> str | None:
     if case.decide_by == "nll" or case.named:
         return None
     return "it takes part where the negative log-likelihood decides (--decide-by nll); --methods takes it"
 
+
+_ZEROS = (
+    "It gives probability 0 to classes, at times to the true one, which makes its log-likelihood infinite: look at the "
+    "Brier score."
+)
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -247,7 +302,7 @@ METHODS: dict[str, Method] = {
             defines_law=True,
             note="It is trained on the relaxed sample: not a consistent estimate of the class probabilities, and its "
             "objective does not aim at the negative log-likelihood.",
-            why_not=_why_not_gumbel,
+            why_not=_why_not_aimless,
         ),
         Method(
             "nce",
@@ -324,6 +379,57 @@ METHODS: dict[str, Method] = {
             label_note="Rows that have a label count as much as those that do not (pos_weight), so its answers find "
             "more of the former and are wrong more often; its probabilities have the weights taken out again.",
         ),
+        Method(
+            "negative",
+            "negative sampling",
+            _negative,
+            defines_law=True,
+            note=f"It is trained to tell the class from {NUM_NOISE} drawn ones: its scores learn how much likelier a "
+            "class is than among the draws. Its probabilities have the draws' own added back, as is right where "
+            "training has come to its end.",
+            why_not=_why_not_drawn,
+            shifted=True,
+        ),
+        Method(
+            "focal",
+            "one-vs-rest sigmoids with the focal loss",
+            _focal,
+            defines_law=False,
+            note="It defines no probabilities over the classes. A decision counts less the surer and righter it is, so "
+            "its scores are not calibrated even for a class by itself.",
+            why_not=_why_not_aimless,
+            make_for_labels=_focal_of_labels,
+            label_note="A decision counts less the surer and righter it is, so its probabilities are less sure than "
+            "they may be: they are not calibrated.",
+        ),
+        Method(
+            "asymmetric",
+            "sigmoids with the asymmetric loss",
+            None,
+            defines_law=False,
+            why_not=_why_not_aimless,
+            make_for_labels=_asymmetric,
+            label_note="Labels that are absent count less the surer their absence is, and at last not at all, so it "
+            "answers labels more often and its probabilities are too large: they are not calibrated.",
+        ),
+        Method(
+            "sparsemax",
+            "sparsemax",
+            _sparsemax,
+            defines_law=True,
+            note=f"{_ZEROS} A class whose score is 1 below the best has none.",
+            why_not=_why_not_sparse,
+            alpha=2.0,
+        ),
+        Method(
+            "entmax",
+            "1.5-entmax",
+            _entmax,
+            defines_law=True,
+            note=f"{_ZEROS} It stands between softmax and sparsemax.",
+            why_not=_why_not_sparse,
+            alpha=1.5,
+        ),
     )
 }
 
@@ -377,6 +483,9 @@ def _unfit(method: Method, task: Task) -> str | None:
 
 
 def _no_law(method: Method, task: Task, decide_by: str) -> str | None:
-    if method.has_law(task) or not MEASURES[decide_by].needs_law:
-        return None
-    return f"it defines no probabilities over the classes, so it has no {MEASURES[decide_by].title}"
+    measure = MEASURES[decide_by]
+    if not method.has_law(task) and measure.needs_law:
+        return f"it defines no probabilities over the classes, so it has no {measure.title}"
+    if method.gives_zeros and measure.of_log:
+        return f"it gives probability 0 to true classes too, where {measure.title} is infinite"
+    return None

@@ -123,6 +123,7 @@ def run(
                 m.has_law(dataset.task),
                 m.note_on(dataset.task),
                 m.strengths.name if m.strengths else None,
+                m.gives_zeros,
             )
             for m in chosen
         ],

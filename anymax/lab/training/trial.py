@@ -68,7 +68,7 @@ class Standing:
     """How a model does on the validation part: in the deciding measure, and among equals by its loss.
 
     Accuracy on a few dozen rows is often the same for epochs on end, in which the probabilities still get better.
-    The loss is the negative log-likelihood, or the method's own where it defines no law.
+    The loss is the negative log-likelihood, or the method's own where it defines no law or one with zeros.
     """
 
     value: float
@@ -354,10 +354,9 @@ def look_at_test(
     scaled = None
     targets, features = _items(model, parts.test)
     if method.defines_law and plan.task != "multilabel":
-        log_prob: Any = model.head.log_prob
-        predict: Any = model.head.predict
-        scaling = calibration.fit(*_items(model, parts.validation), log_prob)
-        scaled = calibration.scaled(scaling, targets, features, log_prob, predict) if scaling else None
+        scores, predict = method.to_scale(model.head), model.head.predict
+        scaling = calibration.fit(*_items(model, parts.validation), scores, method.alpha)
+        scaled = calibration.scaled(scaling, targets, features, scores, predict) if scaling else None  # type: ignore[arg-type]
     counts = parts.class_counts.tolist()
     outcome = _outcome(model, method, targets, features, scores=True, ranks=takes_average_precision(plan, counts))
     return measured(outcome, plan, counts, info, unknown_class, scaled)
@@ -424,13 +423,18 @@ def _outcome(
 ) -> measures.Outcome | LabelOutcome:
     if isinstance(model.head, LabelHead):
         return labels.observe(targets, features, model.head.answer)
+    log_prob: Any = model.head.log_prob if method.defines_law else None
+    # what is added back to shifted scores changes their order
+    ranking = log_prob if method.shifted else getattr(model.head, "scores", None)
     return measures.observe(
         targets,
         features,
-        log_prob=model.head.log_prob if method.defines_law else None,  # type: ignore[arg-type]
+        log_prob=log_prob,
         predict=model.head.predict,  # type: ignore[arg-type]
-        scores=getattr(model.head, "scores", None) if scores else None,
+        scores=ranking if scores else None,
         ranks=ranks,
+        alpha=method.alpha,
+        has_log_z=method.has_log_z,
     )
 
 
@@ -444,7 +448,7 @@ def _standing(model: Model, method: Method, plan: Plan, part: Part) -> Standing 
         return None
     if isinstance(outcome, LabelOutcome):
         return Standing(reached, float(outcome.nll.mean()))
-    if outcome.law is not None:
+    if outcome.law is not None and not outcome.law.has_zeros:
         return Standing(reached, float(outcome.law.nll.mean()))
     batches = zip(part.inputs.split(EVALUATION_ROWS), part.targets.split(EVALUATION_ROWS), strict=True)
     losses = [float(model(taken_by(model, rows), taken_by(model, targets))) * len(rows) for rows, targets in batches]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from anymax import entmax
 from anymax.lab.measuring import calibration
 from anymax.lab.measuring.calibration import fit, scaled
 from anymax.nn import TemperatureScaling
@@ -71,6 +72,23 @@ def test_the_right_temperature_calibrates_other_items_of_the_kind():
     assert after.nll < as_it_is.nll
     assert after.brier < as_it_is.brier
     assert as_it_is.ece > 0.1
+    assert after.ece < 2 * after.ece_if_calibrated
+
+
+@pytest.mark.parametrize("alpha", [1.5, 2.0])
+def test_a_map_with_zeros_is_calibrated_by_its_own_loss(alpha):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(8000, 10, generator=generator)
+    targets = torch.multinomial(entmax(scores, -1, alpha=alpha), 1, generator=generator)[:, 0]
+    seen, new = slice(4000), slice(4000, None)
+    found = fit(targets[seen], 3 * scores[seen], lambda rows: rows, alpha)
+    # as in the tests of TemperatureScaling
+    assert found.temperature.item() == pytest.approx(3.0, rel=0.06)
+    before = scaled(TemperatureScaling(alpha=alpha), targets[new], 3 * scores[new], lambda rows: rows, answer)
+    after = scaled(found, targets[new], 3 * scores[new], lambda rows: rows, answer)
+    assert after.nll is before.nll is None
+    assert after.brier < before.brier
+    assert before.ece > 0.1
     assert after.ece < 2 * after.ece_if_calibrated
 
 

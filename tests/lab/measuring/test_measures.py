@@ -8,6 +8,7 @@ import torch
 import torchmetrics.functional.classification as reference
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, log_loss, top_k_accuracy_score
 
+from anymax import entmax
 from anymax.lab.measure import MEASURES, measured
 from anymax.lab.measuring import measures
 from anymax.lab.measuring.measures import Law, Outcome
@@ -168,6 +169,67 @@ def test_log_z_is_mean_and_spread_of_the_log_of_the_sum(scored):
     assert found.spread == pytest.approx(float(shift.std(correction=0)), rel=1e-5)
 
 
+# ---------------------------------------------------------------- laws with zeros
+
+
+def of_map(scores, targets, alpha, ranks=True):
+    """The outcome of a head whose probabilities are entmax of its scores."""
+    return measures.observe(
+        targets,
+        scores,
+        log_prob=lambda rows: entmax(rows, -1, alpha=alpha).log(),
+        predict=lambda rows: rows.topk(1),
+        scores=lambda rows: rows,
+        ranks=ranks,
+        alpha=alpha,
+        has_log_z=False,
+    )
+
+
+@pytest.mark.parametrize("zeros", [0, 3])
+def test_the_share_of_true_classes_without_a_chance_stands_in_for_the_likelihood(zeros):
+    scores = torch.tensor([0.0, 0.5, 0.25, -5.0]).repeat(20, 1)  # sparsemax gives 1/12, 7/12, 1/3 and 0
+    targets = torch.tensor([1] * (20 - zeros) + [3] * zeros)
+    outcome = of_map(scores, targets, 2.0)
+    found = measures.values(outcome, "text", range(4), unknown_class=0)
+    assert found["impossible"] == zeros / 20
+    squares = (1 + 49 + 16) / 144
+    assert found["brier"] == pytest.approx(squares + 1 - (20 - zeros) / 20 * 7 / 6)
+    assert found["ece"] == pytest.approx(abs((20 - zeros) / 20 - 7 / 12))
+    assert [key for key, value in found.items() if value is None and key != "top5"] == [
+        "nll",
+        "perplexity",
+        "perplexity_known",
+    ]
+    assert measures.log_z(outcome) is None
+    adds = measures.by_item(outcome, "text", range(4))
+    assert adds["brier"].mean() == pytest.approx(found["brier"])
+    assert "nll" not in adds
+    assert "impossible" not in measures.values(observed(scores.log_softmax(-1), targets), "text", range(4))
+
+
+@pytest.mark.parametrize("alpha", [1.25, 1.5, 2.0])
+def test_items_whose_probability_is_zero_are_still_ranked(alpha, scored):
+    """By how far they are from having one, so that two classes are ranked as by softmax."""
+    scores, targets = two_classes()
+    binary = [
+        measures.value(outcome, "average_precision", range(2))
+        for outcome in (of_map(9 * scores, targets, alpha), observed(scores.log_softmax(-1), targets))
+    ]
+    assert binary[0] == pytest.approx(binary[1])
+    scores, targets = scored
+    outcome = of_map(scores, targets, alpha)
+    probs = entmax(scores, -1, alpha=alpha).numpy()
+    held = probs > 0
+    assert 0.1 < held.mean() < 0.95
+    assert np.allclose(outcome.ranked_by[held], probs[held] ** (alpha - 1) / (alpha - 1), atol=1e-5)
+    assert (outcome.ranked_by[~held] < 1e-5).all()
+    adds = measures.by_item(outcome, "classification", range(7))
+    assert adds["average_precision"].mean() == pytest.approx(
+        measures.value(outcome, "average_precision", range(7)), rel=1e-5
+    )
+
+
 # ---------------------------------------------------------------- average precision
 
 
@@ -252,7 +314,7 @@ def test_a_class_that_is_not_measured_does_not_count():
 def test_numbers_that_are_not_finite_are_none():
     infinite = Outcome(np.array([0]), np.array([0]), Law(*(np.array([np.inf]),) * 3))
     found = measures.values(infinite, "text", [0])
-    assert found == dict.fromkeys(measured("text")) | {"top1": 1.0}
+    assert found == {key: None for key in measured("text") if not MEASURES[key].of_zeros} | {"top1": 1.0}
     huge = Outcome(np.array([0]), np.array([0]), Law(np.array([800.0]), np.array([2.0]), np.array([1.0])))
     assert measures.value(huge, "perplexity", [0]) is None
     assert measures.value(huge, "nll", [0]) == 800

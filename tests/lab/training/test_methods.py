@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from anymax.lab import compare
+from anymax.lab.measure import MEASURES
 from anymax.lab.training import methods as lab_methods
 from anymax.lab.training import trial
 from anymax.lab.training.methods import METHODS, NUM_NOISE, MethodError
@@ -26,7 +27,7 @@ def choose(asked, task="classification", num_classes=10, decide_by="top1", *, ha
 
 def test_all_that_fit_take_part():
     chosen, left_out = choose(None, "classification", 1000, "top1")
-    assert names(chosen) == ["softmax", "nce", "sampled", "adaptive", "hierarchical", "sigmoid"]
+    assert names(chosen) == ["softmax", "nce", "sampled", "adaptive", "hierarchical", "sigmoid", "negative"]
     assert [(out.method, out.why) for out in left_out] == [
         ("gumbel", "its objective aims at none of the measures; --methods takes it"),
         ("prior", "no class has under a tenth of its even share; --methods takes it"),
@@ -34,6 +35,9 @@ def test_all_that_fit_take_part():
             "smoothed",
             "it takes part where the negative log-likelihood decides (--decide-by nll); --methods takes it",
         ),
+        ("focal", "its objective aims at none of the measures; --methods takes it"),
+        ("sparsemax", "it says of classes that they are impossible; --methods takes it"),
+        ("entmax", "it says of classes that they are impossible; --methods takes it"),
     ]
     assert names(choose(["gumbel", "softmax"], "classification", 1000, "top1")[0]) == ["gumbel", "softmax"]
 
@@ -45,7 +49,10 @@ def test_methods_that_would_draw_all_classes_are_left_out_unless_named():
     assert [(out.method, out.why) for out in left_out[1:3]] == [("nce", why), ("sampled", why)]
     why = "a tree over 10 classes saves nothing; --methods takes it"
     assert [(out.method, out.why) for out in left_out[3:5]] == [("adaptive", why), ("hierarchical", why)]
-    named = ["sampled", "nce", "softmax"]
+    assert [out.why for out in left_out if out.method == "negative"] == [
+        "64 draws from 10 classes cost more than softmax"
+    ]
+    named = ["sampled", "nce", "negative", "softmax"]
     assert names(choose(named, "classification", 10, "top1")[0]) == named
 
 
@@ -56,12 +63,23 @@ def test_a_method_without_a_law_is_left_out_where_its_law_decides():
     assert "sigmoid" in names(choose(None, "text", 1000, "top1")[0])
 
 
+@pytest.mark.parametrize("name", ["sparsemax", "entmax"])
+def test_a_law_with_zeros_takes_part_where_named_unless_its_logarithm_decides(name):
+    for measure in ("top1", "macro_f1", "average_precision", "brier"):
+        assert names(choose([name, "softmax"], decide_by=measure)[0]) == [name, "softmax"]
+        assert name not in names(choose(None, decide_by=measure, has_rare_class=True)[0])
+    for task, measure in (("classification", "nll"), ("text", "nll"), ("text", "perplexity")):
+        chosen, (out,) = choose([name, "softmax"], task, 1000, measure)
+        assert names(chosen) == ["softmax"]
+        assert out.why == f"it gives probability 0 to true classes too, where {MEASURES[measure].title} is infinite"
+
+
 def test_an_unknown_method_is_refused_with_the_valid_names():
     with pytest.raises(MethodError) as error:
         choose(["softmax", "sotfmax"], "classification", 10, "top1")
     assert str(error.value) == (
         "There is no method 'sotfmax': expected some of softmax, gumbel, nce, sampled, adaptive, "
-        "hierarchical, sigmoid, prior, smoothed. Did you mean 'softmax'?"
+        "hierarchical, sigmoid, prior, smoothed, negative, focal, sparsemax, entmax. Did you mean 'softmax'?"
     )
 
 
@@ -216,7 +234,11 @@ def test_a_class_that_training_lacks_has_a_finite_start_and_a_finite_price(drift
     assert math.isfinite(training.best.loss)
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     outcome = trial.look(model, METHODS[name], parts.test)
-    if METHODS[name].defines_law:
+    if METHODS[name].gives_zeros:
+        assert np.isfinite(outcome.law.brier).all()
+        with torch.no_grad():
+            assert math.isfinite(model(parts.test.inputs, parts.test.targets))
+    elif METHODS[name].defines_law:
         price = outcome.law.nll
         assert np.isfinite(price).all()
         assert price[outcome.targets == 2].min() > price[outcome.targets != 2].max()
@@ -237,11 +259,14 @@ def test_a_comparison_with_classes_that_training_lacks_has_finite_numbers_alone(
     assert "NaN" not in (written := (tmp_path / "results.json").read_text())
     assert "Infinity" not in written
     for found in comparison.trials:
-        laws = [found.tested.measures[key] for key in ("nll", "brier", "ece")]
-        assert [value is not None for value in laws] == [METHODS[found.method].defines_law] * 3
+        method = METHODS[found.method]
+        laws = [found.tested.measures[key] for key in ("brier", "ece", "nll")]
+        assert [value is not None for value in laws] == [method.defines_law] * 2 + [
+            method.defines_law and not method.gives_zeros
+        ]
         assert found.tested.measures["macro_f1"] is not None
         if found.tested.scaled is not None:
-            assert found.tested.scaled.nll is not None
+            assert (found.tested.scaled.nll is None) == method.gives_zeros
 
 
 def test_a_text_whose_training_part_knows_all_its_words_prices_an_unknown_one(tmp_path):
@@ -279,7 +304,7 @@ def test_the_law_of_a_head_of_labels_starts_at_the_frequencies(name):
     assert answers.shape == (7, 3)
 
 
-@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize("name", ["sigmoid", "weighted"])  # the others' notes say that theirs does not
 def test_the_law_of_a_head_of_labels_ends_at_the_frequencies(name):
     """Of rows that say nothing: the best law is how often each label is there, whatever the weights."""
     labels = (torch.rand(4000, 3, generator=torch.Generator().manual_seed(0)) < torch.tensor([0.6, 0.2, 0.05])).float()
@@ -302,9 +327,17 @@ def test_the_law_of_a_head_of_labels_ends_at_the_frequencies(name):
 
 def test_only_methods_of_labels_take_part_where_rows_have_labels():
     chosen, left_out = choose(None, "multilabel", 3, "average_precision")
-    assert names(chosen) == LABELLED
-    assert {out.why for out in left_out} == {"the labels of a row do not exclude each other"}
-    assert not set(LABELLED) - {"sigmoid"} & set(names(choose(None, "classification", 3, "top1")[0]))
-    assert names(choose(None, "multilabel", 3, "nll")[0]) == LABELLED  # each has a law of every label
-    with pytest.raises(MethodError, match=r"There is no method 'softmx': expected some of sigmoid, weighted\."):
+    assert names(chosen) == ["sigmoid", "weighted"]
+    assert {out.why for out in left_out if out.method not in LABELLED} == {
+        "the labels of a row do not exclude each other"
+    }
+    why = "its objective aims at none of the measures; --methods takes it"
+    assert [(out.method, out.why) for out in left_out if out.method in LABELLED] == [
+        ("focal", why),
+        ("asymmetric", why),
+    ]
+    assert not {"weighted", "asymmetric"} & set(names(choose(None, "classification", 3, "top1")[0]))
+    assert names(choose(LABELLED, "multilabel", 3, "nll")[0]) == LABELLED  # each has a law of every label
+    expected = r"expected some of sigmoid, weighted, focal, asymmetric\."
+    with pytest.raises(MethodError, match=f"There is no method 'softmx': {expected}"):
         choose(["softmx"], "multilabel", 3, "nll")
