@@ -97,7 +97,8 @@ def test_the_result_is_complete(whole, tmp_path):
             assert trial.train_seconds == trial.curve.seconds[-1] > 0
             assert trial.seconds_per_step > 0
             assert trial.parameters > 0
-            assert tuple(trial.tested.measures) == measured("classification")
+            of_zeros = set() if METHODS[method.name].gives_zeros else {"impossible"}
+            assert [*trial.tested.measures] == [key for key in measured("classification") if key not in of_zeros]
             law = [trial.tested.measures[key] for key in ("nll", "brier", "ece")]
             assert all((value is not None) == method.defines_law for value in law)
             assert (trial.tested.ece_if_calibrated is not None) == method.defines_law
