@@ -163,6 +163,11 @@ def check_values(target: Tensor, num_classes: int, axis: int, ignore_index: int,
             f"smallest entry of {target.min().item():.4g}; write target / target.sum({axis}, keepdim=True) "
             "for counts"
         )
+    check_ids(target, num_classes, ignore_index)
+
+
+def check_ids(target: Tensor, num_classes: int, ignore_index: int) -> None:
+    """Say which of the ids, whose values can be read, is no class."""
     bad = (target != ignore_index) & ((target < 0) | (target >= num_classes))
     if bool(bad.any()):
         from_one = bool((target[target != ignore_index] >= 1).all() & (target[bad] == num_classes).all())

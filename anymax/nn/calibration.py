@@ -13,7 +13,7 @@ from anymax._core import checks
 from anymax._core.dims import Dim
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.start import moved_alone
-from anymax._core.targets import as_ids, check_shape, class_axis
+from anymax._core.targets import as_ids, check_ids, check_shape, class_axis
 from anymax.nn._arguments import describe
 from anymax.ops.calibration.temperature import fit_temperature
 
@@ -131,13 +131,7 @@ class TemperatureScaling(nn.Module):
         dims = class_axis(self.dim, input.ndim)
         target = as_ids("target", target)
         check_shape(target, input.shape, dims, self.dim)
-        num_classes = input.shape[dims.axes[0]]
-        bad = (target != self.ignore_index) & ((target < 0) | (target >= num_classes))
-        if bool(bad.any()):
-            raise ValueError(
-                f"{CALLER}: target ids must be in [0, {num_classes - 1}] or ignore_index ({self.ignore_index}), "
-                f"got {target[bad].flatten()[0].item()}"
-            )
+        check_ids(target, input.shape[dims.axes[0]], self.ignore_index)
         counted = target != self.ignore_index
         return input.detach().movedim(dims.axes[0], -1)[counted], target[counted]
 

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import embedding, linear, pad
 
-from anymax._core.context import is_eager
 from anymax._core.dims import Dims
 from anymax._core.dispatch import implementation
 from anymax._core.scores import INFINITY, compute_dtype, mean_of
 from anymax._core.targets import look_up, reduce, spoilt_unless
+from anymax.noise.draws import can_branch
 from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.tree.structure import Tree
 
@@ -113,7 +112,7 @@ def adaptive_softmax_loss(
     loss = _linear_loss(features, head_weight, head_bias, torch.where(counted, of_head, IGNORED), each)
     for tail, (begin, end) in zip(tails, pairwise(ends), strict=True):
         inside = counted & (place >= begin) & (place < end)
-        if is_eager() and not isinstance(inside, FakeTensor) and not inside.is_meta:
+        if can_branch(inside):
             chosen = inside.nonzero().squeeze(-1)
             hidden = linear(features.index_select(0, chosen), tail.projection)
             part = _linear_loss(hidden, tail.weight, tail.bias, place.index_select(0, chosen) - begin, each)
