@@ -1,12 +1,14 @@
-"""Four tables to try `anymax compare` on, each with a difficulty of its own; nothing is downloaded.
+"""Six tables to try `anymax compare` on, each with a difficulty of its own; nothing is downloaded.
 
 - `alarms.csv`: 100,000 readings of six sensors, of which 1 in 1,000 is an alarm. Drawn from known laws.
 - `orders.csv`: 12,000 orders with dates, categories (one with 900 levels), prices and missing cells. Drawn likewise;
   "NA" is a country, and no model can know more than the law that each outcome was drawn from.
+- `mislabelled.csv`: the digits of scikit-learn, three in ten of which are called by the name of another digit.
 - `calls.csv`: which built-in function does Python's own library call here? A long tail, down to classes of one row.
 - `docstrings.csv`: from which package of Python's own library is this docstring? A column of free text.
+- `functions.csv`: which built-in functions does this function of Python's own library call? Any number of labels a row.
 
-The last two are read from the library of the Python that runs this, so their rows differ between its versions.
+The last three are read from the library of the Python that runs this, so their rows differ between its versions.
 
 Run: python examples/make_data.py FOLDER
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.datasets import load_digits
 
 BUILT_IN_FUNCTIONS = {name for name, value in vars(builtins).items() if callable(value) and name[0].islower()}
 LOOPS = (ast.For, ast.While, ast.comprehension)
@@ -68,6 +71,15 @@ def orders() -> pd.DataFrame:
     frame.loc[draw.random(rows) < 0.05, "price"] = np.nan
     frame.loc[draw.random(rows) < 0.03, "article"] = np.nan
     return frame.assign(outcome=np.array(["kept", "exchanged", "returned"])[outcome])
+
+
+def mislabelled() -> pd.DataFrame:
+    """Images of digits, of which a model can get no more than the 70 % right that carry their own name."""
+    draw = np.random.default_rng(2)
+    images, digit = load_digits(return_X_y=True, as_frame=True)
+    wrong = draw.random(len(digit)) < 0.3
+    other = (digit + draw.integers(1, 10, len(digit))) % 10
+    return images.astype(int).assign(digit=np.where(wrong, other, digit))
 
 
 def calls() -> pd.DataFrame:
@@ -120,6 +132,32 @@ def docstrings() -> pd.DataFrame:
     return frame[frame["package"].isin(largest)]
 
 
+def functions() -> pd.DataFrame:
+    """Every function, by its name, what it takes and what it is made of; its labels are what it calls."""
+    rows = []
+    for _, tree in library():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                inside = list(ast.walk(node))
+                called = {one.func.id for one in inside if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
+                rows.append(
+                    {
+                        "name": node.name.strip("_").replace("_", " "),
+                        "arguments": " ".join(one.arg for one in node.args.args),
+                        "decorators": len(node.decorator_list),
+                        "statements": sum(isinstance(one, ast.stmt) for one in inside),
+                        "branches": sum(isinstance(one, ast.If | ast.IfExp) for one in inside),
+                        "loops": sum(isinstance(one, LOOPS) for one in inside),
+                        "subscripts": sum(isinstance(one, ast.Subscript) for one in inside),
+                        "raises": any(isinstance(one, ast.Raise) for one in inside),
+                        "calls": called & BUILT_IN_FUNCTIONS,
+                    }
+                )
+    frame = pd.DataFrame(rows)
+    labels = frame["calls"].explode().value_counts().index[:20]
+    return frame.assign(calls=[";".join(name for name in labels if name in called) for called in frame["calls"]])
+
+
 def library() -> Iterator[tuple[str, ast.Module]]:
     """Every module of Python's own library that is no test, by name."""
     root = Path(sysconfig.get_paths()["stdlib"])
@@ -141,7 +179,7 @@ if __name__ == "__main__":
         sys.exit("Run: python examples/make_data.py FOLDER")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (alarms, orders, calls, docstrings):
+    for make in (alarms, orders, mislabelled, calls, docstrings, functions):
         frame = make()
         frame.to_csv(folder / f"{make.__name__}.csv", index=False)
         print(f"{folder / make.__name__}.csv: {len(frame)} rows, {len(frame.columns)} columns")

@@ -9,6 +9,7 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -198,7 +199,7 @@ def test_gumbel_softmax_lightning_resumes_at_the_temperature_of_its_step():
 
 
 def test_make_data(shown, monkeypatch, tmp_path):
-    lab = pytest.importorskip("tests.lab.calls")
+    lab, pd = pytest.importorskip("tests.lab.calls"), pytest.importorskip("pandas")
     monkeypatch.setattr("sys.argv", ["make_data.py", str(tmp_path)])
     text = shown("make_data.py")
     assert numbers(text, f"{tmp_path / 'alarms.csv'}:") == [100_000, 7]
@@ -224,6 +225,16 @@ def test_make_data(shown, monkeypatch, tmp_path):
     docstrings = lab.load(tmp_path / "docstrings.csv", target="package")
     assert {column.name for column in docstrings.columns if column.kind == "text"} == {"docstring"}
     assert len(docstrings.class_names) == 12
+    mislabelled = lab.load(tmp_path / "mislabelled.csv", target="digit")
+    images, digit = pytest.importorskip("sklearn.datasets").load_digits(return_X_y=True)
+    assert (pd.read_csv(tmp_path / "mislabelled.csv").drop(columns="digit").to_numpy() == images).all()
+    assert 0.67 < (np.array(mislabelled.class_names)[mislabelled.classes] == digit.astype(str)).mean() < 0.73
+    functions = lab.load(tmp_path / "functions.csv", target="calls", target_separator=";")
+    assert len(functions.class_names) == 20
+    assert functions.class_counts.min() > 50
+    rows = pd.read_csv(tmp_path / "functions.csv", dtype=str).fillna("")
+    (called,) = rows["calls"][rows["name"] == "total ordering"]  # of functools
+    assert {"getattr", "max", "setattr"} >= set(called.split(";")) >= {"getattr", "max"}
 
 
 def test_estimators_figure(shown, monkeypatch, tmp_path):

@@ -67,7 +67,8 @@ def _gumbel_softmax(case: Case) -> Problem:
         jax=None if options else with_jax,
         exact=by_reference(seeded),
         seeded=seeded,
-        batch_axis=0,
+        # where a word of the noise of sample k stands depends on how many rows there are
+        batch_axis=None if case.variant == "rao" else 0,
         is_choice=hard,
         copied=True,
     )

@@ -16,7 +16,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
 TEXT_EPOCHS = 8
 PATIENCE: dict[Task, int] = {"classification": 10, "multilabel": 10, "text": 2}
 TEXT_BATCH = 32  # windows
-EXPECTED_EPOCHS = 25  # after which early stopping has ended a table's training: 14 to 45 in docs/six-data-sets.md
+EXPECTED_EPOCHS = 25  # after which early stopping has ended a table's training: 14 to 45 in docs/data-sets.md
 TEST_LOOKS = 3  # what measuring the test part costs, in looks at the validation part
 LONG_RUN = 1800.0  # seconds; without a limit, a longer run is announced with the budget that would end it by then
 
