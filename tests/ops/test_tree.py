@@ -62,6 +62,7 @@ TREES = {
     "huffman": (huffman(zipf(13)), 13),
     "chain": (nested([0, [1, [2, [3, [4, 5]]]]], 6), 6),
     "flat": (nested([3, 1, 0, 2], 4), 4),
+    "narrow root": (nested([[0, 1, 2], [3, 4]], 5), 5),
     "two": (balanced(2), 2),
 }
 

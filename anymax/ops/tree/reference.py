@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, linear, pad
+from torch.nn.functional import embedding, linear, logsigmoid, pad
 
 from anymax._core.dims import Dims
 from anymax._core.dispatch import implementation
@@ -39,7 +39,7 @@ def _path_losses(
     input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None, target: Tensor, tree: Tree, sparse: bool
 ) -> Tensor:
     """-log p of each step from a target to the root, summed; only the scores of these nodes are computed."""
-    features = input.to(compute_dtype(input.dtype))
+    features = input.to(compute_dtype(input.dtype))[..., None, None, :]
     path = [target]
     for _ in range(tree.depth):
         path.append(tree.parents[path[-1]])
@@ -47,16 +47,25 @@ def _path_losses(
     lower, upper = node[..., :-1], node[..., 1:]
     # above the root there is none but itself
     climbs = lower != upper
-    last = torch.where(climbs, tree.children[upper] - 1, 0).unsqueeze(-1)
+    place = torch.where(climbs, tree.place[lower], 0)
+
+    def scores_of(rows: Tensor) -> Tensor:
+        # not a product of matrices, whose gradient of the rows would lie the other way round
+        scores = (embedding(rows, linear_weight, sparse=sparse).to(features) * features).sum(-1)
+        if linear_bias is None:
+            return scores
+        return scores + linear_bias.gather(0, rows.flatten(), sparse_grad=sparse).reshape(rows.shape)
+
+    rows = tree.first_row[upper].unsqueeze(-1)
+    if tree.widest == 2:
+        # yes or no: a step costs half of what it does as a row of scores
+        score = scores_of(rows).squeeze(-1)
+        return torch.where(climbs, -logsigmoid(torch.where(place == 0, score, -score)), 0.0).sum(-1)
     slots = torch.arange(tree.widest, device=input.device)
-    rows = tree.first_row[upper].unsqueeze(-1) + torch.where(slots[:-1] < last, slots[:-1], 0)
-    rows = torch.where(last > 0, rows, 0)
-    # not a product of matrices, whose gradient of the rows would lie the other way round
-    scores = (embedding(rows, linear_weight, sparse=sparse).to(features) * features[..., None, None, :]).sum(-1)
-    if linear_bias is not None:
-        scores = scores + linear_bias.gather(0, rows.flatten(), sparse_grad=sparse).reshape(rows.shape)
-    scores = torch.where(slots < last, pad(scores, (0, 1)), torch.where(slots == last, 0.0, -INFINITY))
-    taken = scores.gather(-1, torch.where(climbs, tree.place[lower], 0).unsqueeze(-1)).squeeze(-1)
+    last = torch.where(climbs, tree.children[upper] - 1, 0).unsqueeze(-1)
+    scores = pad(scores_of(rows + torch.where(slots[:-1] < last, slots[:-1], 0)), (0, 1))
+    scores = torch.where(slots < last, scores, torch.where(slots == last, 0.0, -INFINITY))
+    taken = scores.gather(-1, place.unsqueeze(-1)).squeeze(-1)
     return (torch.logsumexp(scores, -1) - taken).sum(-1)
 
 
