@@ -57,6 +57,7 @@ class Method:
     label_note: str | None = None  # what `note` is to that
     alpha: float = 1.0  # its probabilities are entmax of this alpha: 1 is softmax, above it some are exactly 0
     shifted: bool = False  # its scores are log-probabilities of classes less something that differs between these
+    answers_by_law: bool = False  # its answers are the likeliest classes, where these are not those of the best scores
 
     def has_law(self, task: Task) -> bool:
         """Whether it has probabilities: over the classes, or one for each label."""
@@ -354,6 +355,7 @@ METHODS: dict[str, Method] = {
             note="Its answers are those of its scores, from which the class frequencies, to the power tau, are taken "
             "out; its probabilities have them in again.",
             why_not=_why_not_prior,
+            shifted=True,
             # 1 makes classes count alike, which is too much for an F1: that of two classes is largest at a threshold
             # of half its own value (Lipton et al. 2014, arXiv 1402.1892). Macro-F1 was best at .1 to .5 with 1 in
             # 1,000 and with a long tail, where 1 was 2 to 5 points behind softmax.
@@ -389,6 +391,7 @@ METHODS: dict[str, Method] = {
             "training has come to its end.",
             why_not=_why_not_drawn,
             shifted=True,
+            answers_by_law=True,
         ),
         Method(
             "focal",

@@ -424,8 +424,7 @@ def _outcome(
     if isinstance(model.head, LabelHead):
         return labels.observe(targets, features, model.head.answer)
     log_prob: Any = model.head.log_prob if method.defines_law else None
-    # what is added back to shifted scores changes their order
-    ranking = log_prob if method.shifted else getattr(model.head, "scores", None)
+    ranking = log_prob if method.answers_by_law else getattr(model.head, "scores", None)
     return measures.observe(
         targets,
         features,

@@ -148,6 +148,26 @@ def test_a_head_starts_at_the_class_frequencies(name):
     assert torch.allclose(head.log_prob(torch.zeros(6)).exp(), frequency.float(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.defines_law])
+def test_log_z_is_told_where_it_is_all_that_scores_lack(name):
+    torch.manual_seed(0)
+    head = METHODS[name].head(6, torch.tensor([99, 49, 1, 199] * 25))
+    features = torch.randn(8, 6)
+    scores = getattr(head, "scores", head.log_prob)(features)
+    lacking = head.log_prob(features) - scores
+    assert METHODS[name].has_log_z == bool((lacking.std(-1) < 1e-4).all())
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.defines_law])
+def test_answers_are_ordered_by_the_law_or_by_the_scores(name):
+    torch.manual_seed(0)
+    method = METHODS[name]
+    head = method.head(6, torch.tensor([99, 49, 1, 199] * 25))
+    features = torch.randn(8, 6)
+    ordering = head.log_prob if method.answers_by_law else getattr(head, "scores", head.log_prob)
+    assert torch.equal(head.predict(features, 5)[1], ordering(features).topk(5).indices)
+
+
 def of_some_strength(name, strength, counts):
     torch.manual_seed(0)
     return METHODS[name].head(6, counts, strength)
