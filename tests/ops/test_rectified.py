@@ -108,6 +108,15 @@ def test_softpick_of_scores_near_zero():
         assert (anymax.softpick(x, 1).double() - expected).abs().div(expected.clamp(min=1e-30)).max() < 1e-6
 
 
+@pytest.mark.parametrize(("dtype", "top"), [(torch.float32, 88.0), (torch.float64, 709.0)])
+def test_softpick_far_below_a_large_score_is_not_lost(dtype, top):
+    """Where e^-top is below the smallest normal number."""
+    x = [top - below for below in (0.0, 20.0, 24.0, 30.0, 60.0, 80.0)] + [2.0, -1.0]
+    terms = [math.expm1(score) for score in x]
+    expected = [max(term, 0.0) / sum(map(abs, terms)) for term in terms]
+    assert anymax.softpick(torch.tensor(x, dtype=dtype), 0).tolist() == pytest.approx(expected, rel=1e-5, abs=0)
+
+
 def test_softpick_of_low_scores_has_a_gradient():
     """As published it is NaN: e^100 overflows."""
     x = torch.tensor([-100.0, -101.0, -99.5], requires_grad=True)

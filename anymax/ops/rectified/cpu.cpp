@@ -61,7 +61,11 @@ struct Softpick {
     template <bool SHRUNK>
     INLINE Vec<C> term(Vec<C> x, C largest) const {
         Vec<C> found = expm1(x);
-        if (SHRUNK) found = x < all(FAR) ? found * exp_of(-largest) : exp(x - largest);
+        if (SHRUNK) {
+            // twice, since e^-largest may be below the smallest number where the term is not
+            const C half = exp_of(-largest / 2);
+            found = x < all(FAR) ? found * half * half : exp(x - largest);
+        }
         return x == all(-(C)INF) ? Vec<C>{} : found;
     }
     template <bool SHRUNK>
