@@ -65,7 +65,7 @@ def bench(
 def write_accuracy(
     output: Path, ops: Sequence[str] | None = None, progress: Callable[[str], None] = lambda op: None
 ) -> Path:
-    """Measure the errors of the ops, which takes about a minute, and write the page about them.
+    """Measure the errors of the ops, which takes some minutes, and write the page about them.
 
     `progress` is told of each op that is done.
 

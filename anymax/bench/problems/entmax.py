@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -38,11 +39,18 @@ SORTED = {"sparsemax": _sorted_sparsemax, "entmax": _sorted_entmax}
 PACKAGE, NAMES = "entmax", {"sparsemax": "sparsemax", "entmax": "entmax15"}
 
 
-def _rivals(in_torch: Function, name: str, argument: object) -> dict[str, Function]:
-    """The sort, and the package where it is installed; its losses are one per row."""
+def of_package(name: str) -> Callable[..., Tensor] | None:
+    """A function of the package, where that is installed; its losses are one per row."""
     if importlib.util.find_spec(PACKAGE) is None:
+        return None
+    return getattr(importlib.import_module(PACKAGE), name)
+
+
+def _rivals(in_torch: Function, name: str, argument: object) -> dict[str, Function]:
+    """The sort, and the package."""
+    function = of_package(name)
+    if function is None:
         return {"torch": in_torch}
-    function = getattr(importlib.import_module(PACKAGE), name)
 
     def package(x: Tensor) -> Tensor:
         result = function(x, argument)

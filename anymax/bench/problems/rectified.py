@@ -10,18 +10,18 @@ from anymax.bench.cases import Case
 from anymax.bench.problems.problem import Function, Maker, Problem, scores
 
 
-def _relumax(x: Tensor) -> Tensor:
+def relumax(x: Tensor) -> Tensor:
     positive = torch.relu(x)
     return positive / positive.sum(-1, keepdim=True)
 
 
-def _softpick(x: Tensor) -> Tensor:
+def softpick(x: Tensor) -> Tensor:
     top = x.amax(-1, keepdim=True).detach()
     terms = (x - top).exp() - (-top).exp()
     return torch.relu(terms) / terms.abs().sum(-1, keepdim=True)
 
 
-def _taylor_softmax(x: Tensor) -> Tensor:
+def taylor_softmax(x: Tensor) -> Tensor:
     terms = 1 + x + x * x / 2
     return terms / terms.sum(-1, keepdim=True)
 
@@ -35,7 +35,7 @@ def _maker(published: Function) -> Maker:
 
 
 MAKERS: dict[str, Maker] = {
-    "relumax": _maker(_relumax),
-    "softpick": _maker(_softpick),
-    "taylor_softmax": _maker(_taylor_softmax),
+    "relumax": _maker(relumax),
+    "softpick": _maker(softpick),
+    "taylor_softmax": _maker(taylor_softmax),
 }
