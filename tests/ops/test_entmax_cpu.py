@@ -176,6 +176,50 @@ def test_a_nan_anywhere_spoils_its_row(alpha, dtype):
                 assert torch.equal(found[::2], anymax.entmax(x, 1, alpha=alpha)[::2])
 
 
+def on_the_boundary(support, alpha):
+    """Scores of which the last three are equal, and lie where a probability becomes 0.
+
+    `support` says how far the others lie above them, up to a factor.
+    """
+    exponent = 1 / (alpha - 1)
+    rests = support / (support**exponent).sum(-1, keepdim=True) ** (alpha - 1)
+    return torch.cat([rests * exponent, torch.zeros(*support.shape[:-1], 3, dtype=torch.float64)], -1)
+
+
+@pytest.mark.parametrize("alpha", [2.0, 1.5])
+def test_scores_on_the_boundary_get_nothing_where_arithmetic_is_exact(alpha):
+    """Of numbers with few digits the boundary is one too, and ties fall on it."""
+    supports = ([1], [1, 1, 1, 1], [3, 2, 1, 1, 1]) if alpha == 1.5 else ([1], [2, 1, 1], [5, 4, 3, 2, 2], [1] * 64)
+    for support, dtype, shift in itertools.product(supports, (torch.float32, torch.float64), (0.0, -3.25, 100.0)):
+        x = (on_the_boundary(torch.tensor(support, dtype=torch.float64), alpha) + shift).to(dtype)
+        assert (anymax.entmax(x, 0, alpha=alpha) > 0).tolist() == [True] * len(support) + [False] * 3
+    if alpha == 2:
+        # and of these, though none is exact
+        x = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64)
+        assert (anymax.sparsemax(x, 0) > 0).tolist() == [False] + [True] * 4
+
+
+@pytest.mark.parametrize("alpha", [2.0, 1.5])
+def test_scores_on_the_boundary_get_no_more_than_a_rounding(alpha):
+    for size in (1, 7, 40, 1000):
+        support = torch.rand(300, size, generator=generator(size), dtype=torch.float64) + 0.01
+        found = anymax.entmax(on_the_boundary(support, alpha) - 1.7, 1, alpha=alpha)
+        assert (found[:, :-3] > 0).all()
+        # the difference of score and threshold, of which numbers near 1 have two roundings each
+        assert (found[:, -3:] ** (alpha - 1) <= 2**-51).all()
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_supports_are_those_of_the_reference(alpha):
+    """Of random rows, and of rows of few values, where many scores are equal; but for rounding on the boundary."""
+    least = (2**-51) ** (1 / (alpha - 1))
+    for x in (scores(300, 60), (scores(300, 60) * 2).round() / 4):
+        with anymax.use_backend("reference"):
+            expected = anymax.entmax(x.double(), 1, alpha=alpha) > least
+        for dtype in (torch.float32, torch.float64):
+            assert torch.equal(anymax.entmax(x.to(dtype), 1, alpha=alpha) > least, expected)
+
+
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_a_row_with_one_chance_is_exactly_one_hot(alpha):
     for top in (-1e6, -1.0, -0.7, -0.3, -1e-8, 0.0, 0.1, 0.3, 0.9, 3.7, 1e6, 3e38):

@@ -78,17 +78,18 @@ struct Curve {
                 smallest = all(-largest_of_lanes<double>(-smallest));
             }
             Vec<double> by;
+            // what is left of much has its rounding, and is taken again from where it leads to
+            const Bits<double> is_small = sum < all(2.0);
             Bits<double> is_last;
             if (POWER == ONE) {
                 by = (sum - 1) / number;
-                // what is left of much is taken again from where it leads to
-                is_last = (by < smallest) & (sum < all(64.0));
+                is_last = (by <= smallest) & is_small;
             } else if (POWER == SQUARE) {
                 const Vec<double> square = slope * slope, rest = square - number * (sum - 1);
                 const Vec<double> exact = (sum - 1) / (slope + square_root<double>(larger(rest, Vec<double>{})));
-                const Bits<double> is_exact = (rest >= Vec<double>{}) & (exact < smallest);
+                const Bits<double> is_exact = (rest >= Vec<double>{}) & (exact <= smallest);
                 by = is_exact ? exact : (sum - square_root<double>(sum)) / slope;
-                is_last = is_exact & (rest > square / 64);
+                is_last = is_exact & is_small & (rest > square / 64);
             } else {
                 by = -sum / slope * exp_less_one(log(sum) * -a);
                 is_last = ~(by > all(LEAST_STEP * a));
@@ -241,9 +242,16 @@ struct Solver {
             }
             return load(lanes);
         }
-        // what rounding takes from the first difference comes back, so that a probability of 1 is 1
-        const Vec<C> over = score - one.high, lost = score - (over + one.high);
-        const Vec<C> w = larger(over + (lost - one.low), Vec<C>{});
+        Vec<C> w;
+        if (sizeof(C) == sizeof(double)) {
+            // as the level was found, so that a score on the cut has none
+            w = (score - one.top) - (C)((one.level - 1) * curve.power);
+        } else {
+            // what rounding takes from the first difference comes back, so that a probability of 1 is 1
+            const Vec<C> over = score - one.high, lost = score - (over + one.high);
+            w = over + (lost - one.low);
+        }
+        w = larger(w, Vec<C>{});
         return POWER == ONE ? w : (w * (C)0.5) * (w * (C)0.5);
     }
 };
