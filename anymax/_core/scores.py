@@ -103,7 +103,7 @@ def scores_of(
     if tempered and values.numel() > 0:
         # The maximum goes first, so that 1e-30 does not overflow. It is a constant: what it takes from the
         # scores comes back with the offset, also in every derivative.
-        top = torch.where(excluded, -INFINITY, values).amax(dims.axes, keepdim=True).detach()
+        top = top_of(torch.where(excluded, -INFINITY, values), dims.axes)
         top = torch.where(top == -INFINITY, 0.0, top)
         values = _tempered(torch.where(excluded, top, values) - top, temperature)
         offset = _tempered(top, temperature)
@@ -114,6 +114,15 @@ def scores_of(
         return Scores(values, offset, None)
     alive = mask.expand(input.shape).any(dims.axes, keepdim=True) if dims.ndim else mask
     return Scores(values if keep_dead_rows else torch.where(alive, values, 0.0), offset, alive)
+
+
+def top_of(values: Tensor, axes: int | tuple[int, ...]) -> Tensor:
+    """The maximum of each row, a constant; NaN for +inf, which then spoils the other entries of its row too.
+
+    Less an infinite maximum they would be -inf, as those are that have no chance and no gradient.
+    """
+    top = values.detach().amax(axes, keepdim=True)
+    return torch.where(top == INFINITY, float("nan"), top)
 
 
 def log_of_prior(class_prior: Tensor, dtype: torch.dtype) -> Tensor:

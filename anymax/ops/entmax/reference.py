@@ -195,9 +195,9 @@ def _projected(z: Tensor, axis: int) -> Tensor:
 
 
 def _excess(z: Tensor, threshold: Tensor, axis: int) -> Tensor:
-    """By how much the sum of [z - threshold]_+ exceeds 1, over the number of its terms."""
-    count = (z > threshold).sum(axis, keepdim=True)
-    return (torch.relu(z - threshold).sum(axis, keepdim=True) - 1) / count
+    """By how much the sum of [z - threshold]_+ exceeds 1, over the number of its terms; there is one in every row."""
+    count = (z > threshold).sum(axis, keepdim=True, dtype=z.dtype)
+    return (torch.relu(z - threshold).sum(axis, keepdim=True) - 1) / torch.where(count == 0, float("nan"), count)
 
 
 class _Powers(NamedTuple):

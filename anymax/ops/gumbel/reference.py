@@ -9,7 +9,7 @@ from torch import Tensor
 
 from anymax._core import random
 from anymax._core.dims import Dims, join, split
-from anymax._core.scores import INFINITY, compute_dtype, scores_of
+from anymax._core.scores import INFINITY, compute_dtype, scores_of, top_of
 from anymax.ops.cross_entropy import reference as cross_entropy_reference
 from anymax.ops.cross_entropy.reference import Options
 
@@ -179,4 +179,4 @@ def _from_maximum(scores: Tensor, dims: Dims) -> Tensor:
     """Scores minus their row's maximum: 0 or less, and NaN in a row that has no finite maximum."""
     if scores.numel() == 0:
         return scores
-    return scores - scores.amax(dims.axes, keepdim=True).detach()
+    return scores - top_of(scores, dims.axes)
