@@ -1,6 +1,7 @@
 """The CPU kernels of sparsemax, entmax and their losses beyond the laws: every length, layout, option and extreme."""
 
 import itertools
+from fractions import Fraction
 
 import pytest
 import torch
@@ -218,6 +219,17 @@ def test_supports_are_those_of_the_reference(alpha):
             expected = anymax.entmax(x.double(), 1, alpha=alpha) > least
         for dtype in (torch.float32, torch.float64):
             assert torch.equal(anymax.entmax(x.to(dtype), 1, alpha=alpha) > least, expected)
+
+
+@pytest.mark.parametrize("length", [10, 1000])
+def test_probabilities_of_nearly_equal_scores_keep_their_digits(length):
+    scores = torch.randn(length, generator=generator(), dtype=torch.float64) / (10 * length)
+    exact = [Fraction(score) for score in scores.tolist()]
+    cut = (sum(exact) - 1) / length
+    assert min(exact) > cut
+    found = anymax.sparsemax(scores, 0)
+    worst = max(abs(Fraction(p) - (score - cut)) for p, score in zip(found.tolist(), exact, strict=True))
+    assert worst * length < 2 * Fraction(2) ** -52
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)

@@ -36,14 +36,17 @@ INLINE Vec<double> exp_less_one(Vec<double> x) {
     return e == all(1.0) ? x : (e - 1) * (x / log(e));
 }
 
-// With a = alpha - 1 and u = a (x - top) / T, an entry has the probability w^(1/a) where w = 1 + u - level is positive.
+// With a = alpha - 1 and u = a (x - top) / T, an entry has the probability w^(1/a) where w = u - level + ORIGIN is
+// positive. The origin is where w keeps its digits: 1 where its logarithm is taken, else 0, near which all of a long row
+// may be.
 template <Power POWER>
 struct Curve {
+    static constexpr double ORIGIN = POWER == ANY ? 1 : 0;
     double a, power;
 
     explicit Curve(double alpha) : a(alpha - 1), power(1 / (alpha - 1)) {}
 
-    // of y = u - level; 0 where w = 1 + y is not positive
+    // of y = w - ORIGIN; 0 where w is not positive
     INLINE Vec<double> probability(Vec<double> y, Vec<double> w) const {
         const Bits<double> inside = w > Vec<double>{};
         if (POWER == ONE) return inside ? w : Vec<double>{};
@@ -57,11 +60,11 @@ struct Curve {
     // step to where they would sum to 1 if no further entry left is the last one if none does.
     template <bool IS_ONE>
     NOT_INLINED Vec<double> levels_of(const double* list, int64_t count, Vec<double> is_open) const {
-        Vec<double> level{};
+        Vec<double> level = all(ORIGIN - 1);
         for (int step = 0; step < MOST_STEPS && not_below<double>(is_open, all(1.0)); ++step) {
             Vec<double> sum{}, slope{}, number{}, smallest = all(INF);
             for (const double* const end = list + count; list < end; list += LANES<double>) {
-                const Vec<double> y = load(list) - level, w = y + 1, p = probability(y, w);
+                const Vec<double> y = load(list) - level, w = y + ORIGIN, p = probability(y, w);
                 const Bits<double> inside = w > Vec<double>{};
                 sum += p;
                 if (POWER == ANY) slope += inside ? p / w : Vec<double>{};
@@ -99,6 +102,9 @@ struct Curve {
         }
         return level;
     }
+
+    // how far the cut is below the largest score
+    INLINE double cut_of(double level) const { return (level - ORIGIN) * power; }
 };
 
 // What the probabilities of a row follow from. The largest score and the level; and the cut, below which they are 0, as
@@ -168,7 +174,6 @@ struct Solver {
         for (int64_t at = 0; at < whole; at += LANES<double>) store(u + at, us_of(list + at, top));
         return curve.template levels_of<true>(u, whole, all(1.0))[0];
     }
-    C cut_of(double level, C top) const { return (C)((double)top + (level - 1) * curve.power); }
 
     // Looks a row through.
     void look(int row, const C* scores, int64_t length) {
@@ -184,7 +189,7 @@ struct Solver {
             is_spoilt |= choose(scores + block, some, bound, list, count);
             if (count < many || block + BLOCK >= length) continue;
             // the cut of a part of the row is not above that of all of it
-            bound = larger(cut_of(level_of(list, count, top), top), bound);
+            bound = larger((C)((double)top + curve.cut_of(level_of(list, count, top))), bound);
             const int64_t before = count;
             count = 0;
             choose(list, before, bound, list, count);
@@ -223,9 +228,8 @@ struct Solver {
         for (int row = 0; row < rows; ++row) {
             Solution<C>& one = found[row];
             one.level = levels[row];
-            one.high = cut_of(one.level, one.top);
             // the larger number first
-            const double below = (one.level - 1) * curve.power, high = one.high, above = one.top;
+            const double below = curve.cut_of(one.level), above = one.top, high = one.high = (C)(above + below);
             one.low = (C)(-below > (above < 0 ? -above : above) ? (below - high) + above : (above - high) + below);
         }
     }
@@ -238,14 +242,14 @@ struct Solver {
             store(lanes, score);
             for (int at = 0; at < LANES<C>; at += LANES<double>) {
                 const Vec<double> y = us_of(lanes + at, one.top) - one.level;
-                store_double_as(lanes + at, curve.probability(y, y + 1));
+                store_double_as(lanes + at, curve.probability(y, y + curve.ORIGIN));
             }
             return load(lanes);
         }
         Vec<C> w;
         if (sizeof(C) == sizeof(double)) {
             // as the level was found, so that a score on the cut has none
-            w = (score - one.top) - (C)((one.level - 1) * curve.power);
+            w = (score - one.top) - (C)curve.cut_of(one.level);
         } else {
             // what rounding takes from the first difference comes back, so that a probability of 1 is 1
             const Vec<C> over = score - one.high, lost = score - (over + one.high);
@@ -636,10 +640,11 @@ struct Losses : Forward<POWER, C> {
     Cost cost_of(const Solver<POWER, C>& solver, int row, C target) const {
         const Solution<C>& found = solver.found[row];
         const C* const list = solver.list_of(row);
-        const double a = this->curve.a, u = ((double)target - (double)found.top) * a, y = u - found.level, w = 1 + y;
+        constexpr double ORIGIN = Curve<POWER>::ORIGIN;
+        const double a = this->curve.a, u = ((double)target - (double)found.top) * a, y = u - found.level, w = y + ORIGIN;
         Vec<double> others{}, powers{}, alike{};
         for (int64_t at = 0; at < solver.counts[row]; at += LANES<double>) {
-            const Vec<double> us = solver.us_of(list + at, found.top), ys = us - found.level, ws = ys + 1;
+            const Vec<double> us = solver.us_of(list + at, found.top), ys = us - found.level, ws = ys + ORIGIN;
             const Vec<double> p = this->curve.probability(ys, ws);
             others += us == all(u) ? Vec<double>{} : p;
             powers += us == all(u) ? Vec<double>{} : p > Vec<double>{} ? p * ws : p;
@@ -653,7 +658,7 @@ struct Losses : Forward<POWER, C> {
         // of a small s the difference is made of its series
         const double tail = 1 / 3.0 - sum * (a - 2) * (1 / 8.0 - sum * (a - 3) / 30);
         const double series = sum * sum * (0.5 - sum * (a - 1) * tail);
-        return {(sum < 1e-3 ? series : -(y + a * sum * w) / (alpha * a)) + power / alpha, sum};
+        return {(sum < 1e-3 ? series : -(y + (ORIGIN - 1) + a * sum * w) / (alpha * a)) + power / alpha, sum};
     }
 
     // What a row without a solution costs; a score of -inf has a gradient in plain rows only, and not as the target.
