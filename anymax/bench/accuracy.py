@@ -135,8 +135,7 @@ def as_page(lines: list[Line]) -> str:
         "",
         "Where what is in brackets has the smaller error, sums are added up in another order; or a binary loss takes",
         "its logarithm from a quotient and shares it with its gradient, roundings more that keep the digits of answers",
-        "near 0; or an answer lies beside a threshold, where one rounding decides. A sparse map in float64 takes a",
-        "probability from a difference of numbers near 1, which costs small ones digits.",
+        "near 0; or an answer lies beside a threshold, where one rounding decides.",
         "",
         f"{about['processor']}, {about['instruction_set'] or 'without kernels'}; anymax {versions.get('anymax')}, "
         f"torch {versions.get('torch')} with {about['instruction_set_of_torch']}.",
