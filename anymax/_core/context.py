@@ -55,3 +55,8 @@ def values_are_readable(*tensors: Tensor) -> bool:
         return False
     # the environment last: reading it takes as long as a small op
     return all(tensor.is_cpu for tensor in tensors) or os.environ.get("ANYMAX_CHECK") == "1"
+
+
+def can_branch(tensor: Tensor) -> bool:
+    """Whether Python may depend on a value, on an accelerator too: one flag read costs less than a pass over all."""
+    return values_are_readable() and not tensor.is_meta and not isinstance(tensor, FakeTensor)

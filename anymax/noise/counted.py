@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from anymax._core import checks
-from anymax._core.context import values_are_readable
+from anymax._core.context import can_branch, values_are_readable
+from anymax._core.derived import Derived
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.scores import INFINITY
 from anymax._core.start import restore
 from anymax._core.targets import as_ids
 from anymax.noise import cpu, draws
-from anymax.noise.draws import can_branch
 from anymax.noise.laws import Noise, device_of_values, normalised, unfilled
 
 # terms of a long sum that are summed on their own
@@ -26,24 +26,12 @@ SUM_BLOCK = 4096
 MOST_COUNTS = 2.0**53
 
 
-class Tabled(Noise):
+class Tabled(Derived["_Tables"], Noise):
     """A law whose state is one float64 buffer, from which the tables that draws need are derived."""
-
-    # the name of that buffer
-    _source: str
-    # whether it is written to between two calls of compiled code, which then makes its tables anew
-    _learns = False
-    _tables: _Tables | None
-    _tables_of: Tensor | None
-    _tables_state: tuple[int, int] | None
 
     def _probabilities(self) -> Tensor:
         """What the state says, in float64; NaN everywhere where nobody filled it."""
         raise NotImplementedError
-
-    @property
-    def _held(self) -> Tensor:
-        return getattr(self, self._source)
 
     @property
     def device(self) -> torch.device:
@@ -69,56 +57,22 @@ class Tabled(Noise):
     def form(self) -> cpu.Form | None:
         return self._current().form if type(self) in (Unigram, LearnedUnigram) else None
 
-    def _current(self) -> _Tables:
-        """The tables of the state as it is now, whoever set it: some loaders call no hook.
-
-        Compiled code asks for the identity only, on which Dynamo guards. What cannot be kept (fake tensors, wrappers
-        of transforms) is made in place, as plain tensor arithmetic.
-        """
-        tables, held = self._tables, self._held
-        if tables is not None and self._tables_of is held:
-            if torch.compiler.is_compiling():
-                if not self._learns:
-                    return tables
-            elif self._tables_state == _state_of(held):
-                return tables
-        if not can_branch(held):
-            if held.is_meta:
-                raise unfilled(self, self._source)
-            return _derived(self._probabilities(), self.num_classes)
-        made = self._make_tables()
-        if made is None:
-            raise unfilled(self, self._source)
-        return made
-
-    def _make_tables(self) -> _Tables | None:
-        """Make and keep the tables; None where there is nothing yet to make them from."""
-        self._tables = self._tables_of = self._tables_state = None
-        held = self._held
-        if not can_branch(held):
-            return None
+    def _make(self) -> _Tables | None:
         probabilities = self._probabilities()
         if bool(probabilities[0].isnan()):
             return None
         tables = _derived(probabilities, int((probabilities > 0).sum()))
         guide = cpu.guide_of(tables.cumulative)
-        if guide is not None:
-            form = cpu.Form(2, 0.0, tables.cumulative, tables.log_probs, guide, tables.last)
-            tables = tables._replace(form=form)
-        self._tables, self._tables_of, self._tables_state = tables, held, _state_of(held)
-        return tables
+        if guide is None:
+            return tables
+        return tables._replace(form=cpu.Form(2, 0.0, tables.cumulative, tables.log_probs, guide, tables.last))
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        super()._apply(fn, recurse)
-        # here and not at the next draw, which may be compiled
-        self._make_tables()
-        return self
+    def _make_without_values(self) -> _Tables | None:
+        # plain tensor arithmetic, in place
+        return None if self._held.is_meta else _derived(self._probabilities(), self.num_classes)
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        # another tensor, so that compiled code sees it
-        setattr(self, self._source, self._held.clone())
-        super()._load_from_state_dict(*args, **kwargs)
-        self._make_tables()
+    def _unfilled(self) -> ValueError:
+        return unfilled(self, self._source)
 
 
 class Unigram(Tabled):
@@ -169,12 +123,12 @@ class Unigram(Tabled):
         probabilities = torch.softmax(log_weights, 0)
         self._start = probabilities.clone()
         self.register_buffer("probabilities", probabilities)
-        self._make_tables()
+        self._renew()
 
     @named_after_class
     def reset_parameters(self) -> None:
         restore(self.probabilities, self._start, "counts")
-        self._make_tables()
+        self._renew()
 
     def _probabilities(self) -> Tensor:
         return normalised(self.probabilities)
@@ -217,7 +171,7 @@ class LearnedUnigram(Tabled):
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)
         self.register_buffer("counts", torch.zeros(num_classes, dtype=torch.float64, device=device_of_values()))
-        self._make_tables()
+        self._renew()
 
     @named_after_class
     def update(self, ids: Tensor) -> None:
@@ -245,7 +199,7 @@ class LearnedUnigram(Tabled):
     @named_after_class
     def reset_parameters(self) -> None:
         restore(self.counts, 0.0, "counts")
-        self._make_tables()
+        self._renew()
 
     def _probabilities(self) -> Tensor:
         counts = self.counts.double()
@@ -279,8 +233,3 @@ def _cumulative(terms: Tensor) -> Tensor:
     blocks = pad(terms, (0, -terms.shape[0] % SUM_BLOCK)).reshape(-1, SUM_BLOCK).cumsum(1)
     before = pad(blocks[:-1, -1].cumsum(0), (1, 0))
     return (blocks + before.unsqueeze(-1)).flatten()[: terms.shape[0]]
-
-
-def _state_of(tensor: Tensor) -> tuple[int, int]:
-    """What changes when a tensor is written to, or given other memory."""
-    return 0 if tensor.is_inference() else tensor._version, tensor.data_ptr()

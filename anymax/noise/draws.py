@@ -14,11 +14,10 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import pad
 
 from anymax._core import checks, random
-from anymax._core.context import transforms_active, values_are_readable
+from anymax._core.context import can_branch, transforms_active
 from anymax._core.dispatch import Choice
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.scores import INFINITY
@@ -302,8 +301,3 @@ def _exponential(words: Tensor) -> Tensor:
 def _log_inclusion(log_q: Tensor, time: Tensor) -> Tensor:
     """log(1 - exp(-q t)): the probability to arrive before the time t."""
     return torch.log(-torch.expm1(-log_q.exp() * time))
-
-
-def can_branch(tensor: Tensor) -> bool:
-    """Whether Python may depend on a value, on an accelerator too: one flag read costs less than a pass over all."""
-    return values_are_readable() and not tensor.is_meta and not isinstance(tensor, FakeTensor)

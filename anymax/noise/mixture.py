@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from anymax._core.context import can_branch
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.start import restore
 from anymax.noise import draws
-from anymax.noise.draws import can_branch
 from anymax.noise.in_batch import InBatch
 from anymax.noise.laws import All, Noise, device_of_values, normalised, unfilled
 

@@ -126,6 +126,13 @@ def test_a_state_dict_brings_the_tree_along(make):
     assert torch.equal(copy.deepcopy(head)(features(3)), head(features(3)))
 
 
+def test_a_head_is_made_and_works_in_inference_mode():
+    """Where tensors count no writes."""
+    with torch.inference_mode():
+        head = HierarchicalSoftmaxHead(3, 6)
+        assert_close(head.log_prob(torch.ones(2, 3)).exp().sum(-1), torch.ones(2))
+
+
 def test_a_tree_that_a_loader_sets_without_any_hook_is_seen():
     head, other = MAKE["hierarchical"](class_counts=COUNTS), MAKE["hierarchical"](class_counts=COUNTS.flip(0))
     state = head.state_dict()

@@ -63,8 +63,8 @@ def test_only_update_changes_it_and_the_next_draw_follows():
 
 def test_the_tables_are_made_at_the_first_draw_after_an_update(monkeypatch):
     law, made = noise.LearnedUnigram(50), []
-    make = law._make_tables
-    monkeypatch.setattr(law, "_make_tables", lambda: made.append(1) or make())
+    make = law._renew
+    monkeypatch.setattr(law, "_renew", lambda: made.append(1) or make())
     law.sample(3)
     assert made == []
     for _ in range(3):

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from anymax._core import checks
+from anymax._core.context import can_branch
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.start import restore
 from anymax._core.targets import REDUCTIONS
 from anymax.nn._arguments import describe
 from anymax.nn._distributed import is_sharded
 from anymax.nn.heads.head import Head
-from anymax.noise.draws import can_branch
 from anymax.ops.softmax.api import log_softmax
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from anymax._core import checks
+from anymax._core.derived import Derived
 from anymax._core.errors import CALLER, named_after_class
 from anymax._core.start import restore
 from anymax._core.targets import REDUCTIONS
@@ -20,7 +21,6 @@ from anymax.nn._arguments import describe
 from anymax.nn._distributed import check_sparse
 from anymax.nn.heads.dense import DenseOptions, checked_counts, smoothed
 from anymax.nn.heads.head import Head
-from anymax.noise.draws import can_branch
 from anymax.ops.tree import structure
 from anymax.ops.tree.api import (
     adaptive_log_prob,
@@ -79,7 +79,7 @@ class _TreeHead(Head):
         return describe(self, "in_features", "num_classes", "reduction", "ignore_index")
 
 
-class HierarchicalSoftmaxHead(_TreeHead):
+class HierarchicalSoftmaxHead(Derived[Tree], _TreeHead):
     r"""A tree of softmaxes: a class is found from the root in steps, each of which decides between a node's children.
 
     .. math:: p_y = \prod_{v \in \mathrm{path}(y)} \mathrm{softmax}(s_v)_{\mathrm{child}(v, y)}
@@ -121,8 +121,7 @@ class HierarchicalSoftmaxHead(_TreeHead):
     """
 
     parents: Tensor
-    _tree: Tree | None = None
-    _version = 0
+    _source = "parents"
 
     @named_after_class
     def __init__(
@@ -162,45 +161,27 @@ class HierarchicalSoftmaxHead(_TreeHead):
         bound = 1 / math.sqrt(self.in_features)
         nn.init.uniform_(self.weight, -bound, bound)
         restore(self.parents, self._start, "tree")
-        self._make_tree()
+        tree = self._renew()
         if self.bias is not None:
             start: float | Tensor = 0.0
-            if self.class_counts is not None and self._tree is not None:
-                start = structure.starting_scores(self._tree, smoothed(self.class_counts).to(self.parents.device))
+            if self.class_counts is not None and tree is not None:
+                start = structure.starting_scores(tree, smoothed(self.class_counts).to(self.parents.device))
             restore(self.bias, start, "class_counts")
 
-    def _make_tree(self) -> Tree | None:
-        """Make and keep the tables of the tree; None where there are no values yet, or those of unfilled memory."""
-        self._tree, self._version = None, self.parents._version
-        if can_branch(self.parents):
-            with suppress(ValueError):
-                self._tree = structure.tree_of(self.parents, self.num_classes)
-        return self._tree
+    def _make(self) -> Tree | None:
+        with suppress(ValueError):
+            return structure.tree_of(self.parents, self.num_classes)
+        return None
 
-    def _current(self) -> Tree:
-        """The tables of the tree as it is now, whoever set it: some loaders call no hook."""
-        known = self._tree
-        if known is not None and (
-            not can_branch(self.parents) or (known.parents is self.parents and self._version == self.parents._version)
-        ):
-            return known
-        made = self._make_tree()
-        if made is None:
-            raise ValueError(
-                f"{CALLER}: parents holds no tree over the classes: the head was made on the meta device, or a loader "
-                "left its memory unfilled; load a state dict, or call reset_parameters()"
-            )
-        return made
+    def _make_without_values(self) -> Tree | None:
+        # of the values that were there before, such as those that export replaces by fake ones
+        return self._kept
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        super()._apply(fn, recurse)
-        # here and not at the next call, which may be compiled
-        self._make_tree()
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._make_tree()
+    def _unfilled(self) -> ValueError:
+        return ValueError(
+            f"{CALLER}: parents holds no tree over the classes: the head was made on the meta device, or a loader left "
+            "its memory unfilled; load a state dict, or call reset_parameters()"
+        )
 
     @named_after_class
     def forward(self, input: Tensor, target: Tensor | None = None) -> Tensor:

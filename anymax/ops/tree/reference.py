@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, linear, logsigmoid, pad
 
+from anymax._core.context import can_branch
 from anymax._core.dims import Dims
 from anymax._core.dispatch import implementation
 from anymax._core.scores import INFINITY, compute_dtype, mean_of
 from anymax._core.targets import look_up, reduce, spoilt_unless
-from anymax.noise.draws import can_branch
 from anymax.ops.cross_entropy.reference import Options
 from anymax.ops.tree.structure import Tree
 
