@@ -201,13 +201,27 @@ def test_scores_on_the_boundary_get_nothing_where_arithmetic_is_exact(alpha):
 
 
 @pytest.mark.parametrize("alpha", [2.0, 1.5])
-def test_scores_on_the_boundary_get_no_more_than_a_rounding(alpha):
+def test_scores_a_rounding_from_the_boundary_get_nothing(alpha):
     for size in (1, 7, 40, 1000):
         support = torch.rand(300, size, generator=generator(size), dtype=torch.float64) + 0.01
         found = anymax.entmax(on_the_boundary(support, alpha) - 1.7, 1, alpha=alpha)
         assert (found[:, :-3] > 0).all()
-        # the difference of score and threshold, of which numbers near 1 have two roundings each
-        assert (found[:, -3:] ** (alpha - 1) <= 2**-51).all()
+        assert (found[:, -3:] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scores_on_the_boundary_of_sparsemax_get_nothing_where_steps_are_rounded(dtype):
+    for size in range(2, 10):
+        support = torch.randint(-(2**19), 2**19, (300, size), generator=generator(size))
+        support[:, 0] -= (support.sum(1) - 2**22) % size
+        boundary = (support.sum(1, keepdim=True) - 2**22) // size
+        chosen = (support > boundary).all(1)
+        support, boundary = support[chosen], boundary[chosen]
+        below = boundary - torch.randint(2**20, (len(support), 5), generator=generator())
+        x = torch.cat([support, boundary, below], 1) / 2**22
+        found = anymax.sparsemax(x.to(dtype), 1)
+        assert (found[:, :size] > 0).all()
+        assert (found[:, size:] == 0).all()
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)

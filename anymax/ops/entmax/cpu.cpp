@@ -25,6 +25,8 @@ constexpr int ROWS = LANES<double>;
 // Steps of Newton's method at most, and one that is as good as none.
 constexpr int MOST_STEPS = 100;
 constexpr double LEAST_STEP = 1e-14;
+// Of the distance from the largest score to the cut: what the sums of Newton's steps may be off by.
+constexpr double ROUNDING = 0x1p-48;
 
 // log(1 + y) where w = 1 + y is what is left of it after rounding
 INLINE Vec<double> log_of_sum(Vec<double> y, Vec<double> w) {
@@ -108,10 +110,11 @@ struct Curve {
 };
 
 // What the probabilities of a row follow from. The largest score and the level; and the cut, below which they are 0, as
-// a sum of two numbers, so that a score less the cut is as exact as the score.
+// a sum of two numbers, so that a score less the cut is as exact as the score. A score less than a rounding above the
+// cut is on it.
 template <class C>
 struct Solution {
-    C top, high, low;
+    C top, high, low, rounding;
     double level;
     bool is_sound;  // there is one: not where nothing takes part or a number is infinite or NaN
 };
@@ -230,6 +233,7 @@ struct Solver {
             one.level = levels[row];
             // the larger number first
             const double below = curve.cut_of(one.level), above = one.top, high = one.high = (C)(above + below);
+            one.rounding = (C)(-below * ROUNDING);
             one.low = (C)(-below > (above < 0 ? -above : above) ? (below - high) + above : (above - high) + below);
         }
     }
@@ -255,7 +259,7 @@ struct Solver {
             const Vec<C> over = score - one.high, lost = score - (over + one.high);
             w = over + (lost - one.low);
         }
-        w = larger(w, Vec<C>{});
+        w = w > all(one.rounding) ? w : Vec<C>{};
         return POWER == ONE ? w : (w * (C)0.5) * (w * (C)0.5);
     }
 };
