@@ -54,6 +54,8 @@ def test_average_precision_decides_among_the_heads_of_labels(made):
     assert others == {"focal", "asymmetric"}
     assert comparison.verdict.reference == "sigmoid"
     frequencies = np.mean([each.measures["average_precision"] for each in comparison.baseline])
+    # theirs are less than even odds
+    assert np.mean(comparison.values("sigmoid", "nll")) + 0.1 < comparison.baseline[0].measures["nll"] < np.log(2)
     for name in ("sigmoid", "weighted"):
         assert np.mean(comparison.values(name, "average_precision")) > frequencies + 0.3
         assert np.mean(comparison.values(name, "nll")) < 0.6

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from anymax.lab.data import targets
 from anymax.lab.errors import DataError
 from tests.lab.calls import load
 from tests.lab.data.labelled import NAMES, label_frame, labelled, list_frame
@@ -100,12 +101,20 @@ def test_classes_that_look_like_lists_are_named():
     assert not [note for note in load(names, target="tags").info().notes if "look like lists" in note]
 
 
-def test_a_rare_label_is_named_and_not_measured():
-    frame = label_frame().assign(rare=np.arange(300) < 3)
-    dataset = load(frame, target=(*NAMES, "rare"))
+@pytest.mark.parametrize("rows", [3, 297])
+def test_a_label_that_few_rows_have_or_lack_is_named_and_not_measured(rows):
+    frame = label_frame().assign(odd=np.arange(300) < rows)
+    dataset = load(frame, target=(*NAMES, "odd"))
     assert dataset.measured_ids == [0, 1, 2]
-    (note,) = [note for note in dataset.info().notes if "'rare'" in note or "rare (3)" in note]
-    assert note.endswith("rare (3); measures per label are taken over the other 3 labels.")
+    (note,) = [note for note in dataset.info().notes if f"odd ({rows})" in note]
+    assert note.endswith(f"odd ({rows}); measures per label are taken over the other 3 labels.")
+
+
+def test_labels_are_in_the_order_of_their_numbers_and_those_alike_are_named():
+    tags = list_frame().tags.map(lambda row: [{"news": "10", "sports": "9", "science": "9.0"}[name] for name in row])
+    info = load(list_frame().assign(tags=tags), target="tags").info()
+    assert info.class_names == ["9", "9.0", "10"]
+    assert [note for note in info.notes if note.startswith("Labels '9' and '9.0' differ only in ")]
 
 
 def test_a_column_that_gives_a_label_away_is_named():
@@ -164,13 +173,17 @@ def test_lists_that_hold_no_labels_are_one_sentence(cell, said):
     assert refused(frame, target="tags").startswith(f"Target column 'tags' {said}")
 
 
-def test_other_lists_are_one_sentence():
+def test_other_lists_are_one_sentence(monkeypatch):
     frame = list_frame()
     only = frame.assign(tags=pd.Series([["news"]] * 150 + [[]] * 150))
     assert refused(only, target="tags").startswith("Target column 'tags' holds the label 'news' only: ")
     assert refused(frame, target="tags", target_separator=";") == (
         "Target column 'tags' holds lists already: leave target_separator= out."
     )
+    long = frame.assign(tags=frame.tags.map(lambda row: [name * 3000 for name in row]))
+    assert "expected the names of labels, of " in refused(long, target="tags")
+    monkeypatch.setattr(targets, "MOST_CELLS", 3 * 300 - 1)
+    assert "holds 3 different labels in 300 rows: that is more than 899 decisions" in refused(frame, target="tags")
     assert "holds several values in one cell" in refused(frame.assign(kind="a"), target="kind")
     assert "has 3 dims" in refused((np.zeros((9, 2)), np.zeros((9, 2, 2))))
     assert refused(frame, target="tags", target_separator="").startswith("target_separator= is empty")

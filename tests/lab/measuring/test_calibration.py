@@ -62,6 +62,14 @@ def test_the_temperature_does_not_depend_on_chunks_and_little_on_the_items_that_
     assert some == pytest.approx(whole, rel=0.064)
 
 
+def test_the_items_that_are_read_are_not_those_that_stand_first(monkeypatch):
+    (first, of_first), (last, of_last) = planted(3.0), planted(1.0, seed=1)
+    targets, scores = torch.cat([first, last]), torch.cat([of_first, of_last])
+    whole = fit(targets, scores, law).temperature.item()
+    monkeypatch.setattr(calibration, "MOST_ITEMS", 2000)
+    assert fit(targets, scores, law).temperature.item() == pytest.approx(whole, rel=0.064)
+
+
 def test_the_right_temperature_calibrates_other_items_of_the_kind():
     targets, scores = planted(3.0)
     found = fit(targets, scores, law)

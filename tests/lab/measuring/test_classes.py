@@ -59,6 +59,16 @@ def test_a_mean_is_over_the_repeats_that_have_a_number():
     assert found.precision["softmax"] == [0.75, 1.0, None]
 
 
+def test_of_labels_each_has_the_means_of_its_own_repeats():
+    """Label 1 is never there, label 2 in the second repeat alone."""
+    has = np.array([[[1, 0, 0], [0, 0, 0]], [[1, 0, 1], [0, 0, 0]]], dtype=bool)
+    items = [Items(np.arange(2), np.arange(2), target) for target in has]
+    outcomes = Outcomes(items, {"sigmoid": [Answers(target.copy(), {"exact": np.ones(2)}) for target in has]})
+    found = classes.by_label(outcomes, {"sigmoid": [[0.25, None, None], [0.75, None, 1.0]], "weighted": []}).figures
+    assert found.ids == [0, 2]
+    assert found.average_precision == {"sigmoid": [0.5, 1.0], "weighted": [None, None]}
+
+
 def test_a_training_that_diverged_answers_nothing():
     outcomes = outcomes_of([[0, 1], [0, 2]], {"softmax": [[0, 1], None], "nce": [None, None]})
     found = classes.figures(outcomes, 3)

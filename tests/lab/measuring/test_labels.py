@@ -34,8 +34,11 @@ def test_measures_are_those_of_the_libraries(outcome):
         "brier": theirs.brier_score_loss(has.ravel(), probability.ravel()),
         "ece": float(reference.binary_calibration_error(*flat, n_bins=NUM_BINS)),
     }
-    found = labels.of_test_part(outcome, MEASURED, label_counts=[9] * 5, label_names=list("abcde")).measures
-    assert found == pytest.approx(expected, rel=1e-5)
+    found = labels.of_test_part(outcome, MEASURED, label_counts=[9, 7, 5, 3, 1], label_names=list("abcde"))
+    assert found.measures == pytest.approx(expected, rel=1e-5)
+    recall = dict(zip("abcde", theirs.recall_score(has, said, average=None), strict=True))
+    assert {each.name: each.recall for each in found.recall} == pytest.approx({name: recall[name] for name in "dba"})
+    assert [each.frequency for each in found.recall] == [3, 7, 9]
 
 
 def test_what_rows_add_has_the_measure_as_its_mean(outcome):

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from anymax.lab import load
+from anymax.lab import compare, load
 from anymax.lab.data.predictions import read_predictions
 from anymax.lab.model.folder import FACTS
+from tests.lab.data.labelled import label_frame
 from tests.lab.model.conftest import a_table
 from tests.test_cli import anymax, refusal
 
@@ -51,6 +52,22 @@ def test_classes_that_are_called_as_the_columns_beside_them_are_read_as_they_wer
     classes, probabilities = load(model).answer(rows)
     assert list(found.prediction) == list(classes)
     np.testing.assert_allclose(found.probabilities, probabilities)
+
+
+def test_labels_that_are_called_as_a_column_beside_them_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = label_frame(120).rename(columns={"sports": "row"})
+    names = ["news", "row", "science"]
+    frame.to_csv("rows.csv", index=False)
+    compare("rows.csv", target=names, methods=["weighted"], seeds=1, epochs=4, lr=0.01, device="cpu", output="run")
+    assert anymax(monkeypatch, "predict", "run", "rows.csv", "--output", "out.csv") == 0
+    header, *lines = lines_of("out.csv")
+    assert header == ["row", *(f"label {name}" for name in names), *(f"probability of {name}" for name in names)]
+    # the weights are taken out of the probabilities, which are as large as labels are frequent, and not of the answers
+    said, probabilities = np.array(lines, dtype=float)[:, 1:].reshape(-1, 2, 3).swapaxes(0, 1)
+    has = (frame[names] == "yes").to_numpy()
+    assert probabilities.mean(0) == pytest.approx(has.mean(0), abs=0.1)
+    assert said.sum() > (probabilities > 0.5).sum()
 
 
 def test_a_method_without_a_law_gives_classes_alone(of_arrays, arrays, tmp_path, monkeypatch):

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+import anymax
 import anymax.nn
 from anymax import noise
 from anymax.lab import compare
-from anymax.lab.report.code import code_of, head_of
+from anymax.lab.report.code import LABEL_LOSSES, code_of, head_of
 from anymax.lab.report.page import render
 from anymax.lab.results import ColumnInfo
 from anymax.lab.training.methods import METHODS
@@ -164,6 +165,34 @@ def test_the_prior_s_answers_and_probabilities_are_those_of_the_comparison():
         exec(textwrap.dedent(code[code.index("    tested =") : code.index("print(")]), names)
         assert torch.equal(names["predicted"], theirs.predict(rows)[1][:, 0])
         torch.testing.assert_close(names["probabilities"], (theirs.log_prob(rows) / 1.25).softmax(-1))
+
+
+@pytest.mark.parametrize("method", LABEL_LOSSES)
+def test_a_head_of_labels_starts_learns_and_answers_as_in_the_comparison(method):
+    """By the code's own lines, from the counts to the start, the loss of a step, and what is made of features."""
+    comparison = made_up()
+    comparison.data.task, comparison.verdict.pick = "multilabel", method
+    for trial in comparison.of("softmax"):
+        trial.method, trial.tested.scaled = method, None
+    code = code_of(comparison)
+    generator = torch.Generator().manual_seed(0)
+    features, labels = torch.randn(40, 5, generator=generator), torch.rand(40, 3, generator=generator) < 0.2
+    theirs = METHODS[method].label_head(5, labels.sum(0), 40)
+    names = {**vars(anymax), **vars(anymax.nn), "torch": torch, "width": 5, "labels": labels.float()}
+    names |= {"train": torch.arange(40), "rows": slice(None), "test": slice(None)}
+    names |= {"network": lambda inputs: inputs, "inputs": features}
+    exec("\n".join(re.findall(r"^(?:counts|log_odds) = .*$", code, re.MULTILINE)), names)
+    exec(code[code.index("head =") : code.index("optimizer =")], names)
+    with torch.no_grad():
+        names["head"].weight.copy_(theirs.weight)
+    torch.testing.assert_close(names["head"].state_dict()["bias"], theirs.bias)
+    exec(textwrap.dedent(code[code.index("        loss =") : code.index("        optimizer.zero")]), names)
+    torch.testing.assert_close(names["loss"], theirs(features, labels.float()))
+    with torch.no_grad():
+        exec(textwrap.dedent(code[code.index("    tested =") : code.index("measured =")]), names)
+        answers, log_odds = theirs.answer(features)
+    assert torch.equal(names["predicted"], answers)
+    torch.testing.assert_close(names["probabilities"], log_odds.sigmoid())
 
 
 @pytest.mark.parametrize(

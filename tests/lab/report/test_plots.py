@@ -120,6 +120,14 @@ def test_every_plot_is_one_svg_that_names_nothing_outside(decide_by):
         assert plot(comparison) == svg
 
 
+@pytest.mark.parametrize(
+    ("task", "words"), [("classification", "confidence"), ("multilabel", "probability of a label")]
+)
+def test_what_is_calibrated_is_an_answer_or_a_label(monkeypatch, task, words):
+    monkeypatch.setattr(plots, "_svg", lambda figure: figure.axes[0].get_xlabel())
+    assert plots.reliability_diagram(make_comparison({"softmax": [0.9]}, task=task)).startswith(words)
+
+
 def test_curves_of_repeats_that_get_better_get_better_together():
     generator = np.random.default_rng(0)
     curves = [(np.sort(generator.random(9)) + 0.1, np.sort(generator.random(9))) for _ in range(6)]

@@ -16,6 +16,7 @@ from anymax.lab.training.beside import CLASSIFIERS, OutOfTime, fit_and_test
 from anymax.lab.training.keeper import Memory
 from anymax.lab.training.trial import Plan, Standing
 from tests.lab.calls import read_table, run
+from tests.lab.data.labelled import NAMES, label_frame
 
 LOGISTIC, TREES = CLASSIFIERS
 
@@ -114,6 +115,38 @@ def test_a_class_that_training_lacks_has_a_finite_price(classifier):
     plan = Plan("classification", "nll", dataset.measured_ids, epochs=1, patience=1, batch_size=16)
     found, _ = fit_and_test(classifier, plan, dataclasses.replace(parts, train=train), dataset.info(), 60.0)
     assert 5 < found.measures["nll"] < 36.1  # at least a quarter of the rows at -log of the smallest float
+
+
+def labelled_outcome(classifier, dataset, parts):
+    plan = Plan("multilabel", "average_precision", dataset.measured_ids, epochs=1, patience=1, batch_size=16)
+    return fit_and_test(classifier, plan, parts, dataset.info(), 60.0)
+
+
+def test_of_labels_the_penalty_is_chosen_for_each_on_the_validation_part(monkeypatch):
+    dataset = read_table("labels", label_frame(), list(NAMES))
+    parts = dataset.parts(0)
+    # of turned labels the best that can be said is how frequent they are, in the test part too
+    turned = dataclasses.replace(parts.validation, targets=1 - parts.validation.targets)
+    monkeypatch.setattr(beside, "STRENGTHS", (1e-9, 1.0))
+    honest, misled = (
+        labelled_outcome(LOGISTIC, dataset, each)[0].measures["nll"]
+        for each in (parts, dataclasses.replace(parts, validation=turned))
+    )
+    assert honest < 0.45 < 0.55 < misled
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: classifier.name)
+def test_a_label_that_no_row_or_every_row_of_training_has_is_said_as_there(classifier):
+    dataset = read_table("labels", label_frame(), list(NAMES))
+    parts = dataset.parts(0)
+    targets = parts.train.targets.clone()
+    targets[:, 1], targets[:, 2] = 0, 1
+    train = dataclasses.replace(parts.train, targets=targets)
+    parts = dataclasses.replace(parts, train=train, class_counts=targets.sum(0).long())
+    found, answers = labelled_outcome(classifier, dataset, parts)
+    assert not answers.prediction[:, 1].any()
+    assert answers.prediction[:, 2].all()
+    assert found.measures["nll"] < 5
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: classifier.name)

@@ -345,6 +345,25 @@ def test_the_law_of_a_head_of_labels_ends_at_the_frequencies(name):
     torch.testing.assert_close(head.answer(rows[:1])[1].sigmoid()[0], labels.mean(0), atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("name", LABELLED)
+def test_the_loss_of_a_head_of_labels_is_its_formula_summed_over_labels_and_averaged_over_rows(name):
+    generator = torch.Generator().manual_seed(0)
+    labels = (torch.rand(40, 3, generator=generator) < 0.3).float()
+    head = METHODS[name].label_head(6, labels.sum(0), 40)
+    features = torch.randn(40, 6, generator=generator)
+    p = head.scores(features).sigmoid()
+    weight = (40 - labels.sum(0) + 1) / (labels.sum(0) + 1)
+    absence = (1 - p + 0.05).clamp(max=1)
+    there, absent = {
+        "sigmoid": (p.log(), (1 - p).log()),
+        "weighted": (weight * p.log(), (1 - p).log()),
+        "focal": ((1 - p) ** 2 * p.log(), p**2 * (1 - p).log()),
+        "asymmetric": ((1 - p) * p.log(), (1 - absence) ** 4 * absence.log()),
+    }[name]
+    expected = -(labels * there + (1 - labels) * absent).sum(-1).mean()
+    torch.testing.assert_close(head(features, labels), expected)
+
+
 def test_only_methods_of_labels_take_part_where_rows_have_labels():
     chosen, left_out = choose(None, "multilabel", 3, "average_precision")
     assert names(chosen) == ["sigmoid", "weighted"]

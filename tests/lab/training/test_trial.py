@@ -230,6 +230,19 @@ def test_the_test_part_is_not_read_in_training(wine, fabric):
     assert ours.curve.validation == theirs.curve.validation
 
 
+@pytest.mark.parametrize("name", ["softmax", "sparsemax"])
+def test_the_temperature_is_fitted_without_the_test_part(wine, fabric, name):
+    dataset, parts = wine
+    model, _ = train_model(METHODS[name], dataset, parts, fabric)
+    others = dataclasses.replace(parts.test, targets=parts.test.targets.roll(1))
+    found = [
+        trial.look_at_test(model, METHODS[name], plan_for(dataset), each, dataset.info(), None)[0].scaled
+        for each in (parts, dataclasses.replace(parts, test=others))
+    ]
+    assert found[0].temperature == found[1].temperature
+    assert found[0].brier < found[1].brier
+
+
 def test_parameters_are_counted(wine, fabric):
     dataset, parts = wine
     training = train(METHODS["softmax"], dataset, parts, fabric, epochs=1)

@@ -91,6 +91,18 @@ def test_what_would_decide_an_open_difference_is_said():
     assert "there are 12 wrong answers, and an interval can be trusted from 40 on" in text
 
 
+def test_labels_of_too_few_rows_are_named_the_rarest_first():
+    comparison = make_comparison({"sigmoid": [0.9] * 5, "weighted": [0.9] * 5}, task="multilabel", num_classes=5)
+    comparison.data.class_names, comparison.data.class_counts = list("abcde"), [100, 39, 40, 10, 3]
+    few = TooFew("rows of the rarest label", 10, 40)
+    found = [record("weighted", "open", 0.0, repeats=5, too_few=few)]
+    comparison.verdict = Verdict("sigmoid", found, [], "sigmoid", "")
+    text = advice.text(comparison)
+    assert text.startswith("Take sigmoid, the simplest: ")
+    # that of 3 rows is in too few parts to be measured
+    assert "there are 10 rows of the rarest label ('d': 10, 'b': 39), and an interval can be trusted from 40 on" in text
+
+
 @pytest.mark.parametrize(
     ("answer", "mean", "said_first"),
     [

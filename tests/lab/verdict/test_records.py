@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from anymax.lab.data.dataset import Items
 from anymax.lab.measuring.outcomes import Answers, Outcomes
+from anymax.lab.statistics.counts import RAREST_ROWS, TooFew
 from anymax.lab.statistics.decisions import LEVEL, LOOKS, share
 from anymax.lab.statistics.twoway import Gains, estimate
 from anymax.lab.verdict.records import Judge, differences, reference_of
@@ -115,6 +117,27 @@ def test_too_few_wrong_answers_or_rows_of_a_class_leave_it_open():
         assert undecided == ([] if counted is None else ["nce"])
         assert (few and few.counted) == counted
         assert few is None or few.number == 15
+
+
+def test_of_labels_the_rows_of_each_count_and_a_row_with_any_wrong_one_is_wrong():
+    found = outcomes({"sigmoid": 0.5, "weighted": 0.9})
+    has = np.arange(ROWS)[:, None] < [200, 100, 10]
+    wrong = has.copy()
+    wrong[:20, 0] = False
+    items = [replace(each, target=has[each.row]) for each in found.items]
+    answers = {
+        name: [replace(each, prediction=said[one.row]) for each, one in zip(found.answers[name], items, strict=True)]
+        for name, said in (("sigmoid", has), ("weighted", wrong))
+    }
+    labelled = Outcomes(items, answers)
+    assert labelled.wrong("sigmoid") == 0
+    assert labelled.wrong("weighted") == 20
+    for measured, number, even in (([0, 1], 100, 150), ([0, 1, 2], 10, 310 / 3)):
+        judge = Judge("top1", 0.01, measured)
+        judge.look(labelled, level=LEVEL, later={})
+        needed = math.ceil(math.sqrt(RAREST_ROWS * even))
+        few = TooFew("rows of the rarest label", number, needed) if number < needed else None
+        assert judge.found[0].too_few == few
 
 
 def test_one_head_under_two_names_is_equivalent_also_where_its_sums_are_rounded():
