@@ -92,6 +92,8 @@ def test_figures_of_labels_are_those_of_the_answers(made):
         recall = [(true * said)[rows].sum() / true[rows].sum() for rows in answers.groupby("repeat").indices.values()]
         assert frame.recall["weighted", name] == pytest.approx(np.mean(recall), abs=1e-5)
         assert frame.tested["weighted", name] == true.sum()
+        precisions = [trial.tested.average_precisions[NAMES.index(name)] for trial in comparison.of("weighted")]
+        assert frame.average_precision["weighted", name] == pytest.approx(np.mean(precisions), abs=1e-5)
     right = answers[[f"true: {n}" for n in NAMES]].to_numpy() == answers[[f"sigmoid: {n}" for n in NAMES]].to_numpy()
     assert right.all(1)[answers.repeat == 1].mean() == pytest.approx(comparison.values("sigmoid", "exact")[1])
 

@@ -70,6 +70,7 @@ def test_nothing_is_decided_or_flagged_by_a_likelihood_that_may_be_infinite(made
     assert "p = 0: the share of rows whose true class has probability 0." in " ".join(said.split())
     assert "share of rows whose true class has probability 0" in page
     assert page.count("may be infinite") == 2
+    assert "missing in" not in page  # the share of softmax, which has none, is an empty cell
     assert storage.load(folder / "results.json") == comparison
     assert "Infinity" not in (folder / "results.json").read_text()
 

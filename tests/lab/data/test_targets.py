@@ -40,7 +40,8 @@ def test_all_ways_to_write_labels_are_read_alike(kind, tmp_path):
     else:
         source, options = tmp_path / f"d.{kind}", {"target": "tags"}
         if kind == "separated":
-            source, options = lists.assign(tags=lists.tags.map(" ; ".join)), options | {"target_separator": ";"}
+            cells = lists.tags.map(lambda row: " ; ".join([*row, ""]))
+            source, options = lists.assign(tags=cells), options | {"target_separator": ";"}
         elif kind == "lists":
             source = lists
         elif kind == "parquet":
@@ -67,6 +68,13 @@ def test_parts_hold_the_labels_of_their_rows():
     assert np.array_equal(parts.train.targets.numpy(), dataset.classes[train].astype(np.float32))
     assert np.array_equal(parts.tested.target, dataset.classes[test])
     assert parts.class_counts.tolist() == dataset.classes[train].sum(0).tolist()
+
+
+def test_other_labels_of_the_same_rows_are_other_data():
+    frame = label_frame()
+    # as many rows with each
+    other = frame.assign(news=frame.news.to_numpy()[::-1])
+    assert load(frame, **SEVERAL).info().fingerprint != load(other, **SEVERAL).info().fingerprint
 
 
 def test_a_column_with_commas_in_its_name_is_one_column():

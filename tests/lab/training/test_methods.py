@@ -74,6 +74,18 @@ def test_a_law_with_zeros_takes_part_where_named_unless_its_logarithm_decides(na
         assert out.why == f"it gives probability 0 to true classes too, where {MEASURES[measure].title} is infinite"
 
 
+def test_what_a_reader_of_its_numbers_must_know_stands_in_the_note_of_a_method():
+    notes = {name: METHODS[name].note_on("classification") or "" for name in OF_CLASSES}
+    assert [name for name, note in notes.items() if not note] == ["softmax"]
+    for name, note in notes.items():
+        assert ("It defines no probabilities" in note) != METHODS[name].defines_law
+        assert ("It gives probability 0" in note) == METHODS[name].gives_zeros
+        assert (f"{NUM_NOISE} drawn" in note) == (METHODS[name].why_not is lab_methods._why_not_drawn)
+    of_labels = {name: METHODS[name].note_on("multilabel") or "" for name in LABELLED}
+    assert [name for name, note in of_labels.items() if not note] == ["sigmoid"]
+    assert not set(notes.values()) & set(of_labels.values()) - {""}
+
+
 def test_an_unknown_method_is_refused_with_the_valid_names():
     with pytest.raises(MethodError) as error:
         choose(["softmax", "sotfmax"], "classification", 10, "top1")

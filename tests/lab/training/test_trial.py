@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from anymax.lab.data.dataset import Part
 from anymax.lab.data.text import TextDataset
 from anymax.lab.training import trial
 from anymax.lab.training.methods import METHODS, Method
@@ -228,6 +229,19 @@ def test_the_test_part_is_not_read_in_training(wine, fabric):
     ours = train(METHODS["softmax"], dataset, parts, fabric)
     theirs = train(METHODS["softmax"], dataset, poisoned, fabric)
     assert ours.curve.validation == theirs.curve.validation
+
+
+def test_classes_are_ranked_by_their_probabilities_and_not_by_scores_that_lack_a_part_of_these():
+    torch.manual_seed(0)
+    head = METHODS["negative"].head(6, torch.tensor([900, 60, 20, 10, 5, 3, 2]))
+    part = Part(torch.randn(50, 6), torch.arange(50) % 7)
+    outcome = trial.look(trial.Model(nn.Identity(), head), METHODS["negative"], part, scores=True, ranks=True)
+    with torch.no_grad():
+        scores, log_probs = head.scores(part.inputs), head.log_prob(part.inputs)
+    in_top5 = [(one.topk(5).indices == part.targets[:, None]).any(1).tolist() for one in (scores, log_probs)]
+    assert in_top5[0] != in_top5[1] == outcome.in_top5.tolist()
+    torch.testing.assert_close(torch.from_numpy(outcome.ranked_by), log_probs)
+    assert outcome.log_z is None
 
 
 @pytest.mark.parametrize("name", ["softmax", "sparsemax"])
