@@ -16,7 +16,18 @@ from threadpoolctl import threadpool_limits
 from anymax.lab.statistics.decisions import LOOKS
 from anymax.lab.statistics.twoway import Gains, Spread, spread
 from tests.lab.statistics.bootstrap import deviation
-from tests.lab.statistics.trained import Law, Trainer, logistic, nearest_mean, outcomes, ridge, until
+from tests.lab.statistics.trained import (
+    Law,
+    Trainer,
+    counts,
+    drawn,
+    logistic,
+    nearest_mean,
+    one_vs_rest,
+    outcomes,
+    ridge,
+    until,
+)
 
 MEASURES = ("top1", "nll", "macro_f1", "average_precision")
 # the first is the reference
@@ -27,7 +38,13 @@ FAMILIES: dict[str, tuple[Trainer, ...]] = {
     "nets of two sizes": (ridge(40), ridge(24)),
     "four equal nets": (ridge(40),) * 4,
 }
-EQUAL = ("nets", "four equal nets")  # the truth is 0
+EQUAL = ("nets", "four equal nets", "drawn")  # the truth is 0
+# of labels
+LABEL_FAMILIES = {
+    **{family: tuple(map(one_vs_rest, trainers)) for family, trainers in FAMILIES.items()},
+    "drawn": (drawn(0.5), drawn(0.5)),
+    "drawn of two kinds": (drawn(0.4), drawn(0.6)),
+}
 
 
 @dataclass(frozen=True)
@@ -48,8 +65,9 @@ class Cell:
     def name(self) -> str:
         balance = f" 1-{1 / self.law.rare:.0f}" if self.law.rare else ""
         apart = f" apart {self.law.apart:g}" if self.law.apart is not None else ""
+        labels = f" labels {'-'.join(f'{100 * share:g}' for share in self.law.labels)}" if self.law.labels else ""
         resampled = " resampled" if self.resampled else ""
-        return f"{self.family} {self.law.rows}{balance}{apart}{resampled} to {self.looks[-1]}"
+        return f"{self.family} {self.law.rows}{balance}{apart}{labels}{resampled} to {self.looks[-1]}"
 
 
 HEADS = ("logistic", "nearest mean", "nets")
@@ -64,6 +82,22 @@ RESAMPLED = tuple(
     Cell(family, law, looks=(5, 10), measures=("macro_f1", "average_precision"), resampled=True)
     for law in (Law(500), Law(500, rare=0.02), Law(2500, rare=0.02))
     for family in ("nets", "logistic")
+)
+# a label in a hundred rows beside frequent ones, one that is enough by the rule, and none that is frequent
+LABELS = tuple(
+    Cell(family, Law.of_labels(rows, *shares), measures=("average_precision",))
+    for rows, shares in (
+        (500, (0.3, 0.3, 0.3)),
+        (2500, (0.3, 0.3, 0.3)),
+        (2500, (0.3, 0.3, 0.01)),
+        (2500, (0.3, 0.3, 0.06)),
+        (2500, (0.01, 0.01, 0.01)),
+    )
+    for family in (*HEADS, "drawn", "drawn of two kinds")
+)
+EQUAL_ON_LABELS = tuple(
+    Cell("four equal nets", Law.of_labels(rows, *shares), looks=LOOKS, measures=("average_precision",))
+    for rows, shares in ((500, (0.3, 0.3, 0.3)), (2500, (0.3, 0.3, 0.06)))
 )
 
 
@@ -83,7 +117,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Record:
-    """One data set: rows of the rarest class, rows answered wrongly, and by measure and look what each head gave."""
+    """One data set: rows of the rarest class or label, wrong rows, and by measure and look what each head gave."""
 
     rarest: int
     wrong: int
@@ -108,7 +142,8 @@ class Record:
 def record(cell: Cell, seed: int) -> Record:
     """What the data set of this seed gives."""
     random = np.random.default_rng(seed)
-    given = outcomes(random, cell.law, FAMILIES[cell.family], repeats=cell.looks[-1])
+    families = LABEL_FAMILIES if cell.law.labels else FAMILIES
+    given = outcomes(random, cell.law, families[cell.family], repeats=cell.looks[-1])
     _, first = np.unique(given.row, return_index=True)
     found: dict[str, dict[int, list[Found]]] = {}
     for measure in cell.measures:
@@ -117,7 +152,7 @@ def record(cell: Cell, seed: int) -> Record:
         if cell.resampled:
             for look, heads in found[measure].items():
                 heads[0] = replace(heads[0], resampled=deviation(random, given, measure, look))
-    rarest = int(np.bincount(given.target[first], minlength=cell.law.classes).min())
+    rarest = int(counts(given.target[first], cell.law.classes).min())
     return Record(rarest, given.wrong(), found)
 
 

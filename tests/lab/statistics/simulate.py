@@ -30,7 +30,7 @@ from tests.lab.statistics import cells
 from tests.lab.statistics.cells import Cell, Found, Record
 from tests.lab.statistics.trained import FOLDS
 
-MARGINS = {"top1": 0.01, "nll": 0.01}
+MARGINS = {"top1": 0.01, "nll": 0.01, "average_precision": 0.01}
 TITLES = {"top1": "accuracy", "nll": "NLL", "macro_f1": "macro-F1", "average_precision": "average precision"}
 
 Runs = Callable[[Cell], Sequence[Record]]
@@ -73,7 +73,7 @@ def widths(records: Sequence[Record], measure: str, look: int) -> tuple[float, f
 
 def enough(cell: Cell, records: Sequence[Record], measure: str) -> list[Record]:
     """Those whose answer does not stay open for too little that was counted."""
-    even = cell.law.rows / cell.law.classes
+    even = cell.law.even
     return [one for one in records if too_few(measure, rarest=one.rarest, even=even, wrong=one.wrong) is None]
 
 
@@ -261,7 +261,8 @@ def bootstrap_table(cells_: Sequence[Cell], runs: Runs) -> Iterator[str]:
 def _of(cell: Cell, runs: int) -> str:
     balance = f", 1:{1 / cell.law.rare:.0f}" if cell.law.rare else ""
     apart = f", {cell.law.apart:g} apart" if cell.law.apart is not None else ""
-    return f"{runs:,} of {cell.law.rows:,} rows{balance}{apart}"
+    labels = f", {' '.join(f'{100 * share:g}' for share in cell.law.labels)} %" if cell.law.labels else ""
+    return f"{runs:,} of {cell.law.rows:,} rows{balance}{apart}{labels}"
 
 
 def _per_cent(shares: Iterable[float | np.floating]) -> str:
@@ -282,7 +283,8 @@ def report(runs: Runs, chosen: Callable[[Cell], bool], command: str) -> str:
             coverage_table,
             (*cells.RARE, *cells.LESS_RARE, *cells.FEW_WRONG),
         ),
-        ("Three methods equal to the reference", planned_table, cells.EQUAL_METHODS),
+        ("Coverage where a row may have several labels", coverage_table, cells.LABELS),
+        ("Three methods equal to the reference", planned_table, (*cells.EQUAL_METHODS, *cells.EQUAL_ON_LABELS)),
         ("A difference exactly as large as the margin", margin_table, (*cells.EQUAL_METHODS, *cells.UNEQUAL)),
         ("How many more repeats would decide", forecast_table, (*cells.EQUAL_METHODS, *cells.UNEQUAL)),
         ("Influence or bootstrap", bootstrap_table, cells.RESAMPLED),

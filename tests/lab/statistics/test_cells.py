@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,10 +49,44 @@ def test_intervals_cover_at_every_look_and_by_every_measure(family, rows):
             assert all(ours <= asked for ours, asked in zip(ratios, (0.75, 0.62, 0.55), strict=True))
 
 
-def test_false_answers_over_all_looks_are_rare():
-    runs, cell = 60, Cell("four equal nets", Law(300), looks=(5, 10, 20, 40), measures=("top1",))
+@pytest.mark.parametrize(
+    ("family", "law"),
+    [
+        ("nets", Law.of_labels(500, 0.3, 0.3, 0.3)),
+        ("nearest mean", Law.of_labels(1500, 0.3, 0.08)),
+        ("drawn of two kinds", Law.of_labels(2500, 0.3, 0.3, 0.3)),
+    ],
+)
+def test_intervals_of_labels_cover_at_every_look(family, law):
+    runs, cell = 80, Cell(family, law, measures=("average_precision",))
     made = list(records(cell, runs))
-    assert within_three_errors(1 - simulate.called_different(made, "top1"), runs, 1 - LEVEL)
+    truth = simulate.truth(cell, made, "average_precision")
+    for look in cell.looks:
+        assert within_three_errors(simulate.covered(made, "average_precision", look, truth).mean(), runs, COVERAGE)
+        assert simulate.widths(made, "average_precision", look)[0] < 0.75
+    if family == "drawn of two kinds":
+        # the test can tell: by rows alone, without the chance of training, intervals claim too much
+        spreads = [replace(one.found["average_precision"][20][0].spread, by_repeat=0.0, by_both=0.0) for one in made]
+        by_rows = [one.estimate() for one in spreads]
+        misses = np.mean([abs(one.mean - truth) > one.half_width(LEVEL) for one in by_rows])
+        assert not within_three_errors(1 - misses, runs, COVERAGE)
+
+
+def test_labels_have_their_shares_and_a_rare_one_is_too_few():
+    law = Law.of_labels(4000, 0.3, 0.05, 0.01)
+    _, has = law.draw(np.random.default_rng(0))
+    errors = np.sqrt(np.multiply(law.labels, 1 - np.array(law.labels)) / 4000)
+    assert (abs(has.mean(0) - law.labels) < 4 * errors).all()
+    for each, number in ((law, 0), (Law.of_labels(500, 0.3, 0.3), 3)):
+        cell = Cell("drawn", each, looks=(5,), measures=("average_precision",))
+        assert len(simulate.enough(cell, list(records(cell, 3)), "average_precision")) == number
+
+
+def test_false_answers_over_all_looks_are_rare():
+    runs = 60
+    for law, measure in ((Law(300), "top1"), (Law.of_labels(300, 0.3, 0.3), "average_precision")):
+        made = list(records(Cell("four equal nets", law, looks=(5, 10, 20, 40), measures=(measure,)), runs))
+        assert within_three_errors(1 - simulate.called_different(made, measure), runs, 1 - LEVEL)
 
 
 def test_equal_heads_are_equivalent_and_those_a_margin_apart_seldom():

@@ -15,7 +15,8 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.model_selection import StratifiedKFold
 
-from anymax.lab.statistics.influence import macro_f1, mean_average_precision
+from anymax.lab.data.splits import strata
+from anymax.lab.statistics.influence import average_precision, macro_f1, mean_average_precision
 from anymax.lab.statistics.twoway import Gains
 
 FOLDS = 5
@@ -31,6 +32,8 @@ class Law:
         rare: the share of the last class, where it is rare.
         apart: where it is given, classes are as frequent as one another, each has its mean this far from 0, and few
             answers are wrong.
+        labels: where they are given, a row has any number of labels and no class: the share of the rows that has each,
+            by a curved logistic law.
     """
 
     rows: int
@@ -38,11 +41,22 @@ class Law:
     classes: int = 3
     rare: float | None = None
     apart: float | None = None
+    labels: tuple[float, ...] = ()
+
+    @staticmethod
+    def of_labels(rows: int, *shares: float) -> Law:
+        """Rows with labels, each with its share of them."""
+        return Law(rows, classes=len(shares), labels=shares)
+
+    @property
+    def even(self) -> float:
+        """Rows that each class or label would have if all had as many."""
+        return self.rows * (float(np.mean(self.labels)) if self.labels else 1 / self.classes)
 
     def draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         while True:
             x, y = self._draw(random)
-            if np.bincount(y, minlength=self.classes).min() >= FOLDS:
+            if counts(y, self.classes).min() >= FOLDS:
                 return x, y
 
     def _draw(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -51,9 +65,16 @@ class Law:
             y = random.integers(0, self.classes, self.rows)
             return x + self.apart * np.eye(self.classes, self.features)[y], y
         scores = _scores(x, self.classes)
+        if self.labels:
+            return x, random.random(scores.shape) < expit(scores + _offsets(self.features, self.labels))
         if self.rare is not None:
             scores[:, -1] += _offset(self.features, self.classes, self.rare)
         return x, (scores + random.gumbel(size=scores.shape)).argmax(1)
+
+
+def counts(y: np.ndarray, classes: int) -> np.ndarray:
+    """Rows of each class, or of each label."""
+    return np.bincount(y, minlength=classes) if y.ndim == 1 else y.sum(0)
 
 
 def _scores(x: np.ndarray, classes: int) -> np.ndarray:
@@ -66,9 +87,24 @@ def _scores(x: np.ndarray, classes: int) -> np.ndarray:
 @cache
 def _offset(features: int, classes: int, rare: float) -> float:
     """What is to be added to the last class's scores, so that it has this share of the rows."""
-    scores = _scores(np.random.default_rng(0).standard_normal((100_000, features)), classes)
-    others = np.logaddexp.reduce(scores[:, :-1], axis=1)
-    return float(brentq(lambda offset: expit(scores[:, -1] + offset - others).mean() - rare, -99, 99))  # pyright: ignore[reportArgumentType]
+    scores = _many_scores(features, classes)
+    return _shift(scores[:, -1] - np.logaddexp.reduce(scores[:, :-1], axis=1), rare)
+
+
+@cache
+def _offsets(features: int, shares: tuple[float, ...]) -> np.ndarray:
+    """What is to be added to the scores of labels, so that each has its share of the rows."""
+    log_odds = _many_scores(features, len(shares))
+    return np.array([_shift(column, share) for column, share in zip(log_odds.T, shares, strict=True)])
+
+
+def _many_scores(features: int, classes: int) -> np.ndarray:
+    return _scores(np.random.default_rng(0).standard_normal((100_000, features)), classes)
+
+
+def _shift(log_odds: np.ndarray, share: float) -> float:
+    """What is to be added to log-odds, so that their mean probability is this."""
+    return float(brentq(lambda offset: expit(log_odds + offset).mean() - share, -99, 99))  # pyright: ignore[reportArgumentType]
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
@@ -123,12 +159,34 @@ def nearest_mean(random: np.random.Generator, x: np.ndarray, y: np.ndarray, num_
     return lambda rows: _softmax(rows @ means.T - 0.5 * np.square(means).sum(1))
 
 
+def one_vs_rest(trainer: Trainer) -> Trainer:
+    """A classifier of two classes for each label; what is drawn for a training is the same for all of them."""
+
+    def train(random: np.random.Generator, x: np.ndarray, y: np.ndarray, num_classes: int):
+        seed = int(random.integers(2**63))
+        fitted = [trainer(np.random.default_rng(seed), x, has.astype(int), 2) for has in y.T]
+        return lambda rows: np.stack([of_label(rows)[:, 1] for of_label in fitted], axis=1)
+
+    return train
+
+
+def drawn(error: float) -> Trainer:
+    """No training: scores that rank the rows of each label as the law does, but for an error that is drawn anew."""
+
+    def train(random: np.random.Generator, x: np.ndarray, y: np.ndarray, num_classes: int):
+        off = error * random.standard_normal((x.shape[1], num_classes))
+        return lambda rows: expit(_scores(rows, num_classes) + rows @ off)
+
+    return train
+
+
 def folds(random: np.random.Generator, y: np.ndarray, repeats: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Training and test rows of each repeat: five repeats are the folds of one shuffle."""
     made = 0
+    classes = y if y.ndim == 1 else strata(y)
     while made < repeats:
         folding = StratifiedKFold(FOLDS, shuffle=True, random_state=int(random.integers(2**31)))
-        for train, test in folding.split(y, y):
+        for train, test in folding.split(classes, classes):
             if made < repeats:
                 yield train, test
             made += 1
@@ -150,7 +208,12 @@ class Outcomes:
 
     def wrong(self) -> int:
         """How many rows some classifier answered wrongly in some repeat."""
-        return len(np.unique(np.concatenate([self.row[probs.argmax(1) != self.target] for probs in self.probs])))
+        return len(np.unique(np.concatenate([self.row[self._is_wrong(probs)] for probs in self.probs])))
+
+    def _is_wrong(self, probs: np.ndarray) -> np.ndarray:
+        if self.target.ndim == 1:
+            return probs.argmax(1) != self.target
+        return ((probs > 0.5) != self.target).any(1)
 
     def _of_rows(self, probs: np.ndarray, measure: str) -> np.ndarray:
         if measure == "top1":
@@ -162,6 +225,9 @@ class Outcomes:
             rows = self.repeat == repeat
             if measure == "macro_f1":
                 adds[rows] = macro_f1(self.target[rows], probs[rows].argmax(1), classes)
+            elif self.target.ndim == 2:
+                of_labels = zip(probs[rows].T, self.target[rows].T, strict=True)
+                adds[rows] = np.mean([average_precision(scores, has) for scores, has in of_labels], axis=0)
             else:
                 adds[rows] = mean_average_precision(probs[rows], self.target[rows], classes)
         return adds
