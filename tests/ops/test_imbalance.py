@@ -1,5 +1,7 @@
 """ldam_loss and effective_number_weights: published values, their identities, counts of 0."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -28,6 +30,7 @@ def test_ldam_has_the_published_margins():
     margins = torch.tensor([0.08891397050195, 0.15811388300842, 0.28117066259467, 0.5], dtype=torch.float64)
     theirs = F.cross_entropy(30 * (z - margins.diag()), torch.arange(4), reduction="none")
     assert_close(rows, theirs, rtol=1e-10, atol=0)
+    assert_close(ldam(z, torch.arange(4), COUNTS), rows.mean())
 
 
 def test_ldam_without_a_margin_is_cross_entropy_of_scaled_scores():
@@ -65,6 +68,8 @@ def test_ldam_extremes_and_dtypes():
     assert ldam(torch.zeros(0, 4), torch.zeros(0).long(), COUNTS) == 0
     assert ldam(torch.zeros(2, 4), torch.tensor([-100, -100]), COUNTS) == 0
     assert ldam(torch.zeros(2, 4).bfloat16(), torch.tensor([0, 1]), COUNTS).dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ldam(torch.zeros(2, 4).bfloat16(), torch.tensor([0, 1]), COUNTS).dtype == torch.float32
     # beyond what float16 holds
     counts = torch.tensor([10**6, 10, 10, 10])
     assert_close(
@@ -93,6 +98,18 @@ def test_effective_numbers_are_the_published_ones():
         (1 - 1e-8, [999.995005, 99.9999505, 9.99999955, 1]),
     ):
         assert_close(numbers(beta), torch.tensor(expected, dtype=torch.float64), rtol=3e-7, atol=0)
+
+
+def test_effective_numbers_have_the_digits_of_the_default_dtype():
+    counts = [1, 2, 10]
+    for beta in (0.5, 1 - 1e-8):
+        torch.set_default_dtype(torch.float64)
+        try:
+            weights = anymax.effective_number_weights(torch.tensor(counts), beta)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        exact = [float((1 - Fraction(beta) ** count) / (1 - Fraction(beta))) for count in counts]
+        assert_close(weights[0] / weights, torch.tensor(exact, dtype=torch.float64), rtol=1e-14, atol=0)
 
 
 def test_effective_number_weights_sum_to_the_number_of_classes():
@@ -127,6 +144,38 @@ def test_effective_number_weights_sum_to_the_number_of_classes():
             "of at least 0 that are not all 0, got entries from -1000 to -1$",
         ),
         (lambda: ldam(torch.zeros(2, 4), torch.tensor([0, 4]), COUNTS), ValueError, r"target ids must be in \[0, 3\]"),
+        (
+            lambda: ldam(torch.zeros(2, 4), torch.tensor([0, -100]), COUNTS, ignore_index=255),
+            ValueError,
+            r"ignore_index \(255\), got -100$",
+        ),
+        (
+            lambda: ldam(torch.zeros(2, 4), torch.zeros(3).long(), COUNTS),
+            ValueError,
+            "target must have the input's shape",
+        ),
+        (
+            lambda: ldam(torch.zeros(2, 4).long(), torch.zeros(2).long(), COUNTS),
+            TypeError,
+            "input must be a floating-p",
+        ),
+        (
+            lambda: ldam(torch.zeros(2, 4), torch.zeros(2).long(), COUNTS, weight=torch.ones(3)),
+            ValueError,
+            "weight must have one entry per class",
+        ),
+        (
+            lambda: ldam(torch.zeros(2, 4), torch.zeros(2).long(), COUNTS, reduction="avg"),
+            ValueError,
+            "reduction must be one of",
+        ),
+        (
+            lambda: ldam(torch.zeros(2, 4), torch.zeros(2).long(), COUNTS, scale="30"),
+            TypeError,
+            "scale must be a number, got '30'",
+        ),
+        (lambda: anymax.effective_number_weights([1, 2], 0.9), TypeError, "class_counts must be a tensor"),
+        (lambda: anymax.effective_number_weights(COUNTS, "0.9"), TypeError, "beta must be a number, got '0.9'"),
         (
             lambda: ldam(torch.zeros(2, 4), torch.zeros(2, 4), COUNTS),
             TypeError,
