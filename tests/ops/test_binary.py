@@ -1,6 +1,7 @@
 """The binary losses: against torch and others' formulas where they are exact, and where they are not."""
 
 import itertools
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,6 +12,13 @@ import anymax
 from anymax.ops.binary.api import one_vs_rest_loss
 
 INFINITY = float("inf")
+
+
+@pytest.fixture(autouse=True, params=["automatic", "reference"])
+def _backend(request):
+    """On a machine that has kernels the reference would meet none of these numbers."""
+    with anymax.use_backend("reference") if request.param == "reference" else nullcontext():
+        yield
 
 
 def loss(x, target, **options):
@@ -83,6 +91,11 @@ def test_a_bad_target_is_nan_where_it_cannot_be_read():
         ),
         (lambda: loss(torch.zeros(4), torch.zeros(3)), ValueError, r"shape \(4,\), got \(3,\)$"),
         (
+            lambda: loss(torch.zeros(2, 4), torch.zeros(2)),
+            ValueError,
+            r"got \(2,\); for one class per row write cross_entropy\(input, target, dim=-1\)$",
+        ),
+        (
             lambda: loss(torch.zeros(2), torch.tensor([-1.0, 1.0])),
             ValueError,
             r"target must be in \[0, 1\], got entries from -1.0 to 1.0",
@@ -153,7 +166,11 @@ def test_focal_loss_has_the_digits_of_more_of_them(gamma):
 def test_asymmetric_loss_has_the_digits_of_more_of_them():
     found, gradient = with_gradient(anymax.asymmetric_loss, [-100.0, -2.0, 0.0, 5.0, 100.0], 0.0)
     compare(found, [0, 1.644756445e-6, 0.02451505351, 2.272535184, 2.44004266], 1e-9)
-    compare(gradient, [0, None, 0.0731171, None, None], 1e-6)
+    compare(gradient, [0, None, 0.0731171, 0.156913087057, 9.88200566818e-43], 1e-6)
+    # 1 - p of what p has left would have two digits
+    sure = torch.tensor([20.0])
+    found = anymax.asymmetric_loss(sure, torch.zeros(1), gamma_neg=1.0, clip=1e-6)
+    assert_close(found.item(), 13.81343768, rtol=1e-6, atol=0)
     found, gradient = with_gradient(anymax.asymmetric_loss, [-100.0, -2.0, 0.0, 5.0, 100.0], 1.0)
     compare(found, [100, 1.873391977, 0.3465735903, 4.494482634e-5, 1.383896527e-87], 1e-9)
     compare(gradient, [-1, None, None, None, None], 1e-12)
@@ -180,6 +197,7 @@ def published_asymmetric_loss(x, target, gamma_neg, gamma_pos, clip):
 def test_focal_loss_is_torchvision_s_where_that_is_exact(reduction):
     generator = torch.Generator().manual_seed(0)
     x = 3 * torch.randn(4, 5, generator=generator, dtype=torch.float64)
+    x[0, :2] = torch.tensor([14.0, -14.0])
     x.requires_grad_()
     soft = torch.rand(4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
     labels = (soft.detach() < 0.3).double().requires_grad_()
@@ -192,6 +210,7 @@ def test_focal_loss_is_torchvision_s_where_that_is_exact(reduction):
         # of labels too, whose 1 - p_t has a derivative where it is as small as it gets
         for leaf in (x, target):
             assert_close(*(torch.autograd.grad(one, leaf, upstream, retain_graph=True) for one in (mine, theirs)))
+    assert_close(anymax.sigmoid_focal_loss(x, soft), torchvision_focal_loss(x, soft, 0.25, 2.0))
     plain = anymax.sigmoid_focal_loss(x, soft, alpha=None, gamma=0, reduction=reduction)
     assert_close(plain, loss(x, soft, reduction=reduction))
     assert torch.equal(plain, anymax.sigmoid_focal_loss(x, soft, alpha=-1, gamma=0.0, reduction=reduction))
@@ -355,6 +374,26 @@ def test_one_vs_rest_of_focal_losses_is_their_sum_over_the_classes():
             lambda: anymax.asymmetric_loss(torch.zeros(2), torch.zeros(2), clip=1.0),
             ValueError,
             r"clip must be in \[0, 1\), got 1.0$",
+        ),
+        (
+            lambda: anymax.asymmetric_loss(torch.zeros(2), torch.zeros(2), clip="no"),
+            TypeError,
+            "clip must be a number, got 'no'",
+        ),
+        (
+            lambda: one_vs_rest_loss(torch.zeros(2, 3), torch.tensor([0, 1]), alpha=1.5),
+            ValueError,
+            "^one_vs_rest_loss: alpha must be in",
+        ),
+        (
+            lambda: one_vs_rest_loss(torch.zeros(2, 3), torch.tensor([0, 1]), gamma=-1.0),
+            ValueError,
+            "^one_vs_rest_loss: gamma must be in",
+        ),
+        (
+            lambda: one_vs_rest_loss(torch.zeros(2, 3), torch.tensor([0, 1]), ignore_index=0.5),
+            TypeError,
+            "ignore_index must be an int",
         ),
         (
             lambda: anymax.asymmetric_loss(torch.zeros(2), torch.tensor([0, 2])),
