@@ -1,13 +1,16 @@
 """Tree heads: their probabilities, what they share with torch's module and where they do better, and their states."""
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
+import anymax
 from anymax.nn import AdaptiveSoftmaxHead, HierarchicalSoftmaxHead
+from anymax.ops.tree.structure import huffman
 
 COUNTS = torch.tensor([3, 50, 0, 7, 1, 900, 20, 4, 4, 11, 2, 60])
 MAKE = {
@@ -32,6 +35,7 @@ def test_the_loss_is_that_of_the_probabilities_which_sum_to_one(make, options):
     log_probs = head.log_prob(x)
     assert_close(log_probs.exp().sum(-1), torch.ones(5, 2))
     assert torch.equal(head(x), log_probs)
+    assert torch.equal(head.scores(x), log_probs)
     target = torch.arange(10).reshape(5, 2)
     head.reduction = "none"
     assert_close(head(x, target), -log_probs.gather(-1, target[..., None])[..., 0], rtol=1e-5, atol=1e-5)
@@ -104,6 +108,9 @@ def test_halves_stay_halves(make):
     head = make().bfloat16()
     loss = head(features(6, dtype=torch.bfloat16), torch.arange(6))
     assert loss.dtype == torch.bfloat16
+    for backend in (nullcontext(), anymax.use_backend("reference")):
+        with backend:
+            assert head.log_prob(features(6, dtype=torch.bfloat16)).dtype == torch.bfloat16
     assert_close(
         loss.float(), head.float()(features(6, dtype=torch.bfloat16).float(), torch.arange(6)), rtol=0.03, atol=0
     )
@@ -115,6 +122,15 @@ def test_compiled_whole(make):
     compiled = torch.compile(head, fullgraph=True, backend="aot_eager")
     assert_close(compiled(features(6), target), head(features(6), target))
     assert_close(compiled(features(6)), head(features(6)))
+
+
+def test_compiled_code_follows_a_state_dict():
+    torch._dynamo.reset()
+    head, other = MAKE["hierarchical"](class_counts=COUNTS), MAKE["hierarchical"](class_counts=COUNTS.flip(0))
+    compiled = torch.compile(head, fullgraph=True, backend="eager")
+    assert_close(compiled(features(3)), head(features(3)))
+    head.load_state_dict(other.state_dict())
+    assert_close(compiled(features(3)), other(features(3)))
 
 
 def test_a_state_dict_brings_the_tree_along(make):
@@ -138,6 +154,13 @@ def test_a_tree_that_a_loader_sets_without_any_hook_is_seen():
     state = head.state_dict()
     other.weight.data, other.bias.data, other.parents = state["weight"], state["bias"], state["parents"].clone()
     assert torch.equal(head(features(3)), other(features(3)))
+    # written as often as the head's own was
+    set_once = MAKE["hierarchical"](class_counts=COUNTS.flip(0))
+    parents = torch.empty_like(state["parents"])
+    while parents._version < set_once.parents._version:
+        parents.copy_(state["parents"])
+    set_once.weight.data, set_once.bias.data, set_once.parents = state["weight"], state["bias"], parents
+    assert torch.equal(head(features(3)), set_once(features(3)))
     third = MAKE["hierarchical"](class_counts=COUNTS.flip(0))
     for name, tensor in third.state_dict().items():
         tensor.copy_(state[name])
@@ -149,6 +172,9 @@ def test_a_head_from_the_meta_device_starts_as_any_other(make):
     with torch.device("meta"):
         empty = make(class_counts=COUNTS.tolist())
     assert all(tensor.is_meta for tensor in empty.state_dict().values())
+    if isinstance(head, HierarchicalSoftmaxHead):
+        with pytest.raises(ValueError, match="parents holds no tree over the classes: the head was made on the meta"):
+            copy.deepcopy(head).to("meta")(features(3).to("meta"))
     empty.to_empty(device="cpu")
     torch.manual_seed(1)
     empty.reset_parameters()
@@ -156,6 +182,12 @@ def test_a_head_from_the_meta_device_starts_as_any_other(make):
     head.reset_parameters()
     assert torch.equal(empty(features(3)), head(features(3)))
     assert torch.equal(empty(features(3), torch.arange(3)), head(features(3), torch.arange(3)))
+
+
+def test_a_huffman_tree_is_that_of_the_counts_raised_by_1_and_its_weights_start_as_those_of_a_layer():
+    head = HierarchicalSoftmaxHead(4, 400, class_counts=[0, 0, 1, 1] * 100)
+    assert torch.equal(head.parents, huffman(torch.tensor([1, 1, 2, 2] * 100)))
+    assert 0.49 < head.weight.abs().max() <= 0.5
 
 
 def test_size_device_and_dtype_of_the_parameters(make):
@@ -204,6 +236,18 @@ def test_options_of_trees_are_checked():
         HierarchicalSoftmaxHead(16, 12, tree="oak")
     with pytest.raises(ValueError, match="HierarchicalSoftmaxHead: tree must hold each of the 12 classes"):
         HierarchicalSoftmaxHead(16, 12, tree=[0, 1])
+    for option, error, words in (
+        ({"bias": 1}, TypeError, "bias must be True or False, got 1"),
+        ({"sparse": 1}, TypeError, "sparse must be True or False, got 1"),
+        ({"reduction": "max"}, ValueError, "reduction must be one of"),
+    ):
+        with pytest.raises(error, match=f"HierarchicalSoftmaxHead: {words}"):
+            HierarchicalSoftmaxHead(16, 12, **option)
+    for div_value in (0.5, float("inf")):
+        with pytest.raises(ValueError, match="AdaptiveSoftmaxHead: div_value must be at least 1 and finite, got"):
+            AdaptiveSoftmaxHead(16, 12, div_value=div_value)
+    with pytest.raises(TypeError, match="AdaptiveSoftmaxHead: div_value must be a number, got '4'"):
+        AdaptiveSoftmaxHead(16, 12, div_value="4")
 
 
 # torch's own module

@@ -124,6 +124,8 @@ def test_no_binary_tree_takes_fewer_steps_than_huffmans(seed):
 
 def test_equal_counts_make_a_flat_tree():
     assert set(depths(huffman(torch.ones(64)), 64)) == {6}
+    # a class goes before a node of the same count
+    assert set(depths(huffman(torch.tensor([1, 1, 2, 2])), 4)) == {2}
 
 
 @pytest.mark.parametrize(("parents", "num_classes"), TREES.values(), ids=TREES)
@@ -140,6 +142,14 @@ def test_zero_scores_and_sure_ones():
     loss = hierarchical_softmax_loss(features, torch.zeros(3, 1), torch.tensor([2]), tree)
     assert loss.item() == pytest.approx(2 * math.log(2))
     assert hierarchical_softmax_loss(features, torch.full((3, 1), 20.0), torch.tensor([0]), tree).item() < 1e-4
+    # e^200 is no number of float32
+    assert hierarchical_log_prob(features, torch.full((3, 1), 200.0), tree).tolist() == [[0, -200, -200, -400]]
+
+
+def test_an_only_class_is_sure():
+    tree, features, weight = tree_of(balanced(1), 1), torch.ones(2, 3), torch.zeros(0, 3)
+    assert hierarchical_log_prob(features, weight, tree).tolist() == [[0], [0]]
+    assert hierarchical_softmax_loss(features, weight, torch.tensor([0, 0]), tree) == 0
 
 
 def test_only_the_scores_of_the_path_get_a_gradient():
@@ -153,6 +163,11 @@ def test_only_the_scores_of_the_path_get_a_gradient():
     dense = torch.zeros(8, 3, requires_grad=True)
     hierarchical_softmax_loss(torch.ones(1, 3), dense, torch.tensor([7]), tree).backward()
     assert_close(weight.grad.to_dense(), dense.grad)
+    # 5 hangs below the root, whose score is the last here; the other paths have five steps or fewer
+    tree = tree_of(huffman(2.0 ** torch.arange(6)), 6)
+    weight = torch.zeros(5, 3, requires_grad=True)
+    hierarchical_softmax_loss(torch.ones(1, 3), weight, torch.tensor([5]), tree, sparse=True).backward()
+    assert weight.grad.coalesce().indices().tolist() == [[4]], "others would move under an optimiser with momentum"
 
 
 def test_an_only_child_decides_nothing():
@@ -192,6 +207,10 @@ def test_bad_targets_and_shapes_are_said():
         hierarchical_softmax_loss(torch.zeros(1, 2), weight, torch.zeros(1, 4, dtype=torch.long), tree)
     with pytest.raises(TypeError, match="target must hold class ids"):
         hierarchical_softmax_loss(torch.zeros(1, 2), weight, torch.zeros(1), tree)
+    with pytest.raises(TypeError, match="sparse must be True or False, got 1"):
+        hierarchical_softmax_loss(torch.zeros(1, 2), weight, torch.tensor([1]), tree, sparse=1)
+    with pytest.raises(TypeError, match="ignore_index must be an int"):
+        hierarchical_softmax_loss(torch.zeros(1, 2), weight, torch.tensor([1]), tree, ignore_index=0.5)
 
 
 def test_cutoffs_stand_where_the_data_do():
