@@ -184,6 +184,22 @@ def test_a_mask_is_a_smaller_batch(symmetric):
         assert_close(gradient, right / 6)
 
 
+def test_a_mask_may_be_another_for_each_query_and_key():
+    query, key = pairs()
+    order = torch.tensor([3, 0, 5, 1, 2, 4])
+    mask = randn(6, 6, at=3) > -0.3
+    mask[range(6), order] = True
+    assert not torch.equal(mask[:, order], mask[:, order].T)
+    scores = (query @ key.T).masked_fill(~mask, -INFINITY)[:, order]
+    rows = anymax.info_nce(query, key, order, mask=mask, symmetric=True, reduction="none")
+    target = torch.arange(6)
+    sides = [cross_entropy(side, target, reduction="none") for side in (scores, scores.T)]
+    assert_close(rows, (sides[0] + sides[1]) / 2)
+    # however low a score is
+    only = torch.tensor([True, False])
+    assert anymax.info_nce(torch.ones(1, 1), torch.tensor([[-3e4], [0.0]]), mask=only) == 0
+
+
 def test_a_key_that_takes_part_nowhere_is_not_read():
     query, key = pairs(3, 5)
     key[3], log_q = float("nan"), torch.tensor([0.0, 1.0, 0.0, -INFINITY, 0.5]).double()
@@ -193,6 +209,8 @@ def test_a_key_that_takes_part_nowhere_is_not_read():
     assert_close(loss, anymax.info_nce(query, key[mask], log_q=log_q[mask]))
     for gradient in torch.autograd.grad(loss, (query, key)):
         assert bool(gradient.isfinite().all())
+    # nor is its frequency to blame for what spoils the loss
+    assert anymax.info_nce(query * float("nan"), key, mask=mask, log_q=log_q).isnan()
 
 
 def test_a_constant_of_log_q_changes_nothing_and_columns_do_not_see_it():
@@ -342,6 +360,8 @@ def test_a_bad_target_spoils_its_own_row_where_values_cannot_be_read():
             )(query.unsqueeze(0))
             found = rows.isnan().flatten().nonzero().flatten().tolist()
             assert found == (expected if reduction == "none" else [0])
+    losses = torch.vmap(lambda each: anymax.info_nce(query, key, temperature=each))(torch.tensor([0.5, 0.0, -1.0]))
+    assert losses.isnan().tolist() == [False, True, True]
 
 
 # -------------------------------------------------------------------------------------------------------------- errors
@@ -362,6 +382,7 @@ Q, K = torch.ones(3, 4), torch.ones(5, 4)
         ),
         ((Q, K[:, :3]), {}, ValueError, r"features of query \(3, 4\), \(N, 4\), got \(5, 3\)"),
         ((Q, K[None]), {}, ValueError, r"key must have the leading axes .* got \(1, 5, 4\)"),
+        ((Q, K.to("meta")), {}, ValueError, r"key must be on the query's device cpu, got meta"),
         ((Q, K[:0]), {}, ValueError, r"key must hold at least one key, got shape \(0, 4\)"),
         (
             (Q, K[:2]),
@@ -381,6 +402,12 @@ Q, K = torch.ones(3, 4), torch.ones(5, 4)
         ),
         ((Q, K), {"symmetric": 1}, TypeError, r"symmetric must be True or False, got 1"),
         ((Q, K), {"temperature": 0.0}, ValueError, r"temperature must be greater than 0, got 0\.0"),
+        (
+            (Q, K[:3]),
+            {"symmetric": True, "temperature": torch.ones(3, 1)},
+            ValueError,
+            r"temperature must have size 1 on ax",
+        ),
         ((Q, K), {"temperature": torch.ones(5)}, ValueError, r"temperature must have size 1 on axis 1, which is norm"),
         (
             (Q, K),
