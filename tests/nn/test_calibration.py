@@ -154,6 +154,13 @@ def test_probabilities_are_no_targets():
         TemperatureScaling().fit(scores, target.float())
 
 
+def test_ids_are_no_scores():
+    scaling, target = TemperatureScaling(), torch.tensor([0, 1])
+    for call in (scaling, lambda scores: scaling.fit(scores, target)):
+        with pytest.raises(TypeError, match="input must be a floating-point tensor"):
+            call(torch.ones(2, 3).long())
+
+
 @pytest.mark.parametrize("ends", [{"coldest": 0.0}, {"hottest": math.inf}, {"coldest": 2.0, "hottest": 1.0}])
 def test_the_range_is_checked(ends):
     with pytest.raises(ValueError, match="TemperatureScaling: expected 0 < coldest < hottest < inf"):
