@@ -102,8 +102,7 @@ class Others(Candidates):
         # of the other rows
         self._number = (drawn.sum() - 1).clamp(min=1).double()
         if unique:
-            ids = torch.where(drawn, flat, -1)
-            drawn = drawn & (first_of_each(ids) == torch.arange(ids.numel(), device=ids.device))
+            drawn = drawn & (first_of_each(flat) == torch.arange(flat.numel(), device=flat.device))
         self.log_expected_count = torch.where(drawn, self._of_target(self.ids), INFINITY)
         self.target_log_expected_count = self._of_target
 

@@ -95,6 +95,10 @@ def test_an_update_inside_compiled_code_counts():
     law = noise.LearnedUnigram(5)
     torch.compile(law.update, backend="aot_eager", fullgraph=True)(torch.tensor([1, 1, 4]))
     assert law.counts.tolist() == [0, 2, 0, 0, 1]
+    # an id that cannot be read is not counted in silence
+    torch.compile(law.update, backend="aot_eager", fullgraph=True)(torch.tensor([1, -100, 4]))
+    with pytest.raises(ValueError, match="LearnedUnigram holds no counts"):
+        law.sample(2)
 
 
 # ---------------------------------------------------------------------------------------------------------- state
@@ -111,6 +115,7 @@ def test_its_state_goes_on_where_it_stopped():
     for copied in (other, twin):
         assert copied.counts.tolist() == [1, 0, 0, 0, 0, 2]
         copied.reset_parameters()
+        assert copied.counts.tolist() == [0] * 6
         assert_close(law_of(copied), torch.full((6,), 1 / 6).double())
 
 
@@ -132,7 +137,7 @@ def test_made_on_the_meta_device_it_starts_as_any_other():
         law.sample(2)
 
 
-@pytest.mark.parametrize("memory", [0.5, 1e-310, float("nan"), -1.0, float("inf"), 1e300])
+@pytest.mark.parametrize("memory", [0.5, 1e-310, float("nan"), -1.0, -2.0, float("inf"), 1e300])
 def test_memory_that_nobody_filled_is_no_law(memory):
     law = noise.LearnedUnigram(4)
     law.counts.fill_(memory)

@@ -194,9 +194,16 @@ def test_a_class_is_expected_once_at_most_in_unique_draws():
     assert draws.log_expected_count.exp().tolist() == pytest.approx([1.0, math.inf, math.inf, 0.002991], rel=1e-3)
     classes = torch.tensor([0, 2])
     assert draws.target_log_expected_count(classes).exp().tolist() == pytest.approx([1.0, 0.002991], rel=1e-3)
+    # rare ones keep their digits
+    draws = noise.InBatch(noise.Unigram([1, 1e-12])).of(torch.tensor([0, 0, 1]), unique=True)
+    assert draws.log_expected_count[2].exp().item() == pytest.approx(2e-12, rel=1e-9, abs=0)
     # with replacement it is the number of rows that counts
     draws = law.of(torch.tensor([0, 0, 0, 1]))
     assert draws.target_log_expected_count(classes).exp().tolist() == pytest.approx([2.994, 0.002994], rel=1e-3)
+    # a class that is ignored is not drawn, nor counted among the other rows
+    draws = law.of(torch.tensor([0, 2, 1]), ignore_index=2)
+    assert draws.log_expected_count.exp().tolist() == pytest.approx([0.998, math.inf, 0.000998], rel=1e-3)
+    assert noise.InBatch(noise.Unigram([0, 1, 1])).support == 2
     # never seen so far, and yet finite
     assert noise.InBatch(noise.LearnedUnigram(3)).of(torch.tensor([1, 2])).log_expected_count.isfinite().all()
 
@@ -215,8 +222,8 @@ def test_it_follows_counts_that_are_learnt():
 
 def test_a_head_takes_it_and_touches_the_rows_of_the_batch_alone():
     head = anymax.nn.NCEHead(3, 4, noise=LAW, sparse=True)
-    head(torch.randn(5, 3), torch.tensor([0, 2, -100, 0, 2])).backward()
-    assert set(head.weight.grad.coalesce().indices()[0].tolist()) == {0, 2}
+    head(torch.randn(5, 3), torch.tensor([3, 2, -100, 3, 2])).backward()
+    assert set(head.weight.grad.coalesce().indices()[0].tolist()) == {2, 3}
 
 
 X, W, T = torch.ones(3, 2), torch.ones(4, 2), torch.tensor([0, 1, 2])
@@ -228,6 +235,8 @@ X, W, T = torch.ones(3, 2), torch.ones(4, 2), torch.tensor([0, 1, 2])
         (lambda: noise.InBatch(COUNTS), TypeError, r"InBatch: popularity must be a law .* got a value of type Tensor"),
         (lambda: noise.InBatch(noise.All(4)), TypeError, r"says how frequent the classes are, .* of type All"),
         (lambda: LAW.sample(3), ValueError, r"InBatch\.sample: InBatch draws the targets of a batch: .* law\.of\(targ"),
+        (lambda: LAW.of(T, unique=1), TypeError, r"InBatch\.of: unique must be True or False, got 1"),
+        (lambda: LAW.of(T, ignore_index=0.5), TypeError, r"InBatch\.of: ignore_index must be an int, got 0\.5"),
         (lambda: LAW.of(torch.ones(3)), TypeError, r"InBatch\.of: target must hold class ids \(integers\)"),
         (lambda: anymax.nce_loss(X, W, T, LAW, num_noise=3), ValueError, r"num_noise has no effect on InBatch, which"),
         (lambda: anymax.nce_loss(X, W, T, LAW, shared=False), ValueError, r"shared has no effect on InBatch"),

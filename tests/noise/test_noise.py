@@ -166,6 +166,17 @@ def test_a_class_of_count_zero_is_never_drawn():
     assert law.log_prob(torch.tensor([0, 5])).tolist() == [-float("inf")] * 2
 
 
+@pytest.mark.parametrize("law", [noise.Uniform, noise.LogUniform, noise.Unigram, noise.LearnedUnigram])
+def test_a_class_derived_from_a_law_draws_its_own_way(law):
+    """No kernel knows it."""
+
+    class Mine(law):
+        def ids_of(self, words: Tensor) -> Tensor:
+            return torch.full_like(words[..., 0], 3)
+
+    assert (Mine(COUNTS if law is noise.Unigram else 10).sample(50).ids == 3).all()
+
+
 def test_power_and_dtype_of_counts():
     expected = torch.tensor([0.0, 1.0, 2.0, 3.0]) ** 0.5
     for counts in ([0, 1, 2, 3], torch.arange(4), torch.arange(4).half(), torch.arange(4).to(torch.uint8)):
@@ -599,7 +610,7 @@ def test_a_steep_power_leaves_the_classes_that_have_a_probability():
     assert law.sample(2, generator=seed(0)).ids.tolist() == [2, 2]
     with pytest.raises(ValueError, match="2 unique draws are not fewer than the 1 classes that Unigram can draw"):
         law.sample(2, unique=True)
-    assert_close(law_of(noise.Unigram([2.0, 2.0, 1.0], power=1e308)), torch.tensor([0.5, 0.5, 0.0]).double())
+    assert_close(law_of(noise.Unigram([4.0, 4.0, 1.0], power=1.7e308)), torch.tensor([0.5, 0.5, 0.0]).double())
 
 
 # --------------------------------------------------------------------------------------------------------- errors
