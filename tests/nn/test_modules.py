@@ -479,6 +479,8 @@ def test_counts_set_where_the_bias_starts(make):
 
 
 def test_nce_starts_normalised_without_counts():
+    with pytest.raises(TypeError, match="NCEHead: log_partition must be a number, got '2'"):
+        anymax.nn.NCEHead(6, 12, noise=noise.Uniform(12), log_partition="2")
     head = anymax.nn.NCEHead(6, 12, noise=noise.Uniform(12), log_partition=2.0)
     assert_close(head.scores(torch.zeros(6)).logsumexp(0).item(), 2.0)
     head = anymax.nn.NCEHead(6, 12, class_counts=torch.arange(12), log_partition=2.0)
@@ -527,6 +529,8 @@ def test_no_noise_law_is_a_default(head):
         head(6, 12)
     with pytest.raises(ValueError, match="must cover the 12 classes of the head, got 11"):
         head(6, 12, noise=noise.Uniform(11))
+    with pytest.raises(ValueError, match="Head: num_noise must be at least 1, got 0"):
+        head(6, 12, noise=noise.Uniform(12), num_noise=0)
     counts = torch.arange(12)
     law = head(6, 12, class_counts=counts, num_noise=3).noise
     assert_close(law.log_prob(counts).exp(), (counts + 1.0).double() / 78)
@@ -554,6 +558,8 @@ def test_sigmoid_head_is_a_sum_over_classes():
     labels = nn.functional.one_hot(target[kept], 12).float()
     expected = nn.functional.binary_cross_entropy_with_logits(head.scores(features)[kept], labels, reduction="sum")
     assert_close(head(features, target), expected / 4)
+    values, _ = head.predict(features, 3)
+    assert_close(values, nn.functional.logsigmoid(head.scores(features)).topk(3, -1).values)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -571,6 +577,16 @@ def test_sparse_heads_give_probabilities_with_zeros(name):
     ids = head.sample(features, 200, temperature=3.0, generator=torch.tensor(1))
     assert not outside[torch.arange(5), ids].any()
     assert torch.equal(head.predict(features, k=12)[1], head.scores(features).argsort(-1, descending=True))
+
+
+def test_small_probabilities_have_their_logarithms_in_half_types():
+    head = anymax.nn.EntmaxHead(6, 2, alpha=1.0, dtype=torch.float16)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([0.0, -20.0]))
+    log_probs = head.log_prob(torch.zeros(6).half())
+    assert log_probs.dtype == torch.float16
+    assert log_probs.tolist() == [0.0, -20.0]
 
 
 def test_an_alpha_of_a_head_learns_and_starts_again():
