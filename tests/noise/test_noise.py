@@ -562,6 +562,13 @@ def test_compiled_code_follows_the_probabilities_too(change):
     assert torch.equal(compiled(seed(2)), OTHER.sample(50, generator=seed(2)).ids)
 
 
+def test_probabilities_that_went_through_a_half_type_still_sum_to_one():
+    law = noise.Unigram(COUNTS)
+    law.probabilities.copy_(law.probabilities.bfloat16())
+    assert (law.probabilities.sum() - 1).abs() > 1e-4
+    assert_close(law_of(law).sum(), torch.tensor(1.0).double(), rtol=0, atol=1e-14)
+
+
 def test_a_law_starts_again_and_stays_apart_from_its_copies():
     law = noise.Unigram(COUNTS)
     twin, before = copy.deepcopy(law), law_of(law)

@@ -3,6 +3,8 @@
 The numbers are mpmath's with 60 digits.
 """
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -15,6 +17,13 @@ INFINITY = float("inf")
 NAN = float("nan")
 C = [0.5, 0.0, -0.5, -2.0]
 E = [1.2, 1.0, 0.3, 0.0, -3.0]
+
+
+@pytest.fixture(autouse=True, params=["automatic", "reference"])
+def _backend(request):
+    """On a machine that has kernels the reference would meet none of these numbers."""
+    with anymax.use_backend("reference") if request.param == "reference" else nullcontext():
+        yield
 
 
 def double(values):
@@ -185,6 +194,7 @@ def test_dims_shifts_and_temperature(alpha, dim):
         assert_close(probs.permute(*rest, *axes).flatten(1), flat)
     if alpha == 2:
         assert torch.equal(anymax.sparsemax(x, dim), probs)
+        assert_close(anymax.sparsemax(x, dim, temperature=0.3), anymax.sparsemax(x / 0.3, dim))
     if alpha == 1:
         assert_close(probs, anymax.softmax(x, dim))
 
@@ -399,6 +409,25 @@ def test_the_losses_second_derivatives_on_rows_with_zeros(alpha):
     hessian = torch.func.hessian(lambda x: anymax.entmax_loss(x, torch.tensor(2), alpha=alpha))(x[0].detach())
     jacobian = torch.func.jacrev(lambda x: anymax.entmax(x, 0, alpha=alpha))(x[0].detach())
     assert_close(hessian, jacobian, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1.5, 2.0])
+def test_a_target_close_to_the_probabilities_has_a_loss_with_digits(alpha):
+    x = torch.tensor([[0.3, 0.1, -0.2]])
+    y = anymax.entmax(x, 1, alpha=alpha) + torch.tensor([[1.0, -1.0, 0.0]]) / 1024
+    exact = anymax.entmax_loss(x.double(), y.double(), alpha=alpha)
+    # about 2e-6; its terms are near 1, and their rounding 1e-7
+    assert_close(anymax.entmax_loss(x, y, alpha=alpha).double(), exact, rtol=2e-3, atol=0)
+
+
+def test_the_derivative_in_a_target_of_0_is_that_from_the_right():
+    x, step = double([[0.3, 0.1, -0.2]]), 1e-6 * double([[-1, 1, 0]])
+    y = double([[1, 0, 0]]).requires_grad_()
+    loss = anymax.entmax_loss(x, y, alpha=2.0)
+    (gradient,) = torch.autograd.grad(loss, y)
+    assert_close(
+        (gradient * step).sum(), anymax.entmax_loss(x, y.detach() + step, alpha=2.0) - loss.detach(), rtol=1e-4, atol=0
+    )
 
 
 def test_targets_without_a_chance_and_ignored_rows():

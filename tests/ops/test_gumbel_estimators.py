@@ -465,9 +465,10 @@ def test_all_of_a_row(backend):
     assert (drawn.log_probs[:, -1] == 0).all(), "one is left"
     for result in (drawn, whole):
         loss = result.log_probs.sum() + result.threshold.clamp(min=0).sum()
-        (gradient,) = torch.autograd.grad(loss, x)
+        (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
         assert gradient.isfinite().all()
         assert gradient.any()
+        assert torch.autograd.grad(gradient.square().sum(), x)[0].isfinite().all()
         assert gradient.sum(1).abs().max() < 1e-5
     assert [part.tolist() for part in one] == [0, 0.0, -INFINITY]
     assert [part.flatten().tolist() for part in last] == [[1, 1], [0.0, 0.0], [-INFINITY, -INFINITY]]
@@ -536,6 +537,11 @@ def test_the_threshold_has_the_derivative_of_its_score():
             following = anymax.gumbel_topk(x, 4, 1, generator=seed(2)).indices[:, 3]
         (gradient,) = torch.autograd.grad(drawn.threshold.sum(), x)
         assert torch.equal(gradient, torch.nn.functional.one_hot(following, 7).double())
+        lost = torch.tensor([1.0, -INFINITY], requires_grad=True)
+        with use_backend(backend):
+            threshold = anymax.gumbel_topk(lost, 1, 0).threshold
+        assert threshold == -INFINITY
+        assert torch.autograd.grad(threshold.sum(), lost)[0].tolist() == [0, 0]
 
 
 def test_it_survives_what_torch_does_to_tuples():
@@ -557,3 +563,11 @@ def test_it_survives_what_torch_does_to_tuples():
         is anymax.GumbelTopK
     )
     assert anymax.gumbel_topk(torch.zeros(0, 4), 2, 1).indices.shape == (0, 2)
+
+
+def test_autocast_leaves_what_is_drawn_as_precise_as_a_loss():
+    x = torch.zeros(2, 4, dtype=torch.bfloat16)
+    assert anymax.gumbel_topk(x, 2, 1).log_probs.dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        drawn = anymax.gumbel_topk(x, 2, 1)
+    assert drawn.log_probs.dtype == drawn.threshold.dtype == torch.float32
