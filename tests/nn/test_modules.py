@@ -1,6 +1,7 @@
 """Modules call the function of their name, and keep arguments as buffers, parameters and attributes."""
 
 import copy
+import inspect
 import math
 import pickle
 import typing
@@ -168,6 +169,17 @@ def test_noise_losses_call_their_function():
             features, table, target, law, num_noise=4, correction="importance", linear_bias=bias, generator=seed
         ),
     )
+
+
+def test_the_number_of_draws_is_that_of_the_function_unless_told():
+    law = noise.Uniform(12)
+    for function, loss, head in (
+        (anymax.nce_loss, anymax.nn.NCELoss, anymax.nn.NCEHead),
+        (anymax.negative_sampling_loss, anymax.nn.NegativeSamplingLoss, anymax.nn.NegativeSamplingHead),
+        (anymax.sampled_softmax_loss, anymax.nn.SampledSoftmaxLoss, anymax.nn.SampledSoftmaxHead),
+    ):
+        expected = inspect.signature(function).parameters["num_noise"].default
+        assert loss(law).num_noise == head(6, 12, noise=law).num_noise == expected
 
 
 @pytest.mark.parametrize("loss", [anymax.nn.NCELoss, anymax.nn.NegativeSamplingLoss, anymax.nn.SampledSoftmaxLoss])
