@@ -38,7 +38,7 @@ def show(results: Results, console: Console | None = None) -> None:
 def follow(number: int, row: Row) -> None:
     """Say on standard error that a case is done, and how it came out."""
     times = row.column(REUSED, 1)
-    found = [f"{ratio:.2f} x {name}" for name, ratio in times.ratios.items()] if times else []
+    found = [f"{_ratio(ratio)} x {name}" for name, ratio in times.ratios.items()] if times else []
     said = f"WRONG: {row.wrong}" if row.wrong else ", ".join(found)
     print(printable(f"{number:3} {row.case}: {said}"), file=sys.stderr, flush=True)
 
