@@ -88,12 +88,12 @@ def calls() -> pd.DataFrame:
     for _, tree in library():
         parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BUILT_IN_FUNCTIONS:
+            if (function := built_in_called_by(node)) is not None:
                 above = list(ancestors(node, parents))
                 first = node.args[0] if node.args else None
                 rows.append(
                     {
-                        "function": node.func.id,
+                        "function": function,
                         "arguments": len(node.args),
                         "keywords": len(node.keywords),
                         "first argument": type(first).__name__,
@@ -139,7 +139,6 @@ def functions() -> pd.DataFrame:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 inside = list(ast.walk(node))
-                called = {one.func.id for one in inside if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
                 rows.append(
                     {
                         "name": node.name.strip("_").replace("_", " "),
@@ -150,12 +149,19 @@ def functions() -> pd.DataFrame:
                         "loops": sum(isinstance(one, LOOPS) for one in inside),
                         "subscripts": sum(isinstance(one, ast.Subscript) for one in inside),
                         "raises": any(isinstance(one, ast.Raise) for one in inside),
-                        "calls": called & BUILT_IN_FUNCTIONS,
+                        "calls": {built_in_called_by(one) for one in inside} - {None},
                     }
                 )
     frame = pd.DataFrame(rows)
     labels = frame["calls"].explode().value_counts().index[:20]
     return frame.assign(calls=[";".join(name for name in labels if name in called) for called in frame["calls"]])
+
+
+def built_in_called_by(node: ast.AST) -> str | None:
+    """The name of the built-in function that a node of a syntax tree calls, if it does."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BUILT_IN_FUNCTIONS:
+        return node.func.id
+    return None
 
 
 def library() -> Iterator[tuple[str, ast.Module]]:

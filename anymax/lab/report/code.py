@@ -18,7 +18,7 @@ from anymax.lab.model.recipe import NotKept, recipe_of
 from anymax.lab.options import OF_FILES, OF_TABLES
 from anymax.lab.results import Comparison
 from anymax.lab.training import backbones
-from anymax.lab.training.methods import NUM_NOISE
+from anymax.lab.training.methods import METHODS, NUM_NOISE
 
 _COUNTED = "width, len(counts), class_counts=counts"
 _DRAWN = f"{_COUNTED}, num_noise={NUM_NOISE}"
@@ -47,7 +47,6 @@ LABEL_LOSSES = {
     "focal": "sigmoid_focal_loss(head(network(inputs[rows])), labels[rows], alpha=None).sum(-1).mean()",
     "asymmetric": 'asymmetric_loss(head(network(inputs[rows])), labels[rows], reduction="none").sum(-1).mean()',
 }
-MAPS = ("sparsemax", "entmax")  # methods whose probabilities are made by the function of their name
 _IMPORTED = (
     "asymmetric_loss",
     "binary_cross_entropy_with_logits",
@@ -87,7 +86,8 @@ def code_of(comparison: Comparison) -> str | None:
     else:
         head = head_of(recipe.method, comparison.data.num_classes, recipe.strength)
     label_loss = LABEL_LOSSES[recipe.method] if has_labels else None
-    map_ = recipe.method if recipe.method in MAPS and recipe.temperature is not None else None
+    # a function of the method's name
+    map_ = recipe.method if METHODS[recipe.method].gives_zeros and recipe.temperature is not None else None
     asked = str(comparison.asked.get("data", comparison.data.name))
     is_file = asked not in ("DataFrame", "tuple")
     printed: list[type[nn.Module]] = [backbones.LevelEmbedding] if "category" in kinds else []

@@ -105,7 +105,7 @@ struct Curve {
         return level;
     }
 
-    // how far the cut is below the largest score
+    // where the cut is, counted from the largest score
     INLINE double cut_of(double level) const { return (level - ORIGIN) * power; }
 };
 
